@@ -1,0 +1,47 @@
+"""A global work queue for TensorFlow training on stock TensorFlow.
+
+    from wq_hooks import WorkQueue, WorkQueueHook
+    queue = WorkQueue(["day_0.csv", "day_1.csv"], num_epochs=2)
+
+The names below are loaded when they are first used: importing the package does
+not import TensorFlow, which the command line and the TensorBoard plugin rely
+on.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from wq_hooks._version import __version__
+
+if TYPE_CHECKING:
+    from wq_hooks.hooks import WorkQueueHook
+    from wq_hooks.queue_runner import GeneralQueueRunner
+    from wq_hooks.work_queue import WorkQueue
+
+_MODULE_OF_NAME = {
+    "GeneralQueueRunner": "wq_hooks.queue_runner",
+    "WorkQueue": "wq_hooks.work_queue",
+    "WorkQueueHook": "wq_hooks.hooks",
+}
+
+__all__ = [
+    "GeneralQueueRunner",
+    "WorkQueue",
+    "WorkQueueHook",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name on first use (PEP 562)."""
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
