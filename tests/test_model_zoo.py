@@ -1,0 +1,98 @@
+"""Runs every trainer of the model zoo with tiny steps; none is forgotten."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).parent.parent
+TRAINERS = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in ROOT.glob("model_zoo/*/train_*.py")
+)
+NUM_STEPS = 3
+
+
+def run_module(module, *args):
+    environ = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
+    return subprocess.run(
+        [sys.executable, "-m", module, *args],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def data_location(tmp_path_factory):
+    """Generates data with each model's own generator, once."""
+    directories = {}
+
+    def generate(package):
+        if package not in directories:
+            directory = tmp_path_factory.mktemp("data") / package
+            done = run_module(
+                f"{package}.generate",
+                f"--output_dir={directory}",
+                "--num_files=3",
+                "--rows_per_file=100",
+                "--eval_rows=200",
+            )
+            assert done.returncode == 0, done.stderr
+            directories[package] = directory
+        return directories[package]
+
+    return generate
+
+
+def test_all_trainers_are_found():
+    assert TRAINERS == [
+        "model_zoo.wide_and_deep.train_estimator",
+        "model_zoo.wide_and_deep.train_monitored_session",
+    ]
+
+
+@pytest.mark.parametrize("workqueue", [True, False])
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_trains_and_evaluates(trainer, workqueue, data_location, tmp_path):
+    data = data_location(trainer.rpartition(".")[0])
+    done = run_module(
+        trainer,
+        f"--data_location={data}",
+        f"--checkpoint={tmp_path}",
+        f"--workqueue={workqueue}",
+        f"--steps={NUM_STEPS}",
+        "--batch_size=16",
+    )
+    if trainer.endswith("_estimator") and not hasattr(tf, "estimator"):
+        assert done.returncode == 1
+        reason = done.stderr.strip().splitlines()[-1]
+        assert "has no tf.estimator" in reason
+        assert "train_monitored_session" in reason
+        pytest.skip(reason)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("AUC 0.")
+    assert done.stdout.endswith(f"200 rows, step {NUM_STEPS})\n")
+    task = json.loads((tmp_path / "tasks" / "chief_0.json").read_text())
+    assert (task["steps"], task["records"]) == (NUM_STEPS, 16 * NUM_STEPS)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["global_step"] == NUM_STEPS
+    assert (tmp_path / f"model.ckpt-{NUM_STEPS}.index").exists()
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_says_what_is_wrong_with_its_flags(trainer, tmp_path):
+    if trainer.endswith("_estimator") and not hasattr(tf, "estimator"):
+        pytest.skip("the message about tf.estimator comes first")
+    done = run_module(
+        trainer, f"--data_location={tmp_path}", f"--checkpoint={tmp_path}"
+    )
+    assert done.returncode == 1
+    assert "Expected files train/* or train* in --data_location" in done.stdout
+    assert "Traceback" not in done.stderr

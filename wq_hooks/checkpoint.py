@@ -1,0 +1,159 @@
+"""Savers that take the position of the queues along.
+
+A SaverGuard wraps `save` and `restore` of one tf.compat.v1.train.Saver:
+
+* before a save it writes the position into the queue's string variable, and
+  holds it there until the save is through;
+* a checkpoint from before the queue was added restores as usual, and the queue
+  starts fresh.
+
+The guard wraps an object, not the class: TensorFlow gives no listener to
+MonitoredTrainingSession, and no Saver that tolerates a missing variable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from absl import logging
+
+from wq_hooks.works import encoded
+
+if TYPE_CHECKING:
+    from wq_hooks.work_queue import WorkQueue
+
+_GUARD = "_wq_hooks_guard"
+
+
+def guard_savers(graph: tf.Graph, queues: list[WorkQueue]) -> None:
+    """Guards each Saver of a graph's SAVERS collection, once.
+
+    Args:
+      graph: The graph.
+      queues: The queues of the graph; the list may grow later.
+    """
+    for saver in graph.get_collection(tf1.GraphKeys.SAVERS):
+        guard_saver(saver, queues)
+
+
+def guard_saver(saver: tf1.train.Saver, queues: list[WorkQueue]) -> None:
+    """Guards one Saver, once; see the module."""
+    if not hasattr(saver, _GUARD):
+        setattr(saver, _GUARD, SaverGuard(saver, queues))
+
+
+class SaverGuard:
+    """Wraps `build`, `save` and `restore` of a Saver.
+
+    Args:
+      saver: The Saver.
+      queues: The queues of its graph; the list may grow later.
+    """
+
+    def __init__(self, saver: tf1.train.Saver, queues: list[WorkQueue]):
+        self._queues = queues
+        self._build = saver.build
+        self._save = saver.save
+        self._restore = saver.restore
+        self._without_queues: tf1.train.Saver | None = None
+        saver.build = self.build
+        saver.save = self.save
+        saver.restore = self.restore
+        if not tf1.get_default_graph().finalized and saver.saver_def:
+            self._build_without_queues()
+
+    def build(self) -> None:
+        """Builds the Saver, and one for checkpoints without the queues."""
+        self._build()
+        if self._without_queues is None:
+            self._build_without_queues()
+
+    def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
+        """Saves, with the position as it is at this instant."""
+        with contextlib.ExitStack() as stack:
+            for queue in self._queues:
+                directory = os.path.dirname(save_path)
+                stack.enter_context(queue.held_position(directory))
+            return self._save(sess, save_path, *args, **kwargs)
+
+    def restore(self, sess: Any, save_path: str) -> None:
+        """Restores, also from a checkpoint that lacks the queues."""
+        for queue in self._queues:
+            queue.checkpoint_directory = os.path.dirname(save_path)
+        missing = self._missing(save_path)
+        if not missing or self._without_queues is None:
+            self._restore(sess, save_path)
+            return
+        logging.info(
+            "Work queue %s: checkpoint %s was written before the queue was "
+            "added; the queue starts at the beginning.",
+            ", ".join(missing),
+            save_path,
+        )
+        self._without_queues.restore(sess, save_path)
+        for queue in self._queues:
+            sess.run(queue.mailbox.position.initializer)
+
+    def _build_without_queues(self) -> None:
+        positions = {queue.mailbox.position.ref() for queue in self._queues}
+        rest = [
+            variable
+            for variable in (
+                tf1.global_variables()
+                + tf1.get_collection(tf1.GraphKeys.SAVEABLE_OBJECTS)
+            )
+            if not hasattr(variable, "ref") or variable.ref() not in positions
+        ]
+        self._without_queues = tf1.train.Saver(
+            rest, sharded=True, allow_empty=True, name="save_without_queues"
+        )
+
+    def _missing(self, save_path: str) -> list[str]:
+        try:
+            reader = tf.train.load_checkpoint(save_path)
+        except (ValueError, tf.errors.OpError):
+            return []  # The Saver itself has the better words for it.
+        return [
+            queue.name
+            for queue in self._queues
+            if queue.is_saved
+            and not reader.has_tensor(queue.mailbox.position.op.name)
+        ]
+
+
+def works_path(directory: str, name: str, fingerprint: str) -> str:
+    """Returns where the list of works of a queue is kept."""
+    file_name = f"{name.replace('/', '_')}-{fingerprint}.works"
+    return os.path.join(directory, file_name)
+
+
+def write_works(path: str, names: list[str]) -> None:
+    """Keeps a long list of works beside the checkpoints, once.
+
+    Args:
+      path: See `works_path`.
+      names: The works.
+    """
+    if tf.io.gfile.exists(path):
+        return
+    temporary = f"{path}.{os.getpid()}.tmp"
+    options = tf.io.TFRecordOptions(compression_type="ZLIB")
+    with tf.io.TFRecordWriter(temporary, options) as writer:
+        for name in names:
+            writer.write(encoded(name))
+    tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+def read_works(path: str) -> list[str] | None:
+    """Returns the list that `write_works` kept, or None if there is none."""
+    if not tf.io.gfile.exists(path):
+        return None
+    options = tf.io.TFRecordOptions(compression_type="ZLIB")
+    return [
+        record.decode("utf-8", "surrogateescape")
+        for record in tf1.io.tf_record_iterator(path, options)
+    ]

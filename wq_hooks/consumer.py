@@ -1,0 +1,208 @@
+"""A worker's side: takes items when a reader asks, and says when one is done.
+
+A consumer is one place where items come out (a `take`, an `input_dataset`, an
+`input_producer`). It runs two threads: `serve_forever` waits for readers,
+`fetch_forever` for items. Without TensorFlow, and tested so.
+
+The trap: nothing is taken before a reader asks (`prefetch=0`), because an item
+that waits in a slow worker is the tail that the queue is there to remove.
+"""
+
+from __future__ import annotations
+
+import collections
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from wq_hooks import messages
+from wq_hooks.ledger import Consumer
+from wq_hooks.messages import Claim
+
+
+class ElementLike(Protocol):
+    """What came out of the work mailbox."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is of the present life of the chief."""
+
+    @property
+    def slot(self) -> int:
+        """What it is: an item or the end of data."""
+
+    @property
+    def token(self) -> str:
+        """The generation of an item."""
+
+    @property
+    def ticket(self) -> int:
+        """The number of an item."""
+
+    @property
+    def text(self) -> bytes:
+        """What the reader gets."""
+
+
+class Transport(Protocol):
+    """What a consumer needs of the mailboxes."""
+
+    def take(self, sender: str, completed: str) -> Any:
+        """Reports what is completed, then waits for an ElementLike."""
+
+    def report(
+        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
+    ) -> None:
+        """Puts one row into the report mailbox."""
+
+
+class Port(Protocol):
+    """The local queue through which the readers get their items."""
+
+    @property
+    def num_ahead(self) -> int:
+        """How many items it holds that no reader has asked for yet."""
+
+    def wait_for_demand(self) -> None:
+        """Waits until the readers want one item more."""
+
+    def put(self, text: bytes) -> None:
+        """Gives them one."""
+
+    def close(self) -> None:
+        """Gives them the end of data, behind what is inside."""
+
+
+class Holdings:
+    """The items that a consumer has passed on and not completed yet.
+
+    Args:
+      num_clients: How many readers draw from the consumer at a time. An item
+        counts as completed when that many later ones were asked for.
+    """
+
+    def __init__(self, num_clients: int = 1):
+        self._num_clients = num_clients
+        self._passed_on: collections.deque[Claim] = collections.deque()
+
+    def pass_on(self, claim: Claim) -> None:
+        """Notes that a reader was given an item."""
+        self._passed_on.append(claim)
+
+    def asked_again(self, num_ahead: int) -> list[Claim]:
+        """Returns what is completed now that one more item is wanted.
+
+        Args:
+          num_ahead: How many of the items passed on no reader has asked for.
+        """
+        keep = self._num_clients - 1 + num_ahead
+        completed = []
+        while len(self._passed_on) > keep:
+            completed.append(self._passed_on.popleft())
+        return completed
+
+    def finish(self) -> list[Claim]:
+        """Returns what is left, when the readers are through with all."""
+        completed = list(self._passed_on)
+        self._passed_on.clear()
+        return completed
+
+
+class ConsumerLoop:
+    """Feeds one port from the work mailbox.
+
+    Args:
+      consumer: Who takes.
+      transport: The mailboxes.
+      port: Where the items go.
+      prefetch: How many items may be taken before a reader asks.
+      num_clients: See `Holdings`.
+      is_end: Called at the end of data; False means to ask again.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        transport: Transport,
+        port: Port,
+        *,
+        prefetch: int = 0,
+        num_clients: int = 1,
+        is_end: Callable[[], bool] = lambda: True,
+    ):
+        self.consumer = consumer
+        self.has_ended = False
+        self._sender = messages.sender_text(consumer)
+        self._transport = transport
+        self._port = port
+        self._prefetch = prefetch
+        self._is_end = is_end
+        self._holdings = Holdings(num_clients)
+        self._lock = threading.Lock()
+        self._free_places = threading.Semaphore(prefetch)
+        self._fetched: queue.SimpleQueue[tuple[Claim, bytes] | None] = (
+            queue.SimpleQueue()
+        )
+        self._completed: list[Claim] = []
+
+    def serve_forever(self) -> None:
+        """Gives items to the readers until the end of data."""
+        while True:
+            self._port.wait_for_demand()
+            with self._lock:
+                completed = self._holdings.asked_again(self._port.num_ahead)
+                if self._prefetch == 0:
+                    # They travel with the question for the next item.
+                    self._completed += completed
+                    completed = []
+            if completed:
+                self._report(messages.ACK, completed)
+            self._free_places.release()
+            fetched = self._fetched.get()
+            if fetched is None:
+                self.has_ended = True
+                self._port.close()
+                return
+            claim, text = fetched
+            with self._lock:
+                self._holdings.pass_on(claim)
+            self._port.put(text)
+
+    def fetch_forever(self) -> None:
+        """Takes items from the mailbox until the end of data."""
+        while True:
+            self._free_places.acquire()
+            claim_and_text = self._take()
+            self._fetched.put(claim_and_text)
+            if claim_and_text is None:
+                return
+
+    def claims_at_end(self) -> list[Claim]:
+        """Returns what is completed when the session has ended well.
+
+        After the end of data the readers have been through with all that they
+        had; before it, what they hold is unfinished.
+        """
+        with self._lock:
+            completed, self._completed = self._completed, []
+            if self.has_ended:
+                completed += self._holdings.finish()
+            return completed
+
+    def _take(self) -> tuple[Claim, bytes] | None:
+        while True:
+            with self._lock:
+                completed, self._completed = self._completed, []
+            element = self._transport.take(
+                self._sender, messages.claims_text(completed)
+            )
+            if not element.is_fresh:
+                continue
+            if element.slot == messages.ITEM:
+                return Claim(element.token, element.ticket), element.text
+            if self._is_end():
+                return None
+
+    def _report(self, kind: str, claims: list[Claim]) -> None:
+        self._transport.report(kind, self._sender, messages.claims_text(claims))

@@ -1,0 +1,356 @@
+"""The chief's side: the ledger on one hand, the mailboxes on the other.
+
+A Dispatcher owns the ledger and its lock. One thread feeds (`feed_forever`),
+one drains (`drain_forever`); both speak to a Transport, which is a mailbox
+seen through a session. Without TensorFlow, and tested so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from absl import logging
+
+from wq_hooks import messages
+from wq_hooks.errors import TwoChiefsError
+from wq_hooks.ledger import Ledger
+from wq_hooks.messages import Report
+from wq_hooks.progress import Progress, ProgressMeter, state_of
+from wq_hooks.snapshot import Snapshot
+
+_TICK_SECS = 0.5
+_POSITION_EVERY_SECS = 1.0
+_PUBLISH_EVERY_SECS = 0.05
+_MIN_DEPTH = 16
+_LOGGED_EVENTS = {
+    "lost": "Work queue %s: %s was lost; what it held goes to the others.",
+    "missing": "Work queue %s: an item was taken and not reported: %s.",
+    "given_up": "Work queue %s: gave up %s, which failed too often.",
+}
+
+
+class Transport(Protocol):
+    """What the dispatcher needs of the mailboxes."""
+
+    def receive(self) -> list[tuple[bytes, bytes, bytes]]:
+        """Waits for reports and returns them as rows."""
+
+    def deliver(
+        self,
+        elements: Sequence[tuple[int, str, str, bytes]],
+        board: Mapping[int, str],
+    ) -> None:
+        """Writes to the board, then puts elements into the work mailbox."""
+
+    def look_up(self, *keys: int) -> list[str]:
+        """Returns entries of the board."""
+
+    def num_work(self) -> int:
+        """Returns the number of elements in the work mailbox."""
+
+    def num_reports(self) -> int:
+        """Returns the number of rows in the report mailbox."""
+
+    def write_position(self, position: str) -> None:
+        """Writes the position for the Saver."""
+
+
+class Dispatcher:
+    """Feeds the work mailbox from the ledger, the ledger from the reports.
+
+    Args:
+      name: Of the queue.
+      ledger: Where it starts.
+      transport: The mailboxes.
+      clock: Returns seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ledger: Ledger,
+        transport: Transport,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.ledger = ledger
+        self.generation = uuid.uuid4().hex[:12]
+        self.works_directory: str | None = None
+        self._name = name
+        self._transport = transport
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._position_lock = threading.RLock()
+        self._stopped = False
+        self._end_token = ""
+        self._published: dict[int, str] = {}
+        self._older_position: str | None = None
+        self._written_position: str | None = None
+        self._next_tick = 0.0
+        self._next_position = 0.0
+        self._next_publish = 0.0
+
+    # Threads.
+
+    def feed_forever(self) -> None:
+        """Feeds until `stop`."""
+        while not self._stopped:
+            is_up_to_date = self.feed()
+            with self._changed:
+                if not self._stopped and not self._has_to_feed():
+                    self._changed.wait(
+                        _TICK_SECS if is_up_to_date else _PUBLISH_EVERY_SECS
+                    )
+
+    def drain_forever(self) -> None:
+        """Applies reports until `stop`, and the next report after it."""
+        while not self._stopped:
+            self.apply(self._transport.receive())
+
+    def wake_to_stop(self) -> None:
+        """Lets `feed_forever` return."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def stop(self, *, ends_job: bool) -> None:
+        """Lets both threads end.
+
+        Args:
+          ends_job: Whether the consumers get the end of data, since nobody
+            will feed them any more.
+        """
+        self.wake_to_stop()
+        if ends_job and not self._end_token:
+            self._end_token = uuid.uuid4().hex[:12]
+            self._transport.deliver(
+                [_end(self._end_token)], {messages.END: self._end_token}
+            )
+
+    # Steps, also for tests.
+
+    def feed(self) -> bool:
+        """Brings the work mailbox, the board and the position up to date.
+
+        Returns:
+          Whether the board is, too; it is not written for every item.
+        """
+        now = self._clock()
+        if now >= self._next_tick:
+            self._next_tick = now + _TICK_SECS
+            self._tick(now)
+        elements: list[tuple[int, str, str, bytes]] = []
+        with self._changed:
+            depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers))
+            if self.ledger.num_issued <= depth // 2:
+                limit = depth - self.ledger.num_issued
+                elements = [
+                    (
+                        messages.ITEM,
+                        self.generation,
+                        str(item.ticket),
+                        item.text.encode("utf-8", "surrogateescape"),
+                    )
+                    for item in self.ledger.issue(limit, now)
+                ]
+            end_token = self._end_token
+            if not self.ledger.is_exhausted:
+                end_token = ""
+            elif not end_token:
+                end_token = uuid.uuid4().hex[:12]
+                elements.append(_end(end_token))
+            self._end_token = end_token
+            board = self._board()
+        changes = {
+            key: value
+            for key, value in board.items()
+            if self._published.get(key) != value
+        }
+        is_due = (
+            elements or now >= self._next_publish or messages.END in changes
+        )
+        if is_due and (elements or changes):
+            self._next_publish = now + _PUBLISH_EVERY_SECS
+            self._transport.deliver(elements, changes)
+            self._published.update(changes)
+            changes = {}
+        if now >= self._next_position:
+            self._next_position = now + _POSITION_EVERY_SECS
+            self._write_older_position()
+        return not changes
+
+    def apply(self, rows: Sequence[tuple[bytes, bytes, bytes]]) -> None:
+        """Tells the ledger what the reports say."""
+        with self._changed:
+            now = self._clock()
+            for row in rows:
+                self._apply(Report.from_row(*row), now)
+            self._log_events()
+            self._changed.notify_all()
+
+    def wait_for_end(self, task: str, is_stopped: Callable[[], bool]) -> bool:
+        """Waits, as a consumer of the chief, for the end of all data.
+
+        The chief leaves last: it gets the end of data only when nobody else
+        holds an item, and goes back to work when one is handed back.
+
+        Args:
+          task: The chief's own task, whose leases do not count.
+          is_stopped: Whether to give up waiting.
+
+        Returns:
+          Whether it is the end; False: ask again.
+        """
+        with self._changed:
+            while not is_stopped() and not self._stopped:
+                if not self.ledger.is_exhausted:
+                    return False
+                if not self.ledger.held_by_others(task):
+                    return True
+                self._changed.wait(_TICK_SECS)
+        return True
+
+    # The position.
+
+    def snapshot(self) -> Snapshot:
+        """Returns the position."""
+        with self._changed:
+            return self.ledger.snapshot(self._name, self.works_directory)
+
+    def progress(self, meter: ProgressMeter) -> Progress:
+        """Returns how far the queue is."""
+        with self._changed:
+            return meter.measure(self.ledger, self._clock())
+
+    def state(self) -> dict[str, Any]:
+        """Returns who has what; see `wq_hooks.progress.state_of`."""
+        with self._changed:
+            return state_of(self.ledger, self._clock())
+
+    @contextlib.contextmanager
+    def held_position(self, settle_secs: float = 1.0) -> Iterator[None]:
+        """Writes the position, and keeps it as it is inside the block.
+
+        What is acknowledged while a Saver is at work must not count: its last
+        update may be missing from what the Saver has read already.
+
+        Args:
+          settle_secs: How long to wait for reports that are on their way;
+            what they acknowledge would otherwise be done again.
+        """
+        self._settle(settle_secs)
+        with self._position_lock:
+            position = self.snapshot().to_json()
+            self._transport.write_position(position)
+            self._written_position = self._older_position = position
+            yield
+
+    # Inside.
+
+    def _settle(self, secs: float) -> None:
+        deadline = self._clock() + secs
+        with self._changed:
+            while self._clock() < deadline and not self._stopped:
+                if self._transport.num_reports() == 0:
+                    return
+                self._changed.wait(0.02)
+
+    def _write_older_position(self) -> None:
+        """Writes the position of one period ago.
+
+        For a Saver that nobody told us of: it reads the position at some
+        moment of its save, and the model's variables at others.
+        """
+        if not self._position_lock.acquire(blocking=False):
+            return
+        try:
+            position = self.snapshot().to_json()
+            older, self._older_position = self._older_position, position
+            if older is not None and older != self._written_position:
+                self._transport.write_position(older)
+                self._written_position = older
+        finally:
+            self._position_lock.release()
+
+    def _has_to_feed(self) -> bool:
+        depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers))
+        if self.ledger.is_exhausted:
+            return not self._end_token
+        if self._end_token:
+            return True
+        return (
+            self.ledger.num_issued <= depth // 2 and self.ledger.has_to_issue()
+        )
+
+    def _tick(self, now: float) -> None:
+        """What has to be done from time to time."""
+        (generation,) = self._transport.look_up(messages.ITEM)
+        if self._published and generation not in ("", self.generation):
+            raise TwoChiefsError(
+                f"Expected to be the only chief of work queue {self._name!r}; "
+                "another process has begun to feed it. Give the queue a name "
+                "or container of its own, or is_chief=False on all tasks but "
+                "one."
+            )
+        num_work = self._transport.num_work()
+        # What was reported before the mailbox was measured must be known.
+        if self._transport.num_reports() == 0:
+            with self._changed:
+                self.ledger.find_missing(num_work, now)
+        if self._end_token and num_work == 0:
+            # A taker died while it had the end of data in its hands.
+            self._transport.deliver([_end(self._end_token)], {})
+        with self._changed:
+            self.ledger.expire(now)
+            self._log_events()
+            self._changed.notify_all()
+
+    def _apply(self, report: Report, now: float) -> None:
+        ledger, sender = self.ledger, report.sender
+        tickets = [
+            claim.ticket
+            for claim in report.claims
+            if claim.generation == self.generation
+        ]
+        if report.kind == messages.WAKE:
+            return
+        if report.kind == messages.LEASE:
+            for ticket in tickets:
+                ledger.lease(sender, ticket, now)
+            return
+        for ticket in tickets:
+            ledger.acknowledge(sender, ticket, now)
+        if report.kind == messages.ASK:
+            ledger.ask(sender, now)
+        elif report.kind == messages.LEAVE:
+            ledger.leave(sender, now)
+        elif report.kind == messages.ALIVE:
+            ledger.heard_of_task(sender, now)
+
+    def _board(self) -> dict[int, str]:
+        ledger = self.ledger
+        remaining = ledger.remaining
+        works = ledger.plan.works
+        return {
+            messages.ITEM: self.generation,
+            messages.END: self._end_token,
+            messages.REMAINING: str(-1 if remaining is None else remaining),
+            messages.LEVEL: repr(ledger.level),
+            messages.WORKS: f"{len(works)} {works.fingerprint}",
+        }
+
+    def _log_events(self) -> None:
+        for event in self.ledger.take_news():
+            text = _LOGGED_EVENTS.get(event.kind)
+            if text is not None:
+                what = event.item.text if event.item else event.consumer
+                logging.warning(text, self._name, what)
+
+
+def _end(token: str) -> tuple[int, str, str, bytes]:
+    return (messages.END, token, "-1", b"")

@@ -1,0 +1,19 @@
+"""Errors that the package raises on its own account.
+
+Wrong arguments raise ValueError or TypeError, and the end of data raises
+tf.errors.OutOfRangeError, as TensorFlow's own queues do; neither stands here.
+"""
+
+from __future__ import annotations
+
+
+class WorkQueueError(Exception):
+    """Base class of the errors of this package."""
+
+
+class SnapshotError(WorkQueueError, ValueError):
+    """A snapshot is damaged, foreign, or of a newer format; nothing changed."""
+
+
+class TwoChiefsError(WorkQueueError, RuntimeError):
+    """Another process acts as the chief of the same queue."""

@@ -1,0 +1,212 @@
+"""WorkQueueHook: the queue in Estimator and MonitoredTrainingSession.
+
+    hook = WorkQueueHook()
+    with tf.compat.v1.train.MonitoredTrainingSession(hooks=[hook]) as session:
+        ...
+
+A queue trains without it; the hook adds log lines, summaries, and that a
+checkpoint from before the queue was added restores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from absl import logging
+
+from wq_hooks import checkpoint
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.progress import Progress, ProgressMeter
+from wq_hooks.summary import progress_pb
+from wq_hooks.work_queue import WorkQueue, queues_of
+
+
+class WorkQueueHook(tf1.train.SessionRunHook):
+    """Logs and summarises queues, and lets older checkpoints restore.
+
+    `begin` finds the queues of the graph and guards the graph's Saver.
+    `after_create_session`, on the chief, waits until the queue has read its
+    position. `before_run` and `after_run` count steps on the chief and report
+    when it is time. `end` reports once more and tells whether the readers
+    have met the end of data; TensorFlow calls it at the end of data and at a
+    stop that was asked for, and not after an error: then what this task held
+    goes back to the line. When the session is created again, queue and model
+    go back to the same checkpoint.
+
+    Args:
+      work_queue: A WorkQueue, a sequence of them, or None for every queue of
+        the graph.
+      every_n_secs: How often to report, in seconds; None: by steps.
+      every_n_steps: How often to report, in global steps; None: by seconds.
+      summary_dir: Where the chief writes summaries; None: beside the
+        checkpoints, from the first save or restore on.
+      is_chief: Whether this task keeps the ledgers; None: as each queue has
+        found out.
+      scaffold: The Scaffold that is given to the session, if it was made with
+        a Saver of its own.
+
+    Raises:
+      ValueError: If both or none of every_n_secs and every_n_steps are given.
+      TypeError: If `work_queue` is none.
+    """
+
+    def __init__(
+        self,
+        work_queue: WorkQueue | Sequence[WorkQueue] | None = None,
+        *,
+        every_n_secs: float | None = 60.0,
+        every_n_steps: int | None = None,
+        summary_dir: str | None = None,
+        is_chief: bool | None = None,
+        scaffold: tf1.train.Scaffold | None = None,
+    ):
+        if every_n_steps is not None:
+            every_n_secs = None
+        elif every_n_secs is None:
+            raise ValueError(
+                "Expected every_n_secs or every_n_steps; got None for both."
+            )
+        self._given = _as_list(work_queue)
+        self._summary_dir = summary_dir
+        self._is_chief = is_chief
+        self._scaffold = scaffold
+        self._timer = tf1.train.SecondOrStepTimer(
+            every_secs=every_n_secs, every_steps=every_n_steps
+        )
+        self._queues: list[WorkQueue] = []
+        self._meters: dict[str, ProgressMeter] = {}
+        self._is_in_run = False
+        self._has_met_end = False
+        self._global_step: Any = None
+        self._last_step = 0
+
+    def begin(self) -> None:
+        """Finds the queues and guards the Saver; see the class."""
+        graph = tf1.get_default_graph()
+        self._queues = self._given or list(queues_of(graph))
+        for queue in self._queues:
+            if queue.graph is not graph:
+                raise ValueError(
+                    f"Expected WorkQueue {queue.name!r} to belong to the "
+                    "graph of the session; it was made in another one. Make "
+                    "it inside the input_fn, or pass work_queue=None."
+                )
+            queue.has_hook = True
+            if self._is_chief is not None:
+                queue.is_chief = self._is_chief
+        if not self._queues:
+            raise WorkQueueError(
+                "Expected a WorkQueue in the graph of the session; there is "
+                "none."
+            )
+        self._meters = {queue.name: ProgressMeter() for queue in self._queues}
+        self._is_in_run = self._has_met_end = False
+        self._global_step = tf1.train.get_global_step()
+        siblings = queues_of(graph)
+        if self._scaffold is not None and self._scaffold.saver is not None:
+            checkpoint.guard_saver(self._scaffold.saver, siblings)
+        elif not graph.get_collection(tf1.GraphKeys.SAVERS):
+            # What a Scaffold would make when it is finalized, made earlier.
+            saver = tf1.train.Saver(
+                sharded=True, allow_empty=True, defer_build=True
+            )
+            tf1.add_to_collection(tf1.GraphKeys.SAVERS, saver)
+        checkpoint.guard_savers(graph, siblings)
+
+    def after_create_session(
+        self, session: tf1.Session, coord: tf.train.Coordinator
+    ) -> None:
+        """Waits, on the chief, until the queues have read their position."""
+        del coord
+        self._is_in_run = False
+        for queue in self._queues:
+            service = queue.service(session)
+            if queue.is_chief and service is not None:
+                service.wait_until_ready()
+
+    def before_run(
+        self, run_context: tf1.train.SessionRunContext
+    ) -> tf1.train.SessionRunArgs | None:
+        """Asks for the global step, on the chief."""
+        del run_context
+        if self._is_in_run:
+            # The run before has raised, and somebody has caught it.
+            self._has_met_end = True
+        self._is_in_run = True
+        if self._global_step is None or not self._has_ledger():
+            return None
+        return tf1.train.SessionRunArgs(self._global_step)
+
+    def after_run(
+        self,
+        run_context: tf1.train.SessionRunContext,
+        run_values: tf1.train.SessionRunValues,
+    ) -> None:
+        """Reports if it is time."""
+        del run_context
+        self._is_in_run = False
+        if not self._has_ledger():
+            return
+        if run_values.results is not None:
+            self._last_step = int(run_values.results)
+        else:
+            self._last_step += 1
+        if self._timer.should_trigger_for_step(self._last_step):
+            self._timer.update_last_triggered_step(self._last_step)
+            self._report()
+
+    def end(self, session: tf1.Session) -> None:
+        """Reports, and notes whether readers have met the end of data."""
+        is_through = self._is_in_run or self._has_met_end
+        if self._has_ledger():
+            self._report()
+        for queue in self._queues:
+            service = queue.service(session)
+            if service is not None:
+                service.note_end(are_readers_through=is_through)
+
+    def _has_ledger(self) -> bool:
+        return any(queue.is_chief for queue in self._queues)
+
+    def _report(self) -> None:
+        for queue in self._queues:
+            progress = queue.progress(self._meters[queue.name])
+            if progress is not None:
+                logging.info(
+                    "Work queue %s: %s.", queue.name, progress.in_words()
+                )
+                self._write_summary(queue, progress)
+
+    def _write_summary(self, queue: WorkQueue, progress: Progress) -> None:
+        directory = self._summary_dir or queue.checkpoint_directory
+        if not directory:
+            return
+        writer = tf1.summary.FileWriterCache.get(directory)
+        summary = progress_pb(
+            queue.name,
+            len(queue),
+            progress,
+            with_level=not queue.has_summary,
+        )
+        writer.add_summary(summary, self._last_step)
+        writer.flush()
+
+
+def _as_list(
+    work_queue: WorkQueue | Sequence[WorkQueue] | None,
+) -> list[WorkQueue]:
+    if work_queue is None:
+        return []
+    queues = (
+        [work_queue] if isinstance(work_queue, WorkQueue) else list(work_queue)
+    )
+    for queue in queues:
+        if not isinstance(queue, WorkQueue):
+            raise TypeError(
+                "Expected work_queue to be a WorkQueue, a sequence of them, "
+                f"or None; got {queue!r:.200}."
+            )
+    return queues

@@ -1,0 +1,469 @@
+"""The chief's account of all items: the one place that decides.
+
+    ledger = Ledger(plan, lease_secs=60.0)
+    for item in ledger.issue(limit=8, now=t): ...       # into the mailbox
+    ledger.lease(consumer, item.ticket, now=t)          # somebody took it
+    ledger.acknowledge(consumer, item.ticket, now=t)    # and completed it
+
+An item is remaining, in flight or completed; the three add up to the total.
+Remaining items are either not issued yet or issued, that is waiting in the
+mailbox. Time is a parameter in seconds; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+import statistics
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from wq_hooks.plan import Item, Plan, live_segments
+from wq_hooks.resume import Resumption
+from wq_hooks.snapshot import OpenItem, Snapshot
+from wq_hooks.works import pack_names
+
+# A list of works travels in the snapshot as long as it is this short, packed.
+_MAX_PACKED_CHARS = 64 * 1024
+# An item may be between the mailbox and the report of its lease this long.
+_MISSING_GRACE_SECS = 5.0
+_KEPT_EVENTS = 10_000
+_KEPT_DURATIONS = 200
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Who takes items: a task, and which of its lives.
+
+    Attributes:
+      name: Such as "worker:1", or "worker:1/2" for a task's second consumer.
+      incarnation: Differs from one start of the task to the next.
+    """
+
+    name: str
+    incarnation: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An item that a consumer holds, since when (seconds)."""
+
+    consumer: Consumer
+    since: float
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a person or the view wants to know of.
+
+    Attributes:
+      kind: "joined", "left", "lost", "returned", "missing", "completed",
+        "repeated" or "given_up".
+      now: When, in seconds.
+      consumer: Whose doing it was, or "".
+      item: Which item it was about, or None.
+      secs: How long the consumer held the item, or 0.
+    """
+
+    kind: str
+    now: float
+    consumer: str = ""
+    item: Item | None = None
+    secs: float = 0.0
+
+
+@dataclass
+class ConsumerState:
+    """What the ledger knows of a consumer."""
+
+    consumer: Consumer
+    joined: float
+    last_heard: float
+    taken: int = 0
+    completed: int = 0
+    records: int = 0
+    held: dict[int, float] = field(default_factory=dict)
+    asking_since: float | None = None
+    has_left: bool = False
+    durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+
+
+class Ledger:
+    """Who has what: to do, issued, leased and completed.
+
+    Args:
+      plan: Which item each ticket stands for.
+      lease_secs: A consumer that was not heard of for this many seconds
+        loses what it holds.
+      ack_on_take: If True, an item is completed when it is handed out.
+      max_attempts: An item that was leased this often and never completed is
+        given up; None: never.
+      resumption: Where to start, if not at the beginning of `plan`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        lease_secs: float = 60.0,
+        ack_on_take: bool = False,
+        max_attempts: int | None = None,
+        resumption: Resumption | None = None,
+    ):
+        start = resumption or Resumption(plan)
+        self.plan = plan
+        self.total = plan.total
+        self.lease_secs = lease_secs
+        self.events: deque[Event] = deque(maxlen=_KEPT_EVENTS)
+        self.consumers: dict[str, ConsumerState] = {}
+        self.given_up = list(start.given_up)
+        self.repeated = 0
+        self.durations: deque[float] = deque(maxlen=_KEPT_DURATIONS)
+        self._ack_on_take = ack_on_take
+        self._max_attempts = max_attempts
+        self._next = start.next_ticket
+        self._attempts = dict(start.attempts)
+        self._to_reissue = sorted(start.attempts)
+        self._issued: dict[int, float] = {}
+        self._leases: dict[int, Lease] = {}
+        self._done_ahead: set[int] = set()
+        # Every item that was ever issued and is not completed.
+        self._open = {t: plan.item_at(t) for t in self._to_reissue}
+        self._low = min(self._open, default=self._next)
+        self._done_ahead.update(
+            t for t in range(self._low, self._next) if t not in self._open
+        )
+        self.completed = self._next - len(self._open)
+        self._retired: dict[str, set[str]] = {}
+        self._names_of_task: dict[str, set[str]] = {}
+        self._news: deque[Event] = deque(maxlen=_KEPT_EVENTS)
+        self._suspects: dict[int, float] = {}
+        self._packed_works: str | None = None
+        self._is_packed = False
+
+    # What the account says.
+
+    @property
+    def in_flight(self) -> int:
+        """Number of items that are leased."""
+        return len(self._leases)
+
+    @property
+    def remaining(self) -> int | None:
+        """Number of items not yet handed out; None: without end."""
+        if self.total is None:
+            return None
+        return self.total - self.completed - len(self._leases)
+
+    @property
+    def level(self) -> float:
+        """Remaining items, in epochs; those of this epoch if without end."""
+        remaining = self.remaining
+        if remaining is None:
+            end = self.plan.epoch_end(self._next)
+            remaining = end - self._next + len(self._to_reissue)
+        return remaining / self.plan.items_per_epoch
+
+    @property
+    def low_watermark(self) -> int:
+        """Every item before this ticket is completed."""
+        return self._low
+
+    @property
+    def next_ticket(self) -> int:
+        """The first ticket that was never issued."""
+        return self._next
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether nothing remains to be handed out."""
+        return self.remaining == 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every item is completed."""
+        return self.is_exhausted and not self._leases
+
+    @property
+    def num_issued(self) -> int:
+        """Number of items that wait in the mailbox."""
+        return len(self._issued)
+
+    @property
+    def leases(self) -> dict[int, Lease]:
+        """The leases by ticket; not to be changed by the caller."""
+        return self._leases
+
+    def has_to_issue(self) -> bool:
+        """Whether there is an item that could be issued now."""
+        self._drop_settled()
+        return bool(self._to_reissue) or (
+            self.total is None or self._next < self.total
+        )
+
+    def held_by_others(self, task: str) -> int:
+        """Returns how many items the consumers of other tasks hold."""
+        return sum(
+            task_of(lease.consumer.name) != task
+            for lease in self._leases.values()
+        )
+
+    def take_news(self) -> list[Event]:
+        """Returns the events since the last call."""
+        news = list(self._news)
+        self._news.clear()
+        return news
+
+    # What happens.
+
+    def issue(self, limit: int, now: float) -> list[Item]:
+        """Returns up to `limit` items that go into the mailbox next.
+
+        Items that were handed back come first, then the plan's order.
+        """
+        items: list[Item] = []
+        while len(items) < limit and self.has_to_issue():
+            if self._to_reissue:
+                item = self._open[heapq.heappop(self._to_reissue)]
+            else:
+                item = self.plan.item_at(self._next)
+                self._open[item.ticket] = item
+                self._next += 1
+            self._issued[item.ticket] = now
+            items.append(item)
+        return items
+
+    def heard(self, consumer: Consumer, now: float) -> bool:
+        """Notes a sign of life; returns False if it is of an earlier life.
+
+        A consumer seen for the first time joins; a new incarnation gives up
+        at once what its predecessor held.
+        """
+        state = self.consumers.get(consumer.name)
+        if state is not None and (
+            state.consumer.incarnation == consumer.incarnation
+        ):
+            state.last_heard = now
+            return True
+        retired = self._retired.setdefault(consumer.name, set())
+        if consumer.incarnation in retired:
+            return False
+        if state is not None:
+            retired.add(state.consumer.incarnation)
+            self._return_all(state, now, "lost")
+        self.consumers[consumer.name] = ConsumerState(consumer, now, now)
+        names = self._names_of_task.setdefault(task_of(consumer.name), set())
+        names.add(consumer.name)
+        self._note("joined", now, consumer)
+        return True
+
+    def heard_of_task(self, task: Consumer, now: float) -> None:
+        """Notes a sign of life of a task, for all of its consumers."""
+        for name in list(self._names_of_task.get(task.name, ())):
+            self.heard(Consumer(name, task.incarnation), now)
+
+    def ask(self, consumer: Consumer, now: float) -> None:
+        """Notes that a consumer wants an item."""
+        if self.heard(consumer, now):
+            self.consumers[consumer.name].asking_since = now
+
+    def lease(self, consumer: Consumer, ticket: int, now: float) -> bool:
+        """Notes that a consumer took an item from the mailbox.
+
+        Returns False if the item needs nobody any more or is held by another:
+        a repeat.
+        """
+        is_current = self.heard(consumer, now)
+        self._issued.pop(ticket, None)
+        self._suspects.pop(ticket, None)
+        if is_current:
+            self.consumers[consumer.name].asking_since = None
+        if ticket not in self._open or ticket in self._leases:
+            self.repeated += 1
+            self._note("repeated", now, consumer, ticket)
+            return False
+        attempt = self._attempts.get(ticket, 0) + 1
+        if attempt > 1:
+            self.repeated += 1
+        self._attempts[ticket] = attempt
+        self._leases[ticket] = Lease(consumer, now, attempt)
+        if is_current:
+            state = self.consumers[consumer.name]
+            state.taken += 1
+            state.held[ticket] = now
+            if self._ack_on_take:
+                self.acknowledge(consumer, ticket, now)
+        else:
+            # Its holder is gone already.
+            self._return(ticket, now)
+        return True
+
+    def acknowledge(self, consumer: Consumer, ticket: int, now: float) -> bool:
+        """Notes that an item is completed; returns False if it was before.
+
+        Late acknowledgements, of a lease that was lost, count as long as the
+        item is open.
+        """
+        self.heard(consumer, now)
+        if ticket not in self._open:
+            return False
+        lease = self._leases.pop(ticket, None)
+        secs = 0.0
+        if lease is not None:
+            secs = now - lease.since
+            holder = self.consumers.get(lease.consumer.name)
+            if holder is not None:
+                holder.held.pop(ticket, None)
+            self.durations.append(secs)
+        state = self.consumers.get(consumer.name)
+        if state is not None:
+            state.completed += 1
+            if lease is not None:
+                state.durations.append(secs)
+        self._note("completed", now, consumer, ticket, secs)
+        self._complete(ticket)
+        return True
+
+    def leave(self, consumer: Consumer, now: float) -> None:
+        """Notes that a consumer has ended; what it still holds goes back."""
+        state = self.consumers.get(consumer.name)
+        if state is None or state.consumer != consumer or state.has_left:
+            return
+        state.has_left = True
+        state.asking_since = None
+        self._return_all(state, now, "left")
+
+    def expire(self, now: float) -> None:
+        """Takes the leases from consumers not heard of for `lease_secs`."""
+        for state in list(self.consumers.values()):
+            silent = now - state.last_heard > self.lease_secs
+            if silent and not state.has_left and state.held:
+                self._return_all(state, now, "lost")
+
+    def find_missing(self, mailbox_size: int, now: float) -> None:
+        """Returns to the line what was taken and never reported.
+
+        The mailbox is first in, first out: if it holds fewer items than were
+        issued and not reported, the oldest of those have left it. A step that
+        was aborted half-way loses its report; one that is merely under way
+        reports soon, hence a period of grace.
+
+        Args:
+          mailbox_size: Number of items in the mailbox. It must have been read
+            before the reports that this ledger has seen last.
+          now: In seconds.
+        """
+        gap = len(self._issued) - mailbox_size
+        suspects = list(self._issued)[:gap] if gap > 0 else []
+        self._suspects = {t: self._suspects.get(t, now) for t in suspects}
+        for ticket, since in list(self._suspects.items()):
+            if now - since >= _MISSING_GRACE_SECS:
+                del self._suspects[ticket], self._issued[ticket]
+                if ticket in self._open and ticket not in self._leases:
+                    heapq.heappush(self._to_reissue, ticket)
+                    self._note("missing", now, ticket=ticket)
+
+    # The position.
+
+    def snapshot(self, name: str, works_directory: str | None) -> Snapshot:
+        """Returns the position: what is done, and what is to be done again.
+
+        Args:
+          name: The queue's name.
+          works_directory: Where a list of works is kept that is too long to
+            travel in the snapshot, or None.
+        """
+        works = self.plan.works
+        return Snapshot(
+            name=name,
+            segments=tuple(live_segments(self.plan, self._low)),
+            next_ticket=self._next,
+            outstanding=tuple(self._outstanding()),
+            given_up=tuple(self.given_up),
+            num_works=len(works),
+            fingerprint=works.fingerprint,
+            packed_works=self.pack_works(),
+            works_directory=works_directory,
+        )
+
+    def pack_works(self) -> str | None:
+        """Returns the list of works, packed, or None if it is a long one."""
+        if not self._is_packed:
+            names = self.plan.works
+            if len(names) <= _MAX_PACKED_CHARS:
+                packed = pack_names(names)
+                if len(packed) <= _MAX_PACKED_CHARS:
+                    self._packed_works = packed
+            self._is_packed = True
+        return self._packed_works
+
+    def _outstanding(self) -> Iterator[OpenItem]:
+        for ticket in sorted(self._open):
+            lease = self._leases.get(ticket)
+            yield OpenItem(
+                ticket,
+                self._open[ticket].text,
+                lease.consumer.name if lease else None,
+                self._attempts.get(ticket, 0),
+            )
+
+    # Inside.
+
+    def _complete(self, ticket: int) -> None:
+        del self._open[ticket]
+        self._attempts.pop(ticket, None)
+        self.completed += 1
+        self._done_ahead.add(ticket)
+        while self._low in self._done_ahead:
+            self._done_ahead.remove(self._low)
+            self._low += 1
+
+    def _return_all(self, state: ConsumerState, now: float, why: str) -> None:
+        self._note(why, now, state.consumer)
+        for ticket in sorted(state.held):
+            self._return(ticket, now)
+        state.held.clear()
+
+    def _return(self, ticket: int, now: float) -> None:
+        lease = self._leases.pop(ticket)
+        if self._max_attempts and lease.attempt >= self._max_attempts:
+            self.given_up.append((ticket, self._open[ticket].text))
+            self._note("given_up", now, lease.consumer, ticket)
+            self._complete(ticket)
+            return
+        heapq.heappush(self._to_reissue, ticket)
+        self._note("returned", now, lease.consumer, ticket)
+
+    def _drop_settled(self) -> None:
+        """Forgets items at the head of the line that were completed late."""
+        while self._to_reissue and (
+            self._to_reissue[0] not in self._open
+            or self._to_reissue[0] in self._leases
+        ):
+            heapq.heappop(self._to_reissue)
+
+    def _note(
+        self,
+        kind: str,
+        now: float,
+        consumer: Consumer | None = None,
+        ticket: int | None = None,
+        secs: float = 0.0,
+    ) -> None:
+        item = None if ticket is None else self._open.get(ticket)
+        name = "" if consumer is None else consumer.name
+        event = Event(kind, now, name, item, secs)
+        self.events.append(event)
+        if kind != "completed":
+            self._news.append(event)
+
+
+def task_of(consumer_name: str) -> str:
+    """Returns the task of a consumer: "worker:1" of "worker:1/2"."""
+    return consumer_name.partition("/")[0]
+
+
+def median_secs(durations: deque[float]) -> float | None:
+    """Returns the median of item durations in seconds, None without any."""
+    return statistics.median(durations) if durations else None

@@ -1,0 +1,89 @@
+"""What worker and chief write to each other, as text.
+
+A report is a row of three strings: kind, sender, payload. The sender is the
+consumer's name and incarnation, the payload a list of claims, each of which
+names an item of one generation:
+
+    sender = "worker:1 5f2c"      payload = "8d1e 17 8d1e 18"
+
+A generation is one life of the chief's ledger. What belongs to an earlier one
+is recognised by that and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wq_hooks.ledger import Consumer
+
+# Kinds of reports.
+ASK = "ask"  # wants an item; the payload is what it has completed
+LEASE = "lease"  # took the item in the payload out of the mailbox
+ACK = "ack"  # has completed the items in the payload
+ALIVE = "alive"  # still there
+LEAVE = "leave"  # ends; the payload is what it has completed
+WAKE = "wake"  # from the chief to itself: look whether you should stop
+
+# Slots of the work mailbox: what an element is. The board says, for each, the
+# token of those that count; others are left over from an earlier life.
+ITEM = 0
+END = 1
+
+# Further entries of the board.
+REMAINING = 2
+LEVEL = 3
+WORKS = 4
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An item, named by generation and ticket."""
+
+    generation: str
+    ticket: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A row of the report mailbox."""
+
+    kind: str
+    sender: Consumer
+    claims: tuple[Claim, ...] = ()
+
+    @classmethod
+    def from_row(cls, kind: bytes, sender: bytes, payload: bytes) -> Report:
+        """Returns the report of a row.
+
+        Raises:
+          ValueError: If the row is none of ours.
+        """
+        name, _, incarnation = sender.decode().partition(" ")
+        return cls(
+            kind.decode(), Consumer(name, incarnation), parse_claims(payload)
+        )
+
+
+def sender_text(consumer: Consumer) -> str:
+    """Returns the sender column of a consumer's reports."""
+    return f"{consumer.name} {consumer.incarnation}"
+
+
+def claims_text(claims: Iterable[Claim]) -> str:
+    """Returns the payload column that names the given items."""
+    return " ".join(f"{c.generation} {c.ticket}" for c in claims)
+
+
+def parse_claims(payload: bytes) -> tuple[Claim, ...]:
+    """Returns the items that a payload column names."""
+    words = payload.decode().split()
+    if len(words) % 2:
+        raise ValueError(
+            "Expected pairs of generation and ticket in a report; got "
+            f"{payload!r:.200}."
+        )
+    return tuple(
+        Claim(generation, int(ticket))
+        for generation, ticket in zip(words[::2], words[1::2])
+    )

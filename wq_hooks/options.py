@@ -1,0 +1,90 @@
+"""The arguments of a WorkQueue beside its works, checked in one place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+ACKS = ("take", "next")
+_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*\Z")
+
+
+@dataclass(frozen=True)
+class Options:
+    """See `wq_hooks.WorkQueue` for what each of them means.
+
+    Raises:
+      TypeError: If one is of a wrong type.
+      ValueError: If one is out of its range.
+    """
+
+    num_epochs: int | None
+    shuffle: bool
+    seed: int | None
+    num_slices: int | None
+    name: str
+    num_clients: int
+    ack: str
+    is_chief: bool | None
+    prefetch: int
+    lease_secs: float
+    max_attempts: int | None
+    start_over: bool
+    save: bool
+
+    def __post_init__(self) -> None:
+        _expect_int("num_epochs", self.num_epochs, 1, is_optional=True)
+        _expect_int("num_slices", self.num_slices, 1, is_optional=True)
+        _expect_int("max_attempts", self.max_attempts, 1, is_optional=True)
+        _expect_int("num_clients", self.num_clients, 1)
+        _expect_int("prefetch", self.prefetch, 0)
+        _expect_int("seed", self.seed, None, is_optional=True)
+        for key in ("shuffle", "start_over", "save"):
+            value = getattr(self, key)
+            if not isinstance(value, bool):
+                raise TypeError(f"Expected {key} to be a bool; got {value!r}.")
+        if not isinstance(self.is_chief, (bool, type(None))):
+            raise TypeError(
+                f"Expected is_chief to be a bool or None; "
+                f"got {self.is_chief!r}."
+            )
+        if self.ack not in ACKS:
+            raise ValueError(
+                f"Expected ack to be one of {ACKS}; got ack={self.ack!r}."
+            )
+        if isinstance(self.lease_secs, bool) or not isinstance(
+            self.lease_secs, (int, float)
+        ):
+            raise TypeError(
+                "Expected lease_secs to be a number of seconds; got "
+                f"{self.lease_secs!r}."
+            )
+        if not self.lease_secs > 0:
+            raise ValueError(
+                f"Expected lease_secs > 0; got lease_secs={self.lease_secs}."
+            )
+        if not isinstance(self.name, str):
+            raise TypeError(f"Expected name to be a str; got {self.name!r}.")
+        if not _NAME.match(self.name):
+            raise ValueError(
+                "Expected name to be letters, digits, '_', '.' and '-'; got "
+                f"name={self.name!r}."
+            )
+
+
+def _expect_int(
+    key: str,
+    value: object,
+    least: int | None,
+    *,
+    is_optional: bool = False,
+) -> None:
+    if value is None and is_optional:
+        return
+    or_none = " or None" if is_optional else ""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"Expected {key} to be an int{or_none}; got {value!r}.")
+    if least is not None and value < least:
+        raise ValueError(
+            f"Expected {key} >= {least}{or_none}; got {key}={value}."
+        )

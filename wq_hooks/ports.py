@@ -1,0 +1,172 @@
+"""The local queues through which readers get their items, as TensorFlow ops.
+
+A DemandPort gives an item for each dequeue and knows when one is wanted; takes
+and datasets use it. A ProducerPort is a bare FIFOQueue, which Reader ops drain
+unseen; it holds one item ahead. Both stand on the worker itself.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+_UNLIMITED = -1
+_MIN_POLL_SECS = 0.001
+_MAX_POLL_SECS = 0.05
+
+
+class Port(Protocol):
+    """The ops of a port."""
+
+    def in_session(self, session: tf1.Session) -> PortSession:
+        """Returns the port as seen through a session."""
+
+
+class PortSession(Protocol):
+    """A port in a session; see `wq_hooks.consumer.Port`."""
+
+    @property
+    def num_ahead(self) -> int:
+        """How many items it holds that no reader has asked for yet."""
+
+    def wait_for_demand(self) -> None:
+        """Waits until the readers want one item more."""
+
+    def put(self, text: bytes) -> None:
+        """Gives them one."""
+
+    def close(self) -> None:
+        """Gives them the end of data, behind what is inside."""
+
+    def discard(self) -> None:
+        """Ends what waits on the port, and forgets its queues.
+
+        A queue of a server outlives the session; a closed one would be closed
+        for the next session too.
+        """
+
+
+class DemandPort:
+    """A local queue that counts how many items were asked for.
+
+    Args:
+      shared_name: Of its two queues, unique in this process.
+    """
+
+    def __init__(self, shared_name: str):
+        self._demand = tf1.FIFOQueue(
+            _UNLIMITED,
+            dtypes=[tf.bool],
+            shapes=[()],
+            shared_name=f"{shared_name}/demand",
+            name="demand",
+        )
+        self._proxy = tf1.FIFOQueue(
+            _UNLIMITED,
+            dtypes=[tf.string],
+            shapes=[()],
+            shared_name=f"{shared_name}/proxy",
+            name="proxy",
+        )
+        self._wait = self._demand.dequeue()
+        self._text = tf1.placeholder(tf.string, [])
+        self._put = self._proxy.enqueue(self._text)
+        self._close = self._proxy.close()
+        self._discard = _discard(self._demand, self._proxy)
+
+    def take(self) -> Any:
+        """Returns a tf.string scalar: asks for an item and waits for it."""
+        with tf.control_dependencies([self._demand.enqueue(True)]):
+            return self._proxy.dequeue(name="take")
+
+    def in_session(self, session: tf1.Session) -> PortSession:
+        """Returns the port as seen through a session."""
+        return _DemandPortSession(self, session)
+
+
+class _DemandPortSession:
+    num_ahead = 0
+
+    def __init__(self, port: DemandPort, session: tf1.Session):
+        self._port = port
+        self._session = session
+
+    def wait_for_demand(self) -> None:
+        self._session.run(self._port._wait)
+
+    def put(self, text: bytes) -> None:
+        self._session.run(self._port._put, {self._port._text: text})
+
+    def close(self) -> None:
+        self._session.run(self._port._close)
+
+    def discard(self) -> None:
+        self._session.run(self._port._discard)
+
+
+class ProducerPort:
+    """A bare local FIFOQueue of one item, for Reader ops.
+
+    Args:
+      shared_name: Of its queue, unique in this process.
+    """
+
+    def __init__(self, shared_name: str):
+        self.queue = tf1.FIFOQueue(
+            1,
+            dtypes=[tf.string],
+            shapes=[()],
+            shared_name=f"{shared_name}/producer",
+            name="producer",
+        )
+        self._size = self.queue.size()
+        self._text = tf1.placeholder(tf.string, [])
+        self._put = self.queue.enqueue(self._text)
+        self._close = self.queue.close()
+        self._discard = _discard(self.queue)
+
+    def in_session(self, session: tf1.Session) -> PortSession:
+        """Returns the port as seen through a session."""
+        return _ProducerPortSession(self, session)
+
+
+class _ProducerPortSession:
+    # The item passed on last has just been drawn: it is being read.
+    num_ahead = 1
+
+    def __init__(self, port: ProducerPort, session: tf1.Session):
+        self._port = port
+        self._session = session
+
+    def wait_for_demand(self) -> None:
+        # A FIFOQueue does not tell when it runs empty, and an enqueue that
+        # waits for a free place would hold a second item.
+        pause = _MIN_POLL_SECS
+        while self._session.run(self._port._size):
+            time.sleep(pause)
+            pause = min(2 * pause, _MAX_POLL_SECS)
+
+    def put(self, text: bytes) -> None:
+        self._session.run(self._port._put, {self._port._text: text})
+
+    def close(self) -> None:
+        self._session.run(self._port._close)
+
+    def discard(self) -> None:
+        self._session.run(self._port._discard)
+
+
+def _discard(*queues: Any) -> tf.Operation:
+    """Returns an op that closes queues at once and forgets them."""
+    closed = [queue.close(cancel_pending_enqueues=True) for queue in queues]
+    with tf.control_dependencies(closed):
+        forgotten = [
+            tf.raw_ops.DestroyResourceOp(
+                resource=queue.queue_ref, ignore_lookup_error=True
+            )
+            for queue in queues
+        ]
+    return tf.group(*forgotten)

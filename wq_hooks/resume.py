@@ -1,0 +1,322 @@
+"""Continues from a snapshot, also when the arguments have changed since.
+
+    resumption = resume(works, snapshot, num_epochs=3, shuffle=True, seed=None)
+    ledger = Ledger(resumption.plan, ...)
+
+Works done stay done, new works join the epoch that was interrupted, works no
+longer listed are dropped, a higher num_epochs adds epochs, another order
+applies from the next epoch. What was in flight comes first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from wq_hooks.errors import SnapshotError
+from wq_hooks.plan import Epochs, Listed, Masked, Plan, Segment
+from wq_hooks.snapshot import Snapshot
+from wq_hooks.works import Works, fingerprint_of, unpack_names
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a ledger starts.
+
+    Attributes:
+      plan: What is to be handed out.
+      next_ticket: The first ticket that was never issued.
+      attempts: {ticket: times leased} of the items that come first.
+      given_up: [(ticket, name), ...] as in the snapshot.
+      kept: Number of listed works that the snapshot knew.
+      added: Number of works that are new.
+      dropped: Number of works that are no longer listed.
+      notes: What else changed, in words.
+    """
+
+    plan: Plan
+    next_ticket: int = 0
+    attempts: dict[int, int] = field(default_factory=dict)
+    given_up: tuple[tuple[int, str], ...] = ()
+    kept: int = 0
+    added: int = 0
+    dropped: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def resume(
+    works: Works,
+    snapshot: Snapshot,
+    *,
+    num_epochs: int | None,
+    shuffle: bool,
+    seed: int | None,
+    read_works: Callable[[Snapshot], list[str] | None] = lambda _: None,
+) -> Resumption:
+    """Returns where a run with these arguments continues.
+
+    Args:
+      works: The works listed now.
+      snapshot: The position to continue from.
+      num_epochs: As asked for now.
+      shuffle: As asked for now.
+      seed: As asked for now, or None to go on with the snapshot's.
+      read_works: Returns the list of works of a snapshot that does not hold
+        it (a long one), or None where it cannot be found.
+
+    Raises:
+      SnapshotError: If the works have changed and the list that the snapshot
+        was made of cannot be found, or does not fit the snapshot.
+    """
+    if works.fingerprint == snapshot.fingerprint:
+        if len(works) != snapshot.num_works:
+            raise SnapshotError(
+                f"Expected {snapshot.num_works} works; got {len(works)}."
+            )
+        segments = list(snapshot.segments)
+        next_ticket = snapshot.next_ticket
+        attempts = {i.ticket: i.attempts for i in snapshot.outstanding}
+        counts = (len(works), 0, 0)
+    else:
+        old = Works(_old_names(snapshot, read_works))
+        segments, attempts = _merge(works, old, snapshot)
+        next_ticket = segments[0].first_ticket
+        if isinstance(segments[0], Listed):
+            next_ticket += len(segments[0].entries)
+        counts = _counts(works, old)
+    notes: list[str] = []
+    _change_order(segments, works, next_ticket, shuffle, seed, notes)
+    _change_epochs(segments, works, next_ticket, num_epochs, notes)
+    return Resumption(
+        Plan(works, segments),
+        next_ticket,
+        attempts,
+        snapshot.given_up,
+        *counts,
+        notes=tuple(notes),
+    )
+
+
+def _old_names(
+    snapshot: Snapshot,
+    read_works: Callable[[Snapshot], list[str] | None],
+) -> list[str]:
+    if snapshot.packed_works is not None:
+        try:
+            names: list[str] | None = unpack_names(snapshot.packed_works)
+        except ValueError as e:
+            raise SnapshotError(str(e)) from e
+    else:
+        names = read_works(snapshot)
+    if names is None:
+        raise SnapshotError(
+            f"Expected the {snapshot.num_works} works that queue "
+            f"{snapshot.name!r} was saved with (fingerprint "
+            f"{snapshot.fingerprint}), or their list beside the checkpoint; "
+            "the works have changed and the list was not found. List the "
+            "same works, or ask to start over."
+        )
+    if fingerprint_of(names) != snapshot.fingerprint:
+        raise SnapshotError(
+            "Expected the list of works kept beside the checkpoint to have "
+            f"fingerprint {snapshot.fingerprint}; it is damaged."
+        )
+    return names
+
+
+def _counts(works: Works, old: Works) -> tuple[int, int, int]:
+    now, before = Counter(works), Counter(old)
+    kept = sum((now & before).values())
+    return kept, len(works) - kept, len(old) - kept
+
+
+def _merge(
+    works: Works, old: Works, snapshot: Snapshot
+) -> tuple[list[Segment], dict[int, int]]:
+    """Returns the segments over the new works, and what comes first."""
+    old_plan = Plan(old, snapshot.segments)
+    next_ticket = snapshot.next_ticket
+    attempts_of = {i.ticket: i.attempts for i in snapshot.outstanding}
+    # The interrupted epoch is the one of the newest item handed out.
+    last_ticket = max(next_ticket - 1, 0)
+    interrupted = old_plan.item_at(last_ticket).epoch if next_ticket else 0
+
+    places: dict[str, list[int]] = {}
+    for index in range(len(works) - 1, -1, -1):
+        places.setdefault(works[index], []).append(index)
+
+    # What was in flight comes first, where it is still listed.
+    entries, attempts = [], []
+    taken: Counter[str] = Counter()
+    for ticket in sorted(attempts_of):
+        item = old_plan.item_at(ticket)
+        name = old[item.index]
+        if item.epoch == interrupted:
+            if taken[name] >= len(places.get(name, ())):
+                continue
+            index = places[name][-1 - taken[name]]
+            taken[name] += 1
+        elif name in places:
+            index = places[name][-1]
+        else:
+            continue
+        entries.append((item.epoch, index))
+        attempts.append(attempts_of[ticket])
+
+    completed = snapshot.completed
+    mask = _to_do(works, old, old_plan, snapshot, interrupted)
+    for epoch, index in entries:
+        if epoch == interrupted:
+            mask[index] = False
+    segments: list[Segment] = []
+    first = completed
+    if entries:
+        segments.append(Listed(first, tuple(entries)))
+        first += len(entries)
+    last = _last_epochs(snapshot.segments)
+    if mask.any():
+        order = _order_of(old_plan, next_ticket)
+        segments.append(
+            Masked(first, interrupted, order.shuffle, order.seed, mask)
+        )
+        first += int(mask.sum())
+    num_epochs = None
+    if last.num_epochs is not None:
+        end = last.first_epoch + last.num_epochs
+        num_epochs = max(end - interrupted - 1, 0)
+    segments.append(
+        Epochs(first, interrupted + 1, num_epochs, last.shuffle, last.seed)
+    )
+    return segments, {
+        completed + place: count for place, count in enumerate(attempts)
+    }
+
+
+def _last_epochs(segments: Sequence[Segment]) -> Epochs:
+    if not segments or not isinstance(segments[-1], Epochs):
+        raise SnapshotError("Expected a plan that ends in whole epochs.")
+    return segments[-1]
+
+
+def _order_of(plan: Plan, next_ticket: int) -> Epochs | Masked:
+    """Returns the segment whose order the newest item handed out was in."""
+    ordered = [s for s in plan.segments if not isinstance(s, Listed)]
+    begun = [s for s in ordered if s.first_ticket < next_ticket]
+    return begun[-1] if begun else ordered[0]
+
+
+def _to_do(
+    works: Works,
+    old: Works,
+    old_plan: Plan,
+    snapshot: Snapshot,
+    epoch: int,
+) -> npt.NDArray[np.bool_]:
+    """Returns a bit for each of `works`: not completed in `epoch`."""
+    begin = _first_ticket_of(old_plan, snapshot, epoch)
+    done: Counter[str] = Counter()
+    if begin is not None:
+        open_tickets = {item.ticket for item in snapshot.outstanding}
+        for ticket in range(begin, snapshot.next_ticket):
+            if ticket not in open_tickets:
+                item = old_plan.item_at(ticket)
+                if item.epoch == epoch:
+                    done[old[item.index]] += 1
+    # Works that an earlier merge had already left out are done as well.
+    for segment in snapshot.segments:
+        if isinstance(segment, Masked) and segment.epoch == epoch:
+            planned = {int(i) for i in np.flatnonzero(segment.mask)}
+            for listed in snapshot.segments:
+                if isinstance(listed, Listed):
+                    planned |= {i for e, i in listed.entries if e == epoch}
+            for index, name in enumerate(old):
+                if index not in planned:
+                    done[name] += 1
+    mask = np.ones(len(works), dtype=np.bool_)
+    for index, name in enumerate(works):
+        if done[name] > 0:
+            done[name] -= 1
+            mask[index] = False
+    return mask
+
+
+def _first_ticket_of(plan: Plan, snapshot: Snapshot, epoch: int) -> int | None:
+    """Returns the first ticket in the plan that belongs to `epoch`."""
+    n = plan.items_per_epoch
+    for segment in plan.segments:
+        if isinstance(segment, Epochs):
+            number = epoch - segment.first_epoch
+            if number >= 0 and (
+                segment.num_epochs is None or number < segment.num_epochs
+            ):
+                return segment.first_ticket + number * n
+        elif isinstance(segment, Masked):
+            if segment.epoch == epoch:
+                return min(segment.first_ticket, plan.segments[0].first_ticket)
+        elif any(e == epoch for e, _ in segment.entries):
+            return segment.first_ticket
+    return None
+
+
+def _change_order(
+    segments: list[Segment],
+    works: Works,
+    next_ticket: int,
+    shuffle: bool,
+    seed: int | None,
+    notes: list[str],
+) -> None:
+    """Lets another shuffle or seed apply from the next epoch on."""
+    last = _last_epochs(segments)
+    seed = last.seed if seed is None else seed
+    if (last.shuffle, last.seed) == (shuffle, seed):
+        return
+    notes.append("the new order applies from the next epoch")
+    begun = _begun_epochs(last, len(works), next_ticket)
+    rest = None if last.num_epochs is None else last.num_epochs - begun
+    if begun:
+        segments[-1] = replace(last, num_epochs=begun)
+    else:
+        segments.pop()
+    segments.append(
+        Epochs(
+            last.first_ticket + begun * len(works),
+            last.first_epoch + begun,
+            rest,
+            shuffle,
+            seed,
+        )
+    )
+
+
+def _change_epochs(
+    segments: list[Segment],
+    works: Works,
+    next_ticket: int,
+    num_epochs: int | None,
+    notes: list[str],
+) -> None:
+    """Gives the last segment the number of epochs that is asked for now."""
+    last = _last_epochs(segments)
+    before = (
+        None if last.num_epochs is None else last.first_epoch + last.num_epochs
+    )
+    if before == num_epochs:
+        return
+    wanted = None
+    if num_epochs is not None:
+        # An epoch that is begun is finished.
+        begun = _begun_epochs(last, len(works), next_ticket)
+        wanted = max(num_epochs - last.first_epoch, begun, 0)
+    if wanted != last.num_epochs:
+        notes.append(f"num_epochs is now {num_epochs}, was {before}")
+        segments[-1] = replace(last, num_epochs=wanted)
+
+
+def _begun_epochs(segment: Epochs, num_works: int, next_ticket: int) -> int:
+    issued = max(next_ticket - segment.first_ticket, 0)
+    return -(-issued // num_works)

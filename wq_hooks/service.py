@@ -1,0 +1,252 @@
+"""The threads of a queue in one session, and when they end.
+
+TensorFlow starts queue runners with the session and joins their threads when
+it stops. A thread that waits in a remote step would be waited for until the
+grace period ends, so only two kinds of threads are registered with the
+Coordinator, which never wait long: the keeper of a worker (heartbeat, leaving)
+and the feeder of the chief. The others are daemons; closing the session
+cancels what they wait for.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from absl import logging
+
+from wq_hooks import messages
+from wq_hooks.consumer import ConsumerLoop
+from wq_hooks.dispatcher import Dispatcher
+from wq_hooks.interrupt import on_interrupt
+from wq_hooks.ledger import Consumer
+from wq_hooks.mailbox import MailboxSession
+from wq_hooks.ports import PortSession
+
+if TYPE_CHECKING:
+    from wq_hooks.work_queue import WorkQueue
+
+_LEAVE_SECS = 2.0
+
+
+class ServiceRunner(tf1.train.QueueRunner):
+    """The queue runner that starts a queue's threads with the session.
+
+    Args:
+      work_queue: The queue.
+      queue: One of its TensorFlow queues, for the exported graph.
+      enqueue_op: An op of that queue, likewise.
+    """
+
+    def __init__(self, work_queue: WorkQueue, queue: Any, enqueue_op: Any):
+        super().__init__(queue, [enqueue_op])
+        self._work_queue = work_queue
+
+    def create_threads(
+        self,
+        sess: tf1.Session,
+        coord: tf.train.Coordinator | None = None,
+        daemon: bool = False,
+        start: bool = False,
+    ) -> list[threading.Thread]:
+        """Returns the threads that have to be joined; starts all of them.
+
+        Args:
+          sess: The session.
+          coord: The threads end when it stops, and report errors to it.
+          daemon: Whether the process may end while they run.
+          start: Whether to start them now.
+        """
+        service = self._work_queue.new_service(sess, coord)
+        if service is None:
+            return []
+        threads = service.create_threads(daemon=daemon or coord is None)
+        for thread in threads:
+            if coord is not None:
+                coord.register_thread(thread)
+            if start:
+                thread.start()
+        return threads
+
+
+class Service:
+    """What runs for one queue in one session.
+
+    Args:
+      work_queue: The queue.
+      session: The session.
+      coord: The session's Coordinator, or None for one of its own.
+    """
+
+    def __init__(
+        self,
+        work_queue: WorkQueue,
+        session: tf1.Session,
+        coord: tf.train.Coordinator | None,
+    ):
+        self.session = session
+        self.dispatcher: Dispatcher | None = None
+        self._queue = work_queue
+        self._coord = coord or tf1.train.Coordinator()
+        self._mailbox = MailboxSession(work_queue.mailbox, session)
+        self._ready = threading.Event()
+        self._has_hook_ended = False
+        self._are_readers_through = True
+        task = work_queue.task.name
+        self._task = Consumer(task, uuid.uuid4().hex[:12])
+        self._ports: list[PortSession] = []
+        self._loops: list[ConsumerLoop] = []
+        for number, port in enumerate(work_queue.ports):
+            name = task if number == 0 else f"{task}/{number + 1}"
+            port_session = port.in_session(session)
+            self._ports.append(port_session)
+            self._loops.append(
+                ConsumerLoop(
+                    Consumer(name, self._task.incarnation),
+                    self._mailbox,
+                    port_session,
+                    prefetch=work_queue.prefetch,
+                    num_clients=work_queue.num_clients,
+                    is_end=self._is_end,
+                )
+            )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its threads have not been asked to stop."""
+        return not self._coord.should_stop()
+
+    def create_threads(self, *, daemon: bool) -> list[threading.Thread]:
+        """Returns the threads that the Coordinator joins, not started."""
+        threads = []
+        if self._queue.is_chief:
+            threads.append(self._thread(self._feed, "feeder", daemon))
+        threads.append(self._thread(self._keep, "keeper", daemon))
+        return threads
+
+    def note_end(self, *, are_readers_through: bool) -> None:
+        """Notes, from a hook, that the session ends without an error.
+
+        Args:
+          are_readers_through: Whether a step has met the end of data. If not,
+            the items that readers hold are unfinished.
+        """
+        self._has_hook_ended = True
+        self._are_readers_through = are_readers_through
+
+    def wait_until_ready(self) -> None:
+        """Waits, on the chief, until the position was read."""
+        while not self._ready.wait(0.1):
+            if self._coord.should_stop():
+                return
+
+    # The chief.
+
+    def _feed(self) -> None:
+        ledger = self._queue.new_ledger(self._mailbox.read_position())
+        dispatcher = Dispatcher(self._queue.name, ledger, self._mailbox)
+        self.dispatcher = dispatcher
+        self._ready.set()
+        self._start_daemon(dispatcher.drain_forever, "drainer")
+        self._start_daemon(self._stop_dispatcher, "stopper")
+        dispatcher.feed_forever()
+        # An error is for a restarted chief to mend: the others wait for it.
+        dispatcher.stop(ends_job=self._has_ended_well())
+        self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+
+    def _stop_dispatcher(self) -> None:
+        self._coord.wait_for_stop()
+        if self.dispatcher is not None:
+            self.dispatcher.wake_to_stop()
+
+    def _is_end(self) -> bool:
+        if self.dispatcher is None:
+            return True
+        return self.dispatcher.wait_for_end(
+            self._task.name, self._coord.should_stop
+        )
+
+    # Every task.
+
+    def _keep(self) -> None:
+        sender = messages.sender_text(self._task)
+        if self._loops:
+            # What an earlier life of this task held is free at once.
+            self._mailbox.report(messages.ALIVE, sender, "")
+        for loop in self._loops:
+            self._start_daemon(loop.serve_forever, "server")
+            self._start_daemon(loop.fetch_forever, "fetcher")
+        self._queue.compare_works(self._mailbox)
+        with on_interrupt(self._discard_ports):
+            while not self._coord.wait_for_stop(self._queue.beat_secs):
+                if self._loops:
+                    self._mailbox.report(messages.ALIVE, sender, "")
+        self._discard_ports()
+        self._leave()
+
+    def _leave(self) -> None:
+        is_through = self._has_ended_well() and self._are_readers_through
+        for loop in self._loops:
+            claims = loop.claims_at_end() if is_through else []
+            self._mailbox.report(
+                messages.LEAVE,
+                messages.sender_text(loop.consumer),
+                messages.claims_text(claims),
+                _LEAVE_SECS,
+            )
+
+    def _has_ended_well(self) -> bool:
+        """Whether the session was stopped on purpose, not by an error."""
+        if _has_error(self._coord):
+            return False
+        # The Coordinator does not hear of an error in a train step, the hook
+        # does: its `end` is not called.
+        return self._has_hook_ended or not self._queue.has_hook
+
+    def _discard_ports(self) -> None:
+        for port in self._ports:
+            port.discard()
+
+    # Threads.
+
+    def _start_daemon(self, target: Callable[[], None], name: str) -> None:
+        self._thread(target, name, daemon=True).start()
+
+    def _thread(
+        self, target: Callable[[], None], name: str, daemon: bool
+    ) -> threading.Thread:
+        return threading.Thread(
+            target=self._guarded,
+            args=(target,),
+            name=f"{self._queue.name}-{name}",
+            daemon=daemon,
+        )
+
+    def _guarded(self, target: Callable[[], None]) -> None:
+        """Runs a thread; an error ends the session, as in a QueueRunner."""
+        try:
+            target()
+        except Exception as e:
+            if self._coord.should_stop() or _is_closed(e, self.session):
+                # Closing a session cancels what its threads wait for.
+                logging.vlog(1, "Work queue %s: %s", self._queue.name, e)
+            else:
+                self._coord.request_stop(e)
+
+
+def _has_error(coord: tf.train.Coordinator) -> bool:
+    try:
+        coord.raise_requested_exception()
+    except Exception:
+        return True
+    return False
+
+
+def _is_closed(error: Exception, session: tf1.Session) -> bool:
+    if isinstance(error, tf.errors.CancelledError):
+        return True
+    return isinstance(error, RuntimeError) and "closed" in str(error).lower()

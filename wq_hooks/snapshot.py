@@ -1,0 +1,172 @@
+"""The position of a queue as versioned JSON: what a checkpoint keeps of it.
+
+    text = snapshot.to_json()
+    snapshot = Snapshot.from_json(text)
+
+Its size grows with the items in flight, not with the items. Whatever is in it
+is data: names of works and workers are never evaluated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wq_hooks.errors import SnapshotError
+from wq_hooks.plan import Segment, segment_from_json, segment_to_json
+
+FORMAT = "wq_hooks.snapshot"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class OpenItem:
+    """An item that was handed out and not acknowledged at the time.
+
+    Attributes:
+      ticket: Its number in the order of issue.
+      text: Its name, for people.
+      holder: The consumer that held it, or None if nobody did.
+      attempts: How often it had been leased.
+    """
+
+    ticket: int
+    text: str
+    holder: str | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The position of one queue.
+
+    Attributes:
+      name: The queue's name.
+      segments: What is left of the plan; see `wq_hooks.plan`.
+      next_ticket: The first ticket that was never issued.
+      outstanding: The items below `next_ticket` that are not completed, by
+        ticket; the rest below `next_ticket` is.
+      given_up: [(ticket, name), ...] of items counted as completed because
+        they failed `max_attempts` times.
+      num_works: Length of the list of works.
+      fingerprint: Fingerprint of the list of works.
+      packed_works: The list itself (`works.pack_names`) if it is short, or
+        None.
+      works_directory: Where a long list was kept, or None.
+    """
+
+    name: str
+    segments: tuple[Segment, ...]
+    next_ticket: int
+    outstanding: tuple[OpenItem, ...]
+    given_up: tuple[tuple[int, str], ...]
+    num_works: int
+    fingerprint: str
+    packed_works: str | None = None
+    works_directory: str | None = None
+
+    @property
+    def low_watermark(self) -> int:
+        """Every item before this ticket is completed."""
+        return min(
+            (item.ticket for item in self.outstanding),
+            default=self.next_ticket,
+        )
+
+    @property
+    def completed(self) -> int:
+        """Number of items that are completed."""
+        return self.next_ticket - len(self.outstanding)
+
+    def to_json(self) -> str:
+        """Returns the snapshot as one line of JSON."""
+        body = {
+            "name": self.name,
+            "segments": [segment_to_json(s) for s in self.segments],
+            "next_ticket": self.next_ticket,
+            "outstanding": [
+                [item.ticket, item.text, item.holder, item.attempts]
+                for item in self.outstanding
+            ],
+            "given_up": [list(entry) for entry in self.given_up],
+            "num_works": self.num_works,
+            "fingerprint": self.fingerprint,
+            "packed_works": self.packed_works,
+            "works_directory": self.works_directory,
+        }
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "checksum": _checksum(body),
+                "body": body,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Snapshot:
+        """Returns the snapshot that `to_json` wrote.
+
+        Raises:
+          SnapshotError: If the text is damaged, no snapshot at all, or
+            written by a newer version of the package.
+        """
+        body = _body(text)
+        try:
+            return cls(
+                name=str(body["name"]),
+                segments=tuple(segment_from_json(s) for s in body["segments"]),
+                next_ticket=int(body["next_ticket"]),
+                outstanding=tuple(
+                    OpenItem(int(ticket), str(name), holder, int(attempts))
+                    for ticket, name, holder, attempts in body["outstanding"]
+                ),
+                given_up=tuple((int(t), str(n)) for t, n in body["given_up"]),
+                num_works=int(body["num_works"]),
+                fingerprint=str(body["fingerprint"]),
+                packed_works=body["packed_works"],
+                works_directory=body["works_directory"],
+            )
+        except (KeyError, TypeError, ValueError) as e:
+            raise SnapshotError(
+                f"Expected a snapshot of a work queue; a part of it is "
+                f"damaged or missing: {e!r:.200}."
+            ) from e
+
+
+def _body(text: str | bytes) -> Mapping[str, Any]:
+    """Returns the checked inside of a snapshot's JSON."""
+    try:
+        document = json.loads(text)
+    except (ValueError, TypeError) as e:
+        raise SnapshotError(
+            f"Expected the JSON of a snapshot; got {text!r:.80}."
+        ) from e
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise SnapshotError(
+            f"Expected a snapshot of format {FORMAT!r}; got {text!r:.80}."
+        )
+    version = document.get("version")
+    if version != VERSION:
+        raise SnapshotError(
+            f"Expected a snapshot of version {VERSION}; got version "
+            f"{version!r:.80}. Read it with the wq_hooks that wrote it, or a "
+            "newer one."
+        )
+    body = document.get("body")
+    if not isinstance(body, dict) or document.get("checksum") != _checksum(
+        body
+    ):
+        raise SnapshotError(
+            "Expected a snapshot whose checksum fits; it is damaged: "
+            f"{text!r:.80}."
+        )
+    return body
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True).encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

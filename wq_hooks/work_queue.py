@@ -1,0 +1,476 @@
+"""WorkQueue: one global queue of works for all tasks of a job.
+
+    queue = WorkQueue(["a.csv", "b.csv"], num_epochs=2)
+    dataset = tf.data.TextLineDataset(queue.input_dataset())
+
+Every task builds the same queue in its graph. The chief's ledger decides; the
+resources through which the tasks meet stand where the chief's variables are.
+The trap: `repeat` behind `input_dataset` repeats nothing, since the queue has
+ended by then; ask for epochs with `num_epochs`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from absl import logging
+
+from wq_hooks import checkpoint, interrupt, messages
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.ledger import Ledger
+from wq_hooks.mailbox import Mailbox, MailboxSession
+from wq_hooks.options import Options
+from wq_hooks.plan import Plan
+from wq_hooks.ports import DemandPort, Port, ProducerPort
+from wq_hooks.progress import Progress, ProgressMeter
+from wq_hooks.resume import Resumption, resume
+from wq_hooks.service import Service, ServiceRunner
+from wq_hooks.snapshot import Snapshot
+from wq_hooks.tasks import Task
+from wq_hooks.works import Works
+
+_queues_of_graph: weakref.WeakKeyDictionary[tf.Graph, list[WorkQueue]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def queues_of(graph: tf.Graph) -> list[WorkQueue]:
+    """Returns the queues of a graph, in the order in which they were made."""
+    return _queues_of_graph.setdefault(graph, [])
+
+
+class WorkQueue:
+    """Hands out works, one at a time, to whichever task is free.
+
+    Args:
+      works: A non-empty sequence of str or bytes: the paths or tables to be
+        read. Surrounding white space is stripped; duplicates are separate
+        items.
+      num_epochs: How often each work is handed out; None: without end.
+      shuffle: Whether each epoch comes in an order of its own.
+      seed: Makes the orders reproducible; None: another one in each job.
+      prefix: Joined in front of what is handed out, as it is.
+      num_slices: Number of items wanted from sliceable works. Whole files
+        stay whole.
+      name: Names the queue among those of a job, and its variable in the
+        checkpoint.
+      num_clients: How many readers draw from one `input_producer` or
+        `input_dataset` at a time. An item counts as completed when that many
+        later ones were asked for.
+      ack: When an item is completed: "next", when the same consumer asks for
+        its next item or has no more; "take", when it is handed out.
+      is_chief: Whether this task keeps the ledger; None: found out from
+        TF_CONFIG and the device of the worker's ops.
+      prefetch: How many items a consumer takes before its readers ask.
+      lease_secs: A task that was not heard of for so many seconds loses the
+        items that it holds.
+      max_attempts: An item that was taken this often and never completed is
+        given up, and reported; None: never.
+      start_over: Whether to ignore the position in a checkpoint.
+      save: Whether the position goes into checkpoints.
+
+    Raises:
+      TypeError: If an argument is of a wrong type.
+      ValueError: If an argument is out of its range, or the graph has a queue
+        of this name.
+    """
+
+    def __init__(
+        self,
+        works: Sequence[Any],
+        num_epochs: int | None = 1,
+        shuffle: bool = True,
+        seed: int | None = None,
+        prefix: str | None = None,
+        num_slices: int | None = None,
+        name: str = "work_queue",
+        *,
+        num_clients: int = 1,
+        ack: str = "next",
+        is_chief: bool | None = None,
+        prefetch: int = 0,
+        lease_secs: float = 60.0,
+        max_attempts: int | None = None,
+        start_over: bool = False,
+        save: bool = True,
+    ):
+        self._works = Works(works, prefix)
+        self._options = Options(
+            num_epochs=num_epochs,
+            shuffle=shuffle,
+            seed=seed,
+            num_slices=num_slices,
+            name=name,
+            num_clients=num_clients,
+            ack=ack,
+            is_chief=is_chief,
+            prefetch=prefetch,
+            lease_secs=lease_secs,
+            max_attempts=max_attempts,
+            start_over=start_over,
+            save=save,
+        )
+        if tf.executing_eagerly():
+            raise WorkQueueError(
+                "Expected a graph: make the WorkQueue inside an input_fn, or "
+                "under `with tf.Graph().as_default():`; got eager mode."
+            )
+        self._graph = tf1.get_default_graph()
+        siblings = queues_of(self._graph)
+        if any(queue.name == name for queue in siblings):
+            raise ValueError(
+                f"Expected a name that no other queue of the graph has; got "
+                f"name={name!r} twice."
+            )
+        self.mailbox = Mailbox(name, is_saved=save)
+        self.ports: list[Port] = []
+        self.has_hook = False
+        self.has_summary = False
+        self._worker_device = self._find_worker_device()
+        self.task = Task.find(device=self._worker_device, environ=os.environ)
+        self.is_chief = self.task.is_chief if is_chief is None else is_chief
+        self._services: weakref.WeakKeyDictionary[tf1.Session, Service] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._last_service: Service | None = None
+        self._lock = threading.Lock()
+        self._initial: Snapshot | None = None
+        self.checkpoint_directory: str | None = None
+        runner = ServiceRunner(self, self.mailbox.work, tf.no_op())
+        tf1.add_to_collection(tf1.GraphKeys.QUEUE_RUNNERS, runner)
+        siblings.append(self)
+
+    # What the user asks for.
+
+    def take(self) -> Any:
+        """Returns a tf.string scalar tensor: one item each time it is run.
+
+        Each call makes a consumer of its own. Raises
+        tf.errors.OutOfRangeError when run at the end of data.
+        """
+        port = self._add_port(DemandPort)
+        with self._worker_scope():
+            return port.take()
+
+    def input_producer(self) -> Any:
+        """Returns a local tf.queue.FIFOQueue of tf.string, for Reader ops.
+
+        It holds one item ahead of its reader. An item is completed when the
+        reader has drawn the next one.
+        """
+        return self._add_port(ProducerPort).queue
+
+    def input_dataset(self) -> Any:
+        """Returns a tf.data.Dataset of tf.string scalars, one for each item.
+
+        An item is completed when the dataset is asked for the next one, so a
+        reader with `cycle_length` or `num_parallel_calls` above one needs
+        that many `num_clients`.
+        """
+        port = self._add_port(DemandPort)
+        with self._worker_scope():
+            # The map of tf.data 2 turns the end of data into an error.
+            dataset = tf1.data.Dataset.from_tensors(0).repeat()
+            return dataset.map(lambda _: port.take())
+
+    def add_summary(self) -> None:
+        """Adds the level of the queue to the graph's summaries.
+
+        Tag and value are DeepRec's: `<name>/fraction_of_<len>_full`, the
+        remaining items divided by those of one epoch.
+        """
+        self.has_summary = True
+        with tf1.name_scope(None):
+            tf1.summary.scalar(self.level_tag, self.mailbox.level)
+
+    def size(self) -> Any:
+        """Returns a tf.int64 scalar tensor: remaining items; -1: no end."""
+        return self.mailbox.remaining
+
+    def __len__(self) -> int:
+        """Number of items in one epoch."""
+        return len(self._works)
+
+    def __repr__(self) -> str:
+        return f"WorkQueue({self._works!r}, name={self.name!r})"
+
+    @property
+    def works(self) -> list[str]:
+        """The works, as listed, stripped of white space, without prefix."""
+        return list(self._works)
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._options.name
+
+    def snapshot(self) -> str:
+        """Returns the position as JSON, on the chief; see `restore`.
+
+        Raises:
+          WorkQueueError: If this is not the chief.
+        """
+        self._expect_chief("snapshot")
+        dispatcher = self.dispatcher
+        if dispatcher is not None:
+            return dispatcher.snapshot().to_json()
+        if self._initial is not None:
+            return self._initial.to_json()
+        return self._new_ledger(None).snapshot(self.name, None).to_json()
+
+    def restore(self, snapshot: str) -> None:
+        """Continues from a snapshot, on the chief, before the session starts.
+
+        Raises:
+          SnapshotError: If the snapshot is damaged or of a newer format.
+          WorkQueueError: If this is not the chief, or a session runs.
+        """
+        self._expect_chief("restore")
+        if self.dispatcher is not None:
+            raise WorkQueueError(
+                "Expected restore before the session starts; the queue runs."
+            )
+        self._initial = Snapshot.from_json(snapshot)
+
+    # What hooks, runners and savers ask for.
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph that the queue belongs to."""
+        return self._graph
+
+    @property
+    def level_tag(self) -> str:
+        """DeepRec's tag of the level."""
+        return f"{self.name}/fraction_of_{len(self)}_full"
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the position goes into checkpoints."""
+        return self._options.save
+
+    @property
+    def prefetch(self) -> int:
+        """How many items a consumer takes before its readers ask."""
+        return self._options.prefetch
+
+    @property
+    def num_clients(self) -> int:
+        """How many readers draw from one consumer at a time."""
+        return self._options.num_clients
+
+    @property
+    def beat_secs(self) -> float:
+        """How often a task says that it is alive."""
+        return self._options.lease_secs / 4
+
+    @property
+    def dispatcher(self) -> Any:
+        """The chief's dispatcher while a session runs, or None."""
+        service = self._last_service
+        if service is None or not service.is_live:
+            return None
+        return service.dispatcher
+
+    def service(self, session: tf1.Session) -> Service | None:
+        """Returns what runs in a session, or None."""
+        return self._services.get(session)
+
+    def new_service(
+        self, session: tf1.Session, coord: tf.train.Coordinator | None
+    ) -> Service | None:
+        """Returns the service of a new session; None if it has one."""
+        with self._lock:
+            running = self._services.get(session)
+            if running is not None and running.is_live:
+                return None
+            service = Service(self, session, coord)
+            self._services[session] = service
+            self._last_service = service
+        interrupt.watch()
+        if self.is_chief:
+            checkpoint.guard_savers(self._graph, queues_of(self._graph))
+        return service
+
+    def new_ledger(self, position: bytes) -> Ledger:
+        """Returns the ledger that a session of the chief starts with.
+
+        Args:
+          position: What the position variable holds, b"" if nothing.
+        """
+        snapshot, self._initial = self._initial, None
+        if snapshot is None and position and not self._options.start_over:
+            snapshot = Snapshot.from_json(position)
+        ledger = self._new_ledger(snapshot)
+        logging.info(
+            "Work queue %s: %d works, %s, %s epochs; %s on %s.",
+            self.name,
+            len(self),
+            "shuffled" if self._options.shuffle else "in order",
+            self._options.num_epochs or "endless",
+            _position_in_words(ledger, snapshot),
+            self.mailbox.device or "this process",
+        )
+        return ledger
+
+    @contextlib.contextmanager
+    def held_position(self, directory: str) -> Iterator[None]:
+        """Keeps the position as it is at this instant, for a save.
+
+        Args:
+          directory: Of the checkpoint.
+        """
+        self.checkpoint_directory = directory
+        dispatcher = self.dispatcher if self.is_chief else None
+        if dispatcher is None:
+            yield
+            return
+        ledger = dispatcher.ledger
+        if ledger.pack_works() is None and directory:
+            works = ledger.plan.works
+            path = checkpoint.works_path(
+                directory, self.name, works.fingerprint
+            )
+            checkpoint.write_works(path, list(works))
+            dispatcher.works_directory = directory
+        with dispatcher.held_position():
+            yield
+
+    def progress(self, meter: ProgressMeter) -> Progress | None:
+        """Returns how far the queue is; None but on a chief that runs."""
+        dispatcher = self.dispatcher
+        return None if dispatcher is None else dispatcher.progress(meter)
+
+    def state(self) -> dict[str, Any] | None:
+        """Returns who has what, for json; None but on a chief that runs."""
+        dispatcher = self.dispatcher
+        return None if dispatcher is None else dispatcher.state()
+
+    def compare_works(self, mailbox: MailboxSession) -> None:
+        """Logs, on a worker, that its works differ from the chief's."""
+        if self.is_chief:
+            return
+        (theirs,) = mailbox.look_up(messages.WORKS)
+        ours = f"{len(self)} {self._works.fingerprint}"
+        if theirs and theirs != ours:
+            logging.warning(
+                "Work queue %s: this task lists %d works, the chief %s "
+                "others; the chief's are handed out.",
+                self.name,
+                len(self),
+                theirs.partition(" ")[0],
+            )
+
+    # Inside.
+
+    def _new_ledger(self, snapshot: Snapshot | None) -> Ledger:
+        options = self._options
+        resumption: Resumption | None = None
+        if snapshot is None:
+            seed = options.seed
+            plan = Plan.fresh(
+                self._works,
+                num_epochs=options.num_epochs,
+                shuffle=options.shuffle,
+                seed=secrets.randbits(63) if seed is None else seed,
+            )
+        else:
+            resumption = resume(
+                self._works,
+                snapshot,
+                num_epochs=options.num_epochs,
+                shuffle=options.shuffle,
+                seed=options.seed,
+                read_works=self._read_works,
+            )
+            _log_changes(self.name, resumption)
+            plan = resumption.plan
+        return Ledger(
+            plan,
+            lease_secs=options.lease_secs,
+            ack_on_take=options.ack == "take",
+            max_attempts=options.max_attempts,
+            resumption=resumption,
+        )
+
+    def _read_works(self, snapshot: Snapshot) -> list[str] | None:
+        # The checkpoints may have been moved since they were written.
+        for directory in (self.checkpoint_directory, snapshot.works_directory):
+            if directory is not None:
+                path = checkpoint.works_path(
+                    directory, snapshot.name, snapshot.fingerprint
+                )
+                names = checkpoint.read_works(path)
+                if names is not None:
+                    return names
+        return None
+
+    def _add_port(self, kind: Any) -> Any:
+        if tf1.get_default_graph() is not self._graph:
+            raise ValueError(
+                f"Expected the graph in which WorkQueue {self.name!r} was "
+                "made to be current; got another one."
+            )
+        number = len(self.ports) + 1
+        with (
+            tf1.name_scope(f"{self.name}/"),
+            self._worker_scope(),
+            tf.device("/device:CPU:0"),
+        ):
+            port = kind(f"{self.name}/{self.task.name}/{number}")
+        self.ports.append(port)
+        return port
+
+    def _find_worker_device(self) -> str:
+        """Returns the device of this worker's ops, "" if none is set."""
+        device = str(tf.no_op().device)
+        # A scope that puts the whole queue on a parameter server leaves its
+        # local parts to the session, that is to this process.
+        return "" if "/job:ps" in device else device
+
+    @contextlib.contextmanager
+    def _worker_scope(self) -> Iterator[None]:
+        with tf.device(None), tf.device(self._worker_device or None):
+            yield
+
+    def _expect_chief(self, method: str) -> None:
+        if not self.is_chief:
+            raise WorkQueueError(
+                f"Expected {method} to be called on the chief; this is "
+                f"{self.task.name}."
+            )
+
+
+def _log_changes(name: str, resumption: Resumption) -> None:
+    changes = list(resumption.notes)
+    if resumption.added or resumption.dropped:
+        changes.insert(
+            0,
+            f"{resumption.kept} works kept, {resumption.added} added, "
+            f"{resumption.dropped} dropped",
+        )
+    if changes:
+        logging.info(
+            "Work queue %s: the arguments have changed since the checkpoint: "
+            "%s.",
+            name,
+            "; ".join(changes),
+        )
+
+
+def _position_in_words(ledger: Ledger, snapshot: Snapshot | None) -> str:
+    if snapshot is None:
+        return "from the beginning"
+    total = "endless" if ledger.total is None else str(ledger.total)
+    return (
+        f"resumed: {ledger.completed} of {total} items completed, "
+        f"{len(snapshot.outstanding)} were in flight"
+    )

@@ -1,0 +1,131 @@
+"""What the user lists: validation, prefix and fingerprint of the works.
+
+    works = Works(["a.csv ", b"b.csv"], prefix="hdfs://data/")
+    works.text(0)        # "hdfs://data/a.csv"
+
+The trap: a prefix is joined in front as it is; no "/" is put in between.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_CHUNK = 4096
+_SEPARATOR = "\0"
+
+
+class Works(Sequence[str]):
+    """The works in the order in which they are listed.
+
+    Args:
+      works: A non-empty sequence of str or bytes. Surrounding white space is
+        stripped; duplicates are separate items.
+      prefix: Joined in front of what is handed out, or None.
+
+    Raises:
+      TypeError: If `works` is no sequence, or a work is no str or bytes.
+      ValueError: If `works` is empty, or a work is blank.
+    """
+
+    def __init__(self, works: Sequence[Any], prefix: str | None = None):
+        if isinstance(works, (str, bytes)) or not hasattr(works, "__len__"):
+            raise TypeError(
+                "Expected works to be a sequence of str or bytes, such as "
+                f"['a.csv', 'b.csv']; got {works!r:.200}."
+            )
+        if len(works) == 0:
+            raise ValueError("Expected at least one work; got works=[].")
+        if prefix is not None and not isinstance(prefix, (str, bytes)):
+            raise TypeError(
+                f"Expected prefix to be str or None; got {prefix!r:.200}."
+            )
+        self._names = [_name(work, i) for i, work in enumerate(works)]
+        self._prefix = "" if prefix is None else _decoded(prefix)
+        self._fingerprint: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._names[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __repr__(self) -> str:
+        return f"Works({len(self)} works, first {self._names[0]!r:.80})"
+
+    def text(self, index: int) -> str:
+        """Returns what is handed out for the work at `index`."""
+        return self._prefix + self._names[index]
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits, equal for equal lists in equal order."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of(self._names)
+        return self._fingerprint
+
+
+def fingerprint_of(names: Sequence[str]) -> str:
+    """Returns the fingerprint (32 hexadecimal digits) of a list of works."""
+    digest = hashlib.blake2b(digest_size=16)
+    for start in range(0, len(names), _CHUNK):
+        for name in names[start : start + _CHUNK]:
+            digest.update(encoded(name + _SEPARATOR))
+    return digest.hexdigest()
+
+
+def pack_names(names: Sequence[str]) -> str:
+    """Returns the names as compressed text, for `unpack_names`."""
+    packed = zlib.compress(encoded(_SEPARATOR.join(names)), 6)
+    return base64.b64encode(packed).decode("ascii")
+
+
+def unpack_names(packed: str) -> list[str]:
+    """Returns the names that `pack_names` packed.
+
+    Raises:
+      ValueError: If `packed` is damaged.
+    """
+    try:
+        data = zlib.decompress(base64.b64decode(packed, validate=True))
+    except (binascii.Error, zlib.error) as e:
+        raise ValueError(
+            "Expected a packed list of works; it is damaged."
+        ) from e
+    return _decoded(data).split(_SEPARATOR)
+
+
+def encoded(text: str) -> bytes:
+    """Returns the bytes of a work's name, also of one that is not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _decoded(text: str | bytes) -> str:
+    if isinstance(text, bytes):
+        return text.decode("utf-8", "surrogateescape")
+    return text
+
+
+def _name(work: Any, index: int) -> str:
+    if not isinstance(work, (str, bytes)):
+        raise TypeError(
+            "Expected each work to be str or bytes; got "
+            f"works[{index}]={work!r:.200} of type {type(work).__name__}."
+        )
+    name = _decoded(work).strip()
+    if not name:
+        raise ValueError(
+            f"Expected the name of a work; works[{index}]={work!r} is blank."
+        )
+    if _SEPARATOR in name:
+        raise ValueError(
+            f"Expected no NUL character in a work; got works[{index}]={work!r}."
+        )
+    return name
