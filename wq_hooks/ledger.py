@@ -195,6 +195,10 @@ class Ledger:
         """The leases by ticket; not to be changed by the caller."""
         return self._leases
 
+    def open_item(self, ticket: int) -> Item:
+        """Returns an item that was issued and is not completed."""
+        return self._open[ticket]
+
     def has_to_issue(self) -> bool:
         """Whether there is an item that could be issued now."""
         self._drop_settled()
@@ -235,9 +239,10 @@ class Ledger:
         return items
 
     def heard(self, consumer: Consumer, now: float) -> bool:
-        """Notes a sign of life; returns False if it is of an earlier life.
+        """Notes a sign of life; returns False if that life is over.
 
-        A consumer seen for the first time joins; a new incarnation gives up
+        A life is over when the consumer has left or a later incarnation of it
+        was heard. A consumer seen for the first time joins; a new incarnation gives up
         at once what its predecessor held.
         """
         state = self.consumers.get(consumer.name)
@@ -245,7 +250,7 @@ class Ledger:
             state.consumer.incarnation == consumer.incarnation
         ):
             state.last_heard = now
-            return True
+            return not state.has_left
         retired = self._retired.setdefault(consumer.name, set())
         if consumer.incarnation in retired:
             return False
@@ -311,15 +316,16 @@ class Ledger:
         lease = self._leases.pop(ticket, None)
         secs = 0.0
         if lease is not None:
-            secs = now - lease.since
             holder = self.consumers.get(lease.consumer.name)
             if holder is not None:
                 holder.held.pop(ticket, None)
-            self.durations.append(secs)
         state = self.consumers.get(consumer.name)
         if state is not None:
             state.completed += 1
-            if lease is not None:
+        if lease is not None and lease.consumer == consumer:
+            secs = now - lease.since
+            self.durations.append(secs)
+            if state is not None:
                 state.durations.append(secs)
         self._note("completed", now, consumer, ticket, secs)
         self._complete(ticket)
@@ -436,10 +442,14 @@ class Ledger:
         self._note("returned", now, lease.consumer, ticket)
 
     def _drop_settled(self) -> None:
-        """Forgets items at the head of the line that were completed late."""
+        """Forgets the heads of the line that need not be issued any more.
+
+        They were completed or leased late, or stand in the line twice.
+        """
         while self._to_reissue and (
             self._to_reissue[0] not in self._open
             or self._to_reissue[0] in self._leases
+            or self._to_reissue[0] in self._issued
         ):
             heapq.heappop(self._to_reissue)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -59,9 +60,10 @@ class Options:
                 "Expected lease_secs to be a number of seconds; got "
                 f"{self.lease_secs!r}."
             )
-        if not self.lease_secs > 0:
+        if not 0 < self.lease_secs < math.inf:
             raise ValueError(
-                f"Expected lease_secs > 0; got lease_secs={self.lease_secs}."
+                "Expected 0 < lease_secs < inf; got "
+                f"lease_secs={self.lease_secs}."
             )
         if not isinstance(self.name, str):
             raise TypeError(f"Expected name to be a str; got {self.name!r}.")

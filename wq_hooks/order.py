@@ -46,6 +46,10 @@ class EpochOrder:
 
     def __getitem__(self, index: int) -> int:
         """Returns the work that comes at `index` of this epoch."""
+        if not 0 <= index < self._num_items:
+            raise IndexError(
+                f"Expected 0 <= index < {self._num_items}; got {index}."
+            )
         if self._rounds is None:
             return index
         block_number, offset = divmod(index, _BLOCK_SIZE)

@@ -144,6 +144,26 @@ class Plan:
             return segment.first_ticket + int(count or 0)
         return ticket
 
+    def begun(self, epoch: int, next_ticket: int) -> npt.NDArray[np.int64]:
+        """Returns the works of `epoch` with tickets below `next_ticket`.
+
+        Those of a `Listed` segment are left out.
+        """
+        n = self.items_per_epoch
+        for segment in self.segments:
+            count = next_ticket - segment.first_ticket
+            if isinstance(segment, Masked) and segment.epoch == epoch:
+                order = self._masked_order(segment)
+                return np.array(order[: max(count, 0)], dtype=np.int64)
+            if isinstance(segment, Epochs):
+                number = epoch - segment.first_epoch
+                if number >= 0 and (
+                    segment.num_epochs is None or number < segment.num_epochs
+                ):
+                    stop = min(max(count - number * n, 0), n)
+                    return self._epoch_order(segment, epoch).range(0, stop)
+        return np.zeros(0, dtype=np.int64)
+
     def _count(self, segment: Segment) -> int | None:
         if isinstance(segment, Epochs):
             if segment.num_epochs is None:

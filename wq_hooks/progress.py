@@ -96,6 +96,9 @@ class ProgressMeter:
           now: In seconds, of the ledger's clock.
         """
         points = self._points
+        if points and ledger.completed < points[-1][1]:
+            # The queue went back to a checkpoint.
+            points.clear()
         points.append((now, ledger.completed))
         while len(points) > _MIN_WINDOW and now - points[0][0] > _WINDOW_SECS:
             points.popleft()
@@ -164,7 +167,7 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
         worker["items"] += [
             {
                 "ticket": ticket,
-                "text": ledger.plan.item_at(ticket).text,
+                "text": ledger.open_item(ticket).text,
                 "held_secs": now - since,
             }
             for ticket, since in sorted(consumer.held.items())

@@ -11,7 +11,7 @@ applies from the next epoch. What was in flight comes first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -138,52 +138,26 @@ def _merge(
     works: Works, old: Works, snapshot: Snapshot
 ) -> tuple[list[Segment], dict[int, int]]:
     """Returns the segments over the new works, and what comes first."""
+    last = _last_epochs(snapshot.segments)
+    if snapshot.next_ticket == 0 and len(snapshot.segments) == 1:
+        return [last], {}  # Nothing has begun.
     old_plan = Plan(old, snapshot.segments)
-    next_ticket = snapshot.next_ticket
-    attempts_of = {i.ticket: i.attempts for i in snapshot.outstanding}
-    # The interrupted epoch is the one of the newest item handed out.
-    last_ticket = max(next_ticket - 1, 0)
-    interrupted = old_plan.item_at(last_ticket).epoch if next_ticket else 0
-
-    places: dict[str, list[int]] = {}
-    for index in range(len(works) - 1, -1, -1):
-        places.setdefault(works[index], []).append(index)
-
-    # What was in flight comes first, where it is still listed.
-    entries, attempts = [], []
-    taken: Counter[str] = Counter()
-    for ticket in sorted(attempts_of):
-        item = old_plan.item_at(ticket)
-        name = old[item.index]
-        if item.epoch == interrupted:
-            if taken[name] >= len(places.get(name, ())):
-                continue
-            index = places[name][-1 - taken[name]]
-            taken[name] += 1
-        elif name in places:
-            index = places[name][-1]
-        else:
-            continue
-        entries.append((item.epoch, index))
-        attempts.append(attempts_of[ticket])
-
-    completed = snapshot.completed
+    interrupted = _interrupted_epoch(old_plan, snapshot.next_ticket)
     mask = _to_do(works, old, old_plan, snapshot, interrupted)
+    entries, attempts = _in_flight(works, old_plan, snapshot, interrupted, mask)
     for epoch, index in entries:
         if epoch == interrupted:
             mask[index] = False
     segments: list[Segment] = []
-    first = completed
+    first = snapshot.completed
     if entries:
         segments.append(Listed(first, tuple(entries)))
-        first += len(entries)
-    last = _last_epochs(snapshot.segments)
-    if mask.any():
-        order = _order_of(old_plan, next_ticket)
-        segments.append(
-            Masked(first, interrupted, order.shuffle, order.seed, mask)
-        )
-        first += int(mask.sum())
+    # Also when it is empty: it says which epoch was begun, and that all works
+    # listed now are done in it; the next merge needs to know.
+    first += len(entries)
+    order = _order_of(old_plan, snapshot.next_ticket)
+    segments.append(Masked(first, interrupted, order.shuffle, order.seed, mask))
+    first += int(mask.sum())
     num_epochs = None
     if last.num_epochs is not None:
         end = last.first_epoch + last.num_epochs
@@ -192,8 +166,56 @@ def _merge(
         Epochs(first, interrupted + 1, num_epochs, last.shuffle, last.seed)
     )
     return segments, {
-        completed + place: count for place, count in enumerate(attempts)
+        snapshot.completed + place: count
+        for place, count in enumerate(attempts)
     }
+
+
+def _interrupted_epoch(plan: Plan, next_ticket: int) -> int:
+    """Returns the newest epoch that was begun."""
+    for segment in reversed(plan.segments):
+        if isinstance(segment, Masked):
+            return segment.epoch
+        if isinstance(segment, Epochs) and segment.first_ticket < next_ticket:
+            offset = next_ticket - 1 - segment.first_ticket
+            return segment.first_epoch + offset // plan.items_per_epoch
+    return 0
+
+
+def _in_flight(
+    works: Works,
+    old_plan: Plan,
+    snapshot: Snapshot,
+    interrupted: int,
+    mask: npt.NDArray[np.bool_],
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Returns [(epoch, index)] and attempts of what is in flight and listed."""
+    items = [
+        (old_plan.item_at(item.ticket), item.attempts)
+        for item in sorted(snapshot.outstanding, key=lambda i: i.ticket)
+    ]
+    listed: dict[str, list[int]] = {
+        old_plan.works[item.index]: [] for item, _ in items
+    }
+    for index, name in enumerate(works):
+        if name in listed:
+            listed[name].append(index)
+    # Of a work that is listed several times, each copy is done once.
+    free: dict[tuple[int, str], Iterator[int]] = {}
+    entries, attempts = [], []
+    for item, count in items:
+        name = old_plan.works[item.index]
+        key = item.epoch, name
+        if key not in free:
+            is_interrupted = item.epoch == interrupted
+            free[key] = iter(
+                [i for i in listed[name] if mask[i] or not is_interrupted]
+            )
+        index = next(free[key], -1)
+        if index >= 0:
+            entries.append((item.epoch, index))
+            attempts.append(count)
+    return entries, attempts
 
 
 def _last_epochs(segments: Sequence[Segment]) -> Epochs:
@@ -217,49 +239,23 @@ def _to_do(
     epoch: int,
 ) -> npt.NDArray[np.bool_]:
     """Returns a bit for each of `works`: not completed in `epoch`."""
-    begin = _first_ticket_of(old_plan, snapshot, epoch)
-    done: Counter[str] = Counter()
-    if begin is not None:
-        open_tickets = {item.ticket for item in snapshot.outstanding}
-        for ticket in range(begin, snapshot.next_ticket):
-            if ticket not in open_tickets:
-                item = old_plan.item_at(ticket)
-                if item.epoch == epoch:
-                    done[old[item.index]] += 1
-    # Works that an earlier merge had already left out are done as well.
+    is_done = np.zeros(len(old), dtype=np.bool_)
     for segment in snapshot.segments:
         if isinstance(segment, Masked) and segment.epoch == epoch:
-            planned = {int(i) for i in np.flatnonzero(segment.mask)}
-            for listed in snapshot.segments:
-                if isinstance(listed, Listed):
-                    planned |= {i for e, i in listed.entries if e == epoch}
-            for index, name in enumerate(old):
-                if index not in planned:
-                    done[name] += 1
+            # Works that an earlier merge had already left out.
+            is_done = ~segment.mask
+    is_done[old_plan.begun(epoch, snapshot.next_ticket)] = True
+    for open_item in snapshot.outstanding:
+        item = old_plan.item_at(open_item.ticket)
+        if item.epoch == epoch:
+            is_done[item.index] = False
+    done = Counter(old[index] for index in np.flatnonzero(is_done).tolist())
     mask = np.ones(len(works), dtype=np.bool_)
     for index, name in enumerate(works):
         if done[name] > 0:
             done[name] -= 1
             mask[index] = False
     return mask
-
-
-def _first_ticket_of(plan: Plan, snapshot: Snapshot, epoch: int) -> int | None:
-    """Returns the first ticket in the plan that belongs to `epoch`."""
-    n = plan.items_per_epoch
-    for segment in plan.segments:
-        if isinstance(segment, Epochs):
-            number = epoch - segment.first_epoch
-            if number >= 0 and (
-                segment.num_epochs is None or number < segment.num_epochs
-            ):
-                return segment.first_ticket + number * n
-        elif isinstance(segment, Masked):
-            if segment.epoch == epoch:
-                return min(segment.first_ticket, plan.segments[0].first_ticket)
-        elif any(e == epoch for e, _ in segment.entries):
-            return segment.first_ticket
-    return None
 
 
 def _change_order(

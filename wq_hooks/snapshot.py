@@ -141,7 +141,7 @@ def _body(text: str | bytes) -> Mapping[str, Any]:
     """Returns the checked inside of a snapshot's JSON."""
     try:
         document = json.loads(text)
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, RecursionError) as e:
         raise SnapshotError(
             f"Expected the JSON of a snapshot; got {text!r:.80}."
         ) from e

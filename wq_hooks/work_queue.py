@@ -173,13 +173,19 @@ class WorkQueue:
 
         An item is completed when the dataset is asked for the next one, so a
         reader with `cycle_length` or `num_parallel_calls` above one needs
-        that many `num_clients`.
+        that many `num_clients`. The pipeline behind it runs no further ahead
+        than it says: end it in a `prefetch` if it should.
         """
         port = self._add_port(DemandPort)
         with self._worker_scope():
             # The map of tf.data 2 turns the end of data into an error.
             dataset = tf1.data.Dataset.from_tensors(0).repeat()
-            return dataset.map(lambda _: port.take())
+            dataset = dataset.map(lambda _: port.take())
+            # tf.data ends every pipeline in a prefetch of its own accord,
+            # which takes an item before anybody wants it.
+            options = tf.data.Options()
+            options.experimental_optimization.inject_prefetch = False
+            return dataset.with_options(options)
 
     def add_summary(self) -> None:
         """Adds the level of the queue to the graph's summaries.
@@ -470,7 +476,8 @@ def _position_in_words(ledger: Ledger, snapshot: Snapshot | None) -> str:
     if snapshot is None:
         return "from the beginning"
     total = "endless" if ledger.total is None else str(ledger.total)
+    in_flight = sum(item.holder is not None for item in snapshot.outstanding)
     return (
         f"resumed: {ledger.completed} of {total} items completed, "
-        f"{len(snapshot.outstanding)} were in flight"
+        f"{in_flight} were in flight"
     )

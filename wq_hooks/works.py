@@ -12,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 _CHUNK = 4096
@@ -33,7 +33,10 @@ class Works(Sequence[str]):
     """
 
     def __init__(self, works: Sequence[Any], prefix: str | None = None):
-        if isinstance(works, (str, bytes)) or not hasattr(works, "__len__"):
+        # A set has no order, or not the same one in each process.
+        if isinstance(works, (str, bytes, Set, Mapping)) or not hasattr(
+            works, "__len__"
+        ):
             raise TypeError(
                 "Expected works to be a sequence of str or bytes, such as "
                 f"['a.csv', 'b.csv']; got {works!r:.200}."
@@ -108,9 +111,17 @@ def encoded(text: str) -> bytes:
 
 
 def _decoded(text: str | bytes) -> str:
-    if isinstance(text, bytes):
-        return text.decode("utf-8", "surrogateescape")
-    return text
+    if isinstance(text, str):
+        if text.isascii():
+            return text
+        try:
+            # The same text for the same bytes, as the fingerprint has it.
+            text = encoded(text)
+        except UnicodeEncodeError as e:
+            raise ValueError(
+                f"Expected text that UTF-8 can hold; got {text!r:.200}."
+            ) from e
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _name(work: Any, index: int) -> str:

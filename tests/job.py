@@ -1,0 +1,103 @@
+"""A job of tests/programs/train.py on a local cluster, and what it did."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import uuid
+from collections import Counter
+from pathlib import Path
+
+from wq_hooks.local_cluster import Cluster
+
+PROGRAM = Path(__file__).parent / "programs" / "train.py"
+ROOT = Path(__file__).parents[1]
+DEADLINE_SECS = 120.0
+
+_GOT = re.compile(r"^GOT (\S+) (\d+)$")
+
+
+class Job:
+    """Starts the tasks in an order that costs no waiting.
+
+    A worker that asks before the chief has initialised the model sleeps 30 s
+    before it asks again; so the chief comes first.
+    """
+
+    def __init__(self, checkpoint, *, num_workers=1, slow=None, **flags):
+        self._gate = Path(checkpoint) / f"gate-{uuid.uuid4().hex}"
+        command = [sys.executable, str(PROGRAM)]
+        command += [f"--checkpoint={checkpoint}", f"--gate={self._gate}"]
+        works = flags.pop("works", None)
+        command += [f"--{key}={value}" for key, value in flags.items()]
+        if works:
+            command += ["--works", *works]
+        self.cluster = Cluster(
+            command,
+            num_ps=1,
+            num_workers=num_workers,
+            slow=slow,
+            env={
+                "PYTHONPATH": os.fspath(ROOT),
+                "TF_CPP_MIN_LOG_LEVEL": "2",
+                "CUDA_VISIBLE_DEVICES": "",
+            },
+        )
+
+    def __enter__(self):
+        self.cluster.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        return self.cluster.__exit__(*exception)
+
+    def start(self, *, wait_for_workers=True):
+        """Starts all tasks; no step is run before all of them are there."""
+        cluster = self.cluster
+        cluster.start("ps:0", "chief:0")
+        cluster.wait_for_line("chief:0", "^START", DEADLINE_SECS)
+        workers = [t for t in cluster.tasks if t.startswith("worker")]
+        if workers:
+            cluster.start(*workers)
+        if wait_for_workers:
+            for worker in workers:
+                cluster.wait_for_line(worker, "^START", DEADLINE_SECS)
+        self._gate.touch()
+
+    def run(self, **kwargs):
+        """Runs the job to its end; returns its exit codes."""
+        with self:
+            self.start(**kwargs)
+            return self.cluster.wait_for_job(DEADLINE_SECS)
+
+    def kill(self, task, signum=signal.SIGKILL):
+        self.cluster.kill(task, signum)
+
+    def wait_for_item(self, task, *, after=0):
+        """Waits until a task has trained an item; returns its name."""
+        match = self.cluster.wait_for_line(
+            task, _GOT.pattern, DEADLINE_SECS, after=after
+        )
+        return match.group(1)
+
+    def items(self, task=None):
+        """Returns the items that were trained, in order, of one task or all."""
+        tasks = [task] if task else self.cluster.job_tasks
+        return [
+            match.group(1)
+            for name in tasks
+            for line in self.cluster.lines(name, "stdout")
+            if (match := _GOT.match(line))
+        ]
+
+    def counts(self):
+        return Counter(self.items())
+
+    def log(self, task):
+        return "\n".join(self.cluster.lines(task, "stderr"))
+
+
+def names(num_works):
+    return [f"item-{i:04d}" for i in range(num_works)]

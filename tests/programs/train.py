@@ -1,0 +1,126 @@
+"""A training program of a few lines, for the tests that need processes.
+
+Every step "trains" one item: it prints `GOT <item> <global step>`, and adds
+one to a counter of that item in a variable on the parameter server, so that a
+test can read from a checkpoint what was trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from absl import logging
+
+from wq_hooks import WorkQueue, WorkQueueHook
+
+logging.set_verbosity(logging.INFO)
+
+
+def main() -> None:
+    args = parse_args()
+    config = json.loads(os.environ["TF_CONFIG"])
+    job, index = config["task"]["type"], config["task"]["index"]
+    server = tf.distribute.Server(
+        config["cluster"], job_name=job, task_index=index
+    )
+    if job == "ps":
+        server.join()
+    with tf.Graph().as_default():
+        train(args, config["cluster"], job, index, server.target)
+    print("DONE", flush=True)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--checkpoint")
+    parser.add_argument("--gate", help="wait until this file exists")
+    parser.add_argument("--works", nargs="+")
+    parser.add_argument("--num_works", type=int, default=0)
+    parser.add_argument("--num_epochs", type=int, default=1)
+    parser.add_argument("--source", default="dataset")
+    parser.add_argument("--hook", type=int, default=1)
+    parser.add_argument("--queue", type=int, default=1)
+    parser.add_argument("--step_secs", type=float, default=0.0)
+    parser.add_argument("--stop_at", type=int, default=0)
+    parser.add_argument("--fail_at", type=int, default=0)
+    parser.add_argument("--save_steps", type=int, default=5)
+    parser.add_argument("--lease_secs", type=float, default=60.0)
+    parser.add_argument("--ack", default="next")
+    return parser.parse_args()
+
+
+def train(
+    args: argparse.Namespace, cluster: dict, job: str, index: int, target: str
+) -> None:
+    works = args.works or [f"item-{i:04d}" for i in range(args.num_works)]
+    setter = tf1.train.replica_device_setter(
+        cluster=cluster, worker_device=f"/job:{job}/task:{index}"
+    )
+    with tf1.device(setter):
+        step = tf1.train.get_or_create_global_step()
+        counts = tf1.get_variable(
+            "counts", [10_000], tf.int32, initializer=tf1.zeros_initializer()
+        )
+        item = tf.constant("none-0000")
+        if args.queue:
+            item = items_of(args, works)
+        number = tf.strings.to_number(tf.strings.substr(item, -4, 4), tf.int32)
+        counted = counts.scatter_add(tf.IndexedSlices(1, number))
+        with tf.control_dependencies([counted]):
+            stepped = step.assign_add(1)
+    hooks = []
+    if args.queue and args.hook:
+        hooks.append(WorkQueueHook(every_n_secs=2))
+    if args.stop_at:
+        hooks.append(tf1.train.StopAtStepHook(last_step=args.stop_at))
+    slow = float(os.environ.get("WQ_HOOKS_SLOW", "1"))
+    with tf1.train.MonitoredTrainingSession(
+        target,
+        is_chief=job == "chief",
+        checkpoint_dir=args.checkpoint,
+        hooks=hooks,
+        save_checkpoint_steps=args.save_steps,
+        save_summaries_steps=None,
+        config=tf1.ConfigProto(
+            device_filters=["/job:ps", f"/job:{job}/task:{index}"]
+        ),
+    ) as session:
+        print("START", flush=True)
+        while not os.path.exists(args.gate):
+            time.sleep(0.02)
+        num_steps = 0
+        while not session.should_stop():
+            name, number = session.run([item, stepped])
+            print("GOT", name.decode(), number, flush=True)
+            num_steps += 1
+            if args.fail_at and num_steps >= args.fail_at:
+                raise ValueError("this step has failed, as it was asked to")
+            time.sleep(args.step_secs * slow)
+
+
+def items_of(args: argparse.Namespace, works: list[str]) -> tf.Tensor:
+    queue = WorkQueue(
+        works,
+        num_epochs=args.num_epochs,
+        shuffle=False,
+        lease_secs=args.lease_secs,
+        ack=args.ack,
+    )
+    if args.source == "take":
+        return queue.take()
+    if args.source == "producer":
+        return queue.input_producer().dequeue()
+    iterator = tf1.data.make_initializable_iterator(queue.input_dataset())
+    tf1.add_to_collection(
+        tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer
+    )
+    return iterator.get_next()
+
+
+if __name__ == "__main__":
+    main()
