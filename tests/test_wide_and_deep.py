@@ -25,7 +25,7 @@ from wq_hooks import local_cluster
 tf1 = tf.compat.v1
 
 # How much of the way from chance to the optimum a model has to go. One epoch
-# of the generated data goes to 0.92 with two workers, 0.93 with one process.
+# of the generated data goes to between 0.91 and 0.94, seeds 1 to 4.
 BAR = 0.85
 
 NUM_FILES, ROWS_PER_FILE = 24, 2000
@@ -178,6 +178,12 @@ class TestFiles:
         assert [len(labels) for _, labels in batches] == [4, 4, 4, 3]
         rows = np.concatenate([f["integers"][:, 0] for f, _ in batches])
         assert sorted(rows) == [10 * i + j for i in range(3) for j in range(5)]
+        # Whole files, one after the other, each in an order of its own.
+        files = [rows[i : i + 5] for i in range(0, 15, 5)]
+        assert {tuple(file // 10) for file in files} == {
+            (i,) * 5 for i in range(3)
+        }
+        assert any(list(file) != sorted(file) for file in files)
         evaluated = run_graph(lambda: data.eval_batches(paths, batch_size=15))
         assert evaluated[0][0]["integers"][:, 0].tolist() == sorted(rows)
 
@@ -333,7 +339,10 @@ class TestModel:
         ]
         with tf.Graph().as_default(), tf1.Session() as session:
             features, labels = data.parse_lines(tf.constant(lines))
-            config = model.ModelConfig(num_partitions=2)
+            # Two rows, seen again and again, want smaller steps.
+            config = model.ModelConfig(
+                num_partitions=2, wide_learning_rate=0.05
+            )
             logits = model.build_logits(features, config)
             loss = model.build_loss(logits, labels)
             train_op = model.build_train_op(loss, config)
@@ -563,7 +572,10 @@ def test_learns_on_a_cluster(data_location, tmp_path, workqueue):
         f"--checkpoint={tmp_path}",
         f"--workqueue={workqueue}",
     ]
-    with local_cluster.Cluster(command, num_ps=1, num_workers=1) as cluster:
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with local_cluster.Cluster(
+        command, num_ps=1, num_workers=1, env={"PYTHONPATH": root}
+    ) as cluster:
         cluster.start()
         returncodes = cluster.wait_for_job(timeout_secs=120)
     assert returncodes == {"chief:0": 0, "worker:0": 0}

@@ -1,0 +1,1 @@
+"""Models that train from a `wq_hooks` work queue."""

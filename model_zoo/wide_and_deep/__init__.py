@@ -1,0 +1,1 @@
+"""Wide & Deep on the Criteo display-ads format; see README.md."""

@@ -1,0 +1,227 @@
+"""Wide & Deep (Cheng et al., 2016) as a graph, without Estimator.
+
+    features, labels = iterator.get_next()
+    logits = build_logits(features, config)
+    loss = build_loss(logits, labels)
+    train_op = build_train_op(loss, config)
+
+After "Wide & Deep Learning for Recommender Systems"
+(https://arxiv.org/abs/1606.07792): a linear model of the columns and of
+crossed columns, and a multi-layer perceptron over embeddings, whose logits are
+added and trained together, the wide part by FTRL with L1 regularisation and
+the deep part by AdaGrad. It differs from the paper in that the integer columns
+are `log1p` of the value with an indicator for missing ones, instead of
+quantiles, so that nothing needs to be known of the data beforehand.
+
+The trap: variables are created by `tf.compat.v1.get_variable` in the current
+graph and device scope; build once per graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from model_zoo.wide_and_deep import criteo
+from model_zoo.wide_and_deep.data import Features
+
+tf1 = tf.compat.v1
+
+WIDE = "wide"
+DEEP = "deep"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """What the model is made of.
+
+    Attributes:
+      hash_buckets: Rows in the tables for each column; values that hash alike
+        share a row.
+      embedding_size: Length of the vector of each value.
+      hidden_units: Sizes of the hidden layers.
+      crosses: Pairs of categorical columns that the wide part crosses.
+      deep_learning_rate: AdaGrad's, for the deep part.
+      wide_learning_rate: FTRL's, for the wide part.
+      wide_l1: L1 regularisation of the wide part.
+      num_partitions: Into how many parts the tables are cut, in general the
+        number of parameter servers.
+    """
+
+    hash_buckets: int = 1000
+    embedding_size: int = 8
+    hidden_units: tuple[int, ...] = (64, 32)
+    crosses: tuple[tuple[str, str], ...] = (("C5", "C17"), ("C6", "C14"))
+    deep_learning_rate: float = 0.05
+    wide_learning_rate: float = 1.0
+    wide_l1: float = 0.05
+    num_partitions: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("hash_buckets", "embedding_size", "num_partitions"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"Expected {name} >= 1; got {name}={getattr(self, name)}."
+                )
+        for name in ("deep_learning_rate", "wide_learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(
+                    f"Expected {name} > 0; got {name}={getattr(self, name)}."
+                )
+        for pair in self.crosses:
+            if not set(pair) <= set(criteo.CATEGORICAL_COLUMNS):
+                raise ValueError(
+                    "Expected crosses to be pairs of the columns C1 to C26; "
+                    f"got {pair}."
+                )
+
+
+def build_logits(features: Features, config: ModelConfig) -> tf.Tensor:
+    """Builds the model; returns tf.float32 logits, `[batch_size]`.
+
+    Args:
+      features: As of `data.parse_lines`.
+      config: What to build.
+    """
+    numbers = _normalize(features["integers"])
+    categories = features["categories"]
+    names = criteo.CATEGORICAL_COLUMNS
+    columns = [categories[:, i] for i in range(len(names))]
+    crossed = [
+        tf.strings.join(
+            [columns[names.index(first)], columns[names.index(second)]],
+            separator="_X_",
+        )
+        for first, second in config.crosses
+    ]
+    with tf1.variable_scope(WIDE):
+        ids = _row_ids(columns + crossed, config.hash_buckets)
+        num_rows = config.hash_buckets * (len(columns) + len(crossed))
+        weights = _lookup("weights", ids, num_rows, 1, config)
+        wide = tf.reduce_sum(weights, axis=[1, 2])
+        wide += _dense(numbers, 1, "linear", tf1.zeros_initializer())[:, 0]
+    with tf1.variable_scope(DEEP):
+        ids = _row_ids(columns, config.hash_buckets)
+        num_rows = config.hash_buckets * len(columns)
+        width = config.embedding_size
+        vectors = _lookup("embeddings", ids, num_rows, width, config)
+        embedded = tf.reshape(vectors, [-1, len(columns) * width])
+        layer = tf.concat([numbers, embedded], axis=1)
+        for i, units in enumerate(config.hidden_units):
+            layer = tf.nn.relu(_dense(layer, units, f"hidden_{i}"))
+        deep = _dense(layer, 1, "logits")[:, 0]
+    return wide + deep
+
+
+def build_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Mean cross entropy, a tf.float32 scalar."""
+    return tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+    )
+
+
+def build_train_op(loss: tf.Tensor, config: ModelConfig) -> tf.Operation:
+    """One step of both optimizers; raises the global step by one."""
+    global_step = tf1.train.get_or_create_global_step()
+    optimizers = {
+        WIDE: tf1.train.FtrlOptimizer(
+            config.wide_learning_rate, l1_regularization_strength=config.wide_l1
+        ),
+        DEEP: tf1.train.AdagradOptimizer(config.deep_learning_rate),
+    }
+    variables = {scope: tf1.trainable_variables(scope) for scope in optimizers}
+    # One pass over the graph for both parts.
+    gradients = tf.gradients(loss, [v for vs in variables.values() for v in vs])
+    steps = []
+    for scope, optimizer in optimizers.items():
+        part, gradients = (
+            gradients[: len(variables[scope])],
+            gradients[len(variables[scope]) :],
+        )
+        steps.append(optimizer.apply_gradients(zip(part, variables[scope])))
+    # Both parts first, so that step N counts N complete updates.
+    with tf.control_dependencies(steps):
+        return tf1.assign_add(global_step, 1).op
+
+
+def build_metrics(
+    logits: tf.Tensor, labels: tf.Tensor
+) -> dict[str, tuple[tf.Tensor, tf.Operation]]:
+    """Streaming `auc` and number of `rows`: `(value, update_op)` of each.
+
+    The counts are local variables; read the values after the last update.
+    """
+    ones = tf.ones_like(labels)
+    return {
+        "auc": tf1.metrics.auc(
+            labels,
+            tf.sigmoid(logits),
+            num_thresholds=1000,
+            summation_method="careful_interpolation",
+        ),
+        "rows": tf1.metrics.true_positives(labels=ones, predictions=ones),
+    }
+
+
+def _normalize(integers: tf.Tensor) -> tf.Tensor:
+    """`[batch, 13]`, NaN = missing, to `[batch, 26]`: logarithm, indicator."""
+    is_missing = tf.math.is_nan(integers)
+    # Zero in place of NaN *before* the logarithm: a NaN would come back
+    # through the gradient of `where`. Some columns have values below zero.
+    values = tf.where(is_missing, tf.zeros_like(integers), integers)
+    logs = tf.math.log1p(tf.maximum(values, 0.0)) / math.log(10.0)
+    return tf.concat([logs, tf.cast(is_missing, tf.float32)], axis=1)
+
+
+def _row_ids(columns: list[tf.Tensor], hash_buckets: int) -> tf.Tensor:
+    """Hashes each column into its own rows: int64 `[batch, columns]`."""
+    return tf.stack(
+        [
+            tf.strings.to_hash_bucket_fast(column, hash_buckets)
+            + i * hash_buckets
+            for i, column in enumerate(columns)
+        ],
+        axis=1,
+    )
+
+
+def _lookup(
+    name: str, ids: tf.Tensor, num_rows: int, width: int, config: ModelConfig
+) -> tf.Tensor:
+    """Looks `ids` up in a table: `[batch, columns, width]`."""
+    table = tf1.get_variable(
+        name,
+        [num_rows, width],
+        tf.float32,
+        initializer=tf1.zeros_initializer()
+        if width == 1
+        else tf1.random_normal_initializer(stddev=0.05),
+        partitioner=tf1.fixed_size_partitioner(config.num_partitions)
+        if config.num_partitions > 1
+        else None,
+        use_resource=True,
+    )
+    return tf1.nn.embedding_lookup(table, ids, partition_strategy="div")
+
+
+def _dense(
+    inputs: tf.Tensor, units: int, name: str, initializer: Any = None
+) -> tf.Tensor:
+    """A fully connected layer without activation."""
+    with tf1.variable_scope(name):
+        kernel = tf1.get_variable(
+            "kernel",
+            [inputs.shape[1], units],
+            initializer=initializer or tf1.glorot_uniform_initializer(),
+            use_resource=True,
+        )
+        bias = tf1.get_variable(
+            "bias",
+            [units],
+            initializer=tf1.zeros_initializer(),
+            use_resource=True,
+        )
+    return tf.matmul(inputs, kernel) + bias
