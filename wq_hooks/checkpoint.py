@@ -56,6 +56,7 @@ class SaverGuard:
 
     def __init__(self, saver: tf1.train.Saver, queues: list[WorkQueue]):
         self._queues = queues
+        self._saver = saver
         self._build = saver.build
         self._save = saver.save
         self._restore = saver.restore
@@ -69,7 +70,8 @@ class SaverGuard:
     def build(self) -> None:
         """Builds the Saver, and one for checkpoints without the queues."""
         self._build()
-        if self._without_queues is None:
+        # A session that is created again builds once more, to no effect.
+        if not tf1.get_default_graph().finalized:
             self._build_without_queues()
 
     def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
@@ -95,19 +97,37 @@ class SaverGuard:
             save_path,
         )
         self._without_queues.restore(sess, save_path)
+        reader = tf.train.load_checkpoint(save_path)
         for queue in self._queues:
-            sess.run(queue.mailbox.position.initializer)
+            mailbox = queue.mailbox
+            if queue.name in missing or not queue.is_saved:
+                sess.run(mailbox.position.initializer)
+            else:
+                position = reader.get_tensor(mailbox.position.op.name)
+                sess.run(
+                    mailbox.write_position, {mailbox.position_feed: position}
+                )
 
     def _build_without_queues(self) -> None:
+        if self._without_queues is not None:
+            return
         positions = {queue.mailbox.position.ref() for queue in self._queues}
-        rest = [
-            variable
-            for variable in (
-                tf1.global_variables()
-                + tf1.get_collection(tf1.GraphKeys.SAVEABLE_OBJECTS)
+
+        def is_position(variable: Any) -> bool:
+            return hasattr(variable, "ref") and variable.ref() in positions
+
+        # No public attribute tells what a Saver saves; it is set when the
+        # Saver has been built.
+        saved = getattr(self._saver, "_var_list", None)
+        if saved is None:
+            saved = tf1.global_variables() + tf1.get_collection(
+                tf1.GraphKeys.SAVEABLE_OBJECTS
             )
-            if not hasattr(variable, "ref") or variable.ref() not in positions
-        ]
+        rest: Any
+        if isinstance(saved, dict):
+            rest = {k: v for k, v in saved.items() if not is_position(v)}
+        else:
+            rest = [v for v in saved if not is_position(v)]
         self._without_queues = tf1.train.Saver(
             rest, sharded=True, allow_empty=True, name="save_without_queues"
         )

@@ -67,7 +67,7 @@ class Port(Protocol):
     def wait_for_demand(self) -> None:
         """Waits until the readers want one item more."""
 
-    def put(self, text: bytes) -> None:
+    def put(self, claim: Claim, text: bytes) -> None:
         """Gives them one."""
 
     def close(self) -> None:
@@ -119,6 +119,8 @@ class ConsumerLoop:
       prefetch: How many items may be taken before a reader asks.
       num_clients: See `Holdings`.
       is_end: Called at the end of data; False means to ask again.
+      counts_records: Whether somebody else tells, through `acknowledge`, what
+        is completed, in the place of the questions for the next item.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class ConsumerLoop:
         prefetch: int = 0,
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
+        counts_records: bool = False,
     ):
         self.consumer = consumer
         self.has_ended = False
@@ -139,6 +142,7 @@ class ConsumerLoop:
         self._prefetch = prefetch
         self._is_end = is_end
         self._holdings = Holdings(num_clients)
+        self._counts_records = counts_records
         self._lock = threading.Lock()
         self._free_places = threading.Semaphore(prefetch)
         self._fetched: queue.SimpleQueue[tuple[Claim, bytes] | None] = (
@@ -156,8 +160,7 @@ class ConsumerLoop:
                     # They travel with the question for the next item.
                     self._completed += completed
                     completed = []
-            if completed:
-                self._report(messages.ACK, completed)
+            self.acknowledge(completed)
             self._free_places.release()
             fetched = self._fetched.get()
             if fetched is None:
@@ -165,9 +168,10 @@ class ConsumerLoop:
                 self._port.close()
                 return
             claim, text = fetched
-            with self._lock:
-                self._holdings.pass_on(claim)
-            self._port.put(text)
+            if not self._counts_records:
+                with self._lock:
+                    self._holdings.pass_on(claim)
+            self._port.put(claim, text)
 
     def fetch_forever(self) -> None:
         """Takes items from the mailbox until the end of data."""
@@ -177,6 +181,11 @@ class ConsumerLoop:
             self._fetched.put(claim_and_text)
             if claim_and_text is None:
                 return
+
+    def acknowledge(self, completed: list[Claim]) -> None:
+        """Reports items that are completed, at once."""
+        if completed:
+            self._report(messages.ACK, completed)
 
     def claims_at_end(self) -> list[Claim]:
         """Returns what is completed when the session has ended well.

@@ -43,15 +43,27 @@ class Mailbox:
       name: Of the queue; the resources are shared under it within the
         container of the graph (`tf.compat.v1.container`).
       is_saved: Whether the position goes into checkpoints.
+      remaining: Items that remain as long as the chief has not said; -1: no
+        end.
+      level: The level as long as the chief has not said.
     """
 
-    def __init__(self, name: str, *, is_saved: bool = True):
+    def __init__(
+        self,
+        name: str,
+        *,
+        is_saved: bool = True,
+        remaining: int = 0,
+        level: float = 0.0,
+    ):
         collection = (
             tf1.GraphKeys.GLOBAL_VARIABLES
             if is_saved
             else tf1.GraphKeys.LOCAL_VARIABLES
         )
-        with tf1.name_scope(f"{name}/"):
+        # What is fed or drained must not wait for what the user's script has
+        # in its `control_dependencies`.
+        with tf.control_dependencies(None), tf1.name_scope(f"{name}/"):
             with tf.device("/device:CPU:0"):
                 # The scope that is current puts the variable where the
                 # chief's variables are; everything else goes there as well.
@@ -65,9 +77,9 @@ class Mailbox:
                 )
             self.device = self.position.device
             with tf.device(None), tf.device(self.device):
-                self._build(name)
+                self._build(name, str(remaining), str(level))
 
-    def _build(self, name: str) -> None:
+    def _build(self, name: str, remaining: str, level: str) -> None:
         self.work = tf1.FIFOQueue(
             _WORK_CAPACITY,
             dtypes=_WORK_TYPES,
@@ -142,10 +154,10 @@ class Mailbox:
         self.look_up_feed = fed([None], tf.int64)
         self.looked_up = look_up(self.look_up_feed)
         self.remaining = tf.strings.to_number(
-            _default(look_up(messages.REMAINING), "0"), tf.int64
+            _default(look_up(messages.REMAINING), remaining), tf.int64
         )
         self.level = tf.strings.to_number(
-            _default(look_up(messages.LEVEL), "0"), tf.float32
+            _default(look_up(messages.LEVEL), level), tf.float32
         )
         self.position_feed = fed([])
         self.read_position = self.position.read_value()

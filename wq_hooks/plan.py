@@ -253,6 +253,8 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
         if kind == "masked":
             num_works = fields.pop("num_works")
             bits = zlib.decompress(base64.b64decode(fields.pop("mask")))
+            if len(bits) != (num_works + 7) // 8:
+                raise ValueError(f"{len(bits)} bytes for {num_works} works")
             mask = np.unpackbits(
                 np.frombuffer(bits, dtype=np.uint8), count=num_works
             )
@@ -261,6 +263,7 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
         KeyError,
         TypeError,
         ValueError,
+        OverflowError,
         binascii.Error,
         zlib.error,
     ) as e:

@@ -8,12 +8,15 @@ unseen; it holds one item ahead. Both stand on the worker itself.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-_UNLIMITED = -1
+from wq_hooks.messages import Claim
+
+UNLIMITED = -1
 _MIN_POLL_SECS = 0.001
 _MAX_POLL_SECS = 0.05
 
@@ -35,7 +38,7 @@ class PortSession(Protocol):
     def wait_for_demand(self) -> None:
         """Waits until the readers want one item more."""
 
-    def put(self, text: bytes) -> None:
+    def put(self, claim: Claim, text: bytes) -> None:
         """Gives them one."""
 
     def close(self) -> None:
@@ -49,6 +52,35 @@ class PortSession(Protocol):
         """
 
 
+class SessionPort:
+    """A port in a session.
+
+    Args:
+      session: The session.
+      discard: An op that closes and forgets the port's queues.
+    """
+
+    def __init__(self, session: tf1.Session, discard: tf.Operation):
+        self._session = session
+        self._discard_op = discard
+        self._is_discarded = False
+
+    def discard(self) -> None:
+        self._is_discarded = True
+        self._session.run(self._discard_op)
+
+    def _run(self, fetch: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
+        # To run an op of a queue that was forgotten makes it anew, with what
+        # belongs to this session inside. The next one would find it.
+        if self._is_discarded:
+            raise tf.errors.CancelledError(None, None, "The session ends.")
+        try:
+            return self._session.run(fetch, feeds)
+        finally:
+            if self._is_discarded:
+                self._session.run(self._discard_op)
+
+
 class DemandPort:
     """A local queue that counts how many items were asked for.
 
@@ -58,14 +90,14 @@ class DemandPort:
 
     def __init__(self, shared_name: str):
         self._demand = tf1.FIFOQueue(
-            _UNLIMITED,
+            UNLIMITED,
             dtypes=[tf.bool],
             shapes=[()],
             shared_name=f"{shared_name}/demand",
             name="demand",
         )
         self._proxy = tf1.FIFOQueue(
-            _UNLIMITED,
+            UNLIMITED,
             dtypes=[tf.string],
             shapes=[()],
             shared_name=f"{shared_name}/proxy",
@@ -75,7 +107,7 @@ class DemandPort:
         self._text = tf1.placeholder(tf.string, [])
         self._put = self._proxy.enqueue(self._text)
         self._close = self._proxy.close()
-        self._discard = _discard(self._demand, self._proxy)
+        self._discard = discard_op(self._demand, self._proxy)
 
     def take(self) -> Any:
         """Returns a tf.string scalar: asks for an item and waits for it."""
@@ -87,24 +119,22 @@ class DemandPort:
         return _DemandPortSession(self, session)
 
 
-class _DemandPortSession:
+class _DemandPortSession(SessionPort):
     num_ahead = 0
 
     def __init__(self, port: DemandPort, session: tf1.Session):
+        super().__init__(session, port._discard)
         self._port = port
-        self._session = session
 
     def wait_for_demand(self) -> None:
-        self._session.run(self._port._wait)
+        self._run(self._port._wait)
 
-    def put(self, text: bytes) -> None:
-        self._session.run(self._port._put, {self._port._text: text})
+    def put(self, claim: Claim, text: bytes) -> None:
+        del claim
+        self._run(self._port._put, {self._port._text: text})
 
     def close(self) -> None:
-        self._session.run(self._port._close)
-
-    def discard(self) -> None:
-        self._session.run(self._port._discard)
+        self._run(self._port._close)
 
 
 class ProducerPort:
@@ -126,40 +156,38 @@ class ProducerPort:
         self._text = tf1.placeholder(tf.string, [])
         self._put = self.queue.enqueue(self._text)
         self._close = self.queue.close()
-        self._discard = _discard(self.queue)
+        self._discard = discard_op(self.queue)
 
     def in_session(self, session: tf1.Session) -> PortSession:
         """Returns the port as seen through a session."""
         return _ProducerPortSession(self, session)
 
 
-class _ProducerPortSession:
+class _ProducerPortSession(SessionPort):
     # The item passed on last has just been drawn: it is being read.
     num_ahead = 1
 
     def __init__(self, port: ProducerPort, session: tf1.Session):
+        super().__init__(session, port._discard)
         self._port = port
-        self._session = session
 
     def wait_for_demand(self) -> None:
         # A FIFOQueue does not tell when it runs empty, and an enqueue that
         # waits for a free place would hold a second item.
         pause = _MIN_POLL_SECS
-        while self._session.run(self._port._size):
+        while self._run(self._port._size):
             time.sleep(pause)
             pause = min(2 * pause, _MAX_POLL_SECS)
 
-    def put(self, text: bytes) -> None:
-        self._session.run(self._port._put, {self._port._text: text})
+    def put(self, claim: Claim, text: bytes) -> None:
+        del claim
+        self._run(self._port._put, {self._port._text: text})
 
     def close(self) -> None:
-        self._session.run(self._port._close)
-
-    def discard(self) -> None:
-        self._session.run(self._port._discard)
+        self._run(self._port._close)
 
 
-def _discard(*queues: Any) -> tf.Operation:
+def discard_op(*queues: Any) -> tf.Operation:
     """Returns an op that closes queues at once and forgets them."""
     closed = [queue.close(cancel_pending_enqueues=True) for queue in queues]
     with tf.control_dependencies(closed):

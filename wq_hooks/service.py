@@ -10,7 +10,11 @@ cancels what they wait for.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import math
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -26,11 +30,14 @@ from wq_hooks.interrupt import on_interrupt
 from wq_hooks.ledger import Consumer
 from wq_hooks.mailbox import MailboxSession
 from wq_hooks.ports import PortSession
+from wq_hooks.records import RecordsPortSession
 
 if TYPE_CHECKING:
     from wq_hooks.work_queue import WorkQueue
 
 _LEAVE_SECS = 2.0
+_POLL_SECS = 0.1
+_SETTLE_POLL_SECS = 0.01
 
 
 class ServiceRunner(tf1.train.QueueRunner):
@@ -112,6 +119,7 @@ class Service:
                     prefetch=work_queue.prefetch,
                     num_clients=work_queue.num_clients,
                     is_end=self._is_end,
+                    counts_records=isinstance(port_session, RecordsPortSession),
                 )
             )
 
@@ -138,10 +146,15 @@ class Service:
         self._has_hook_ended = True
         self._are_readers_through = are_readers_through
 
-    def wait_until_ready(self) -> None:
-        """Waits, on the chief, until the position was read."""
-        while not self._ready.wait(0.1):
-            if self._coord.should_stop():
+    def wait_until_ready(self, timeout_secs: float = math.inf) -> None:
+        """Waits, on the chief, until the queue has begun from its position.
+
+        Args:
+          timeout_secs: Go on after that long.
+        """
+        deadline = time.monotonic() + timeout_secs
+        while not self._ready.wait(_POLL_SECS):
+            if self._coord.should_stop() or time.monotonic() > deadline:
                 return
 
     # The chief.
@@ -150,6 +163,8 @@ class Service:
         ledger = self._queue.new_ledger(self._mailbox.read_position())
         dispatcher = Dispatcher(self._queue.name, ledger, self._mailbox)
         self.dispatcher = dispatcher
+        # From now on the board tells what is left over from an earlier life.
+        dispatcher.feed()
         self._ready.set()
         self._start_daemon(dispatcher.drain_forever, "drainer")
         self._start_daemon(self._stop_dispatcher, "stopper")
@@ -177,16 +192,44 @@ class Service:
         if self._loops:
             # What an earlier life of this task held is free at once.
             self._mailbox.report(messages.ALIVE, sender, "")
+        if self._queue.is_chief:
+            self.wait_until_ready()
         for loop in self._loops:
             self._start_daemon(loop.serve_forever, "server")
             self._start_daemon(loop.fetch_forever, "fetcher")
-        self._queue.compare_works(self._mailbox)
+        for port, loop in zip(self._ports, self._loops):
+            if isinstance(port, RecordsPortSession):
+                self._start_daemon(
+                    functools.partial(self._count_forever, port, loop),
+                    "counter",
+                )
         with on_interrupt(self._discard_ports):
+            while not self._queue.compare_works(self._mailbox):
+                if self._coord.wait_for_stop(_POLL_SECS):
+                    break
             while not self._coord.wait_for_stop(self._queue.beat_secs):
                 if self._loops:
                     self._mailbox.report(messages.ALIVE, sender, "")
+        self._settle_at_end()
         self._discard_ports()
         self._leave()
+
+    def _count_forever(
+        self, port: RecordsPortSession, loop: ConsumerLoop
+    ) -> None:
+        while True:
+            loop.acknowledge(port.count_events())
+
+    def settle(self, timeout_secs: float = _LEAVE_SECS) -> None:
+        """Waits until the records delivered so far have been counted."""
+        deadline = time.monotonic() + timeout_secs
+        for port in self._ports:
+            if isinstance(port, RecordsPortSession):
+                # Twice: the event taken last may still be under way.
+                while time.monotonic() < deadline and not (
+                    port.is_settled() and port.is_settled()
+                ):
+                    time.sleep(_SETTLE_POLL_SECS)
 
     def _leave(self) -> None:
         is_through = self._has_ended_well() and self._are_readers_through
@@ -206,6 +249,12 @@ class Service:
         # The Coordinator does not hear of an error in a train step, the hook
         # does: its `end` is not called.
         return self._has_hook_ended or not self._queue.has_hook
+
+    def _settle_at_end(self) -> None:
+        # A session that was closed already has nothing more to say.
+        with contextlib.suppress(RuntimeError, tf.errors.OpError):
+            if not _has_error(self._coord):
+                self.settle()
 
     def _discard_ports(self) -> None:
         for port in self._ports:

@@ -130,7 +130,7 @@ class Snapshot:
                 packed_works=body["packed_works"],
                 works_directory=body["works_directory"],
             )
-        except (KeyError, TypeError, ValueError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise SnapshotError(
                 f"Expected a snapshot of a work queue; a part of it is "
                 f"damaged or missing: {e!r:.200}."

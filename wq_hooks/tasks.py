@@ -79,6 +79,8 @@ def _from_tf_config(text: str) -> tuple[frozenset[str], str | None, int]:
         task = config.get("task") or {}
         jobs = frozenset(config.get("cluster") or {})
         job = task.get("type")
+        if not isinstance(job, (str, type(None))):
+            raise TypeError(f"task type {job!r:.80}")
         index = int(task.get("index", 0))
     except (ValueError, AttributeError, TypeError) as e:
         raise ValueError(

@@ -12,11 +12,12 @@ ended by then; ask for epochs with `num_epochs`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -31,20 +32,27 @@ from wq_hooks.options import Options
 from wq_hooks.plan import Plan
 from wq_hooks.ports import DemandPort, Port, ProducerPort
 from wq_hooks.progress import Progress, ProgressMeter
+from wq_hooks.records import Records, RecordsPort, without_hidden_prefetch
 from wq_hooks.resume import Resumption, resume
 from wq_hooks.service import Service, ServiceRunner
 from wq_hooks.snapshot import Snapshot
 from wq_hooks.tasks import Task
 from wq_hooks.works import Works
 
-_queues_of_graph: weakref.WeakKeyDictionary[tf.Graph, list[WorkQueue]] = (
-    weakref.WeakKeyDictionary()
-)
+_CPU = "/device:CPU:0"
+_READY_SECS = 10.0
+_READ_AHEAD = 256
+_QUEUES = "_wq_hooks_queues"
 
 
 def queues_of(graph: tf.Graph) -> list[WorkQueue]:
     """Returns the queues of a graph, in the order in which they were made."""
-    return _queues_of_graph.setdefault(graph, [])
+    # An attribute, so that the queues die with the graph; a collection would
+    # go into each exported MetaGraph.
+    if not hasattr(graph, _QUEUES):
+        setattr(graph, _QUEUES, [])
+    queues: list[WorkQueue] = getattr(graph, _QUEUES)
+    return queues
 
 
 class WorkQueue:
@@ -130,7 +138,12 @@ class WorkQueue:
                 f"Expected a name that no other queue of the graph has; got "
                 f"name={name!r} twice."
             )
-        self.mailbox = Mailbox(name, is_saved=save)
+        self.mailbox = Mailbox(
+            name,
+            is_saved=save,
+            remaining=-1 if num_epochs is None else num_epochs * len(self),
+            level=1 if num_epochs is None else num_epochs,
+        )
         self.ports: list[Port] = []
         self.has_hook = False
         self.has_summary = False
@@ -143,8 +156,13 @@ class WorkQueue:
         self._last_service: Service | None = None
         self._lock = threading.Lock()
         self._initial: Snapshot | None = None
+        self._has_begun = False
         self.checkpoint_directory: str | None = None
-        runner = ServiceRunner(self, self.mailbox.work, tf.no_op())
+        with tf1.name_scope(f"{name}/"), self._worker_scope():
+            # Ours starts threads and never runs an op; the plain QueueRunner
+            # that an exported graph holds in its place waits in this one.
+            idle = tf1.FIFOQueue(1, [tf.bool], [()], name="idle")
+            runner = ServiceRunner(self, idle, idle.dequeue().op)
         tf1.add_to_collection(tf1.GraphKeys.QUEUE_RUNNERS, runner)
         siblings.append(self)
 
@@ -181,11 +199,44 @@ class WorkQueue:
             # The map of tf.data 2 turns the end of data into an error.
             dataset = tf1.data.Dataset.from_tensors(0).repeat()
             dataset = dataset.map(lambda _: port.take())
-            # tf.data ends every pipeline in a prefetch of its own accord,
-            # which takes an item before anybody wants it.
-            options = tf.data.Options()
-            options.experimental_optimization.inject_prefetch = False
-            return dataset.with_options(options)
+            return dataset.with_options(without_hidden_prefetch())
+
+    def records(
+        self,
+        reader: Callable[[Any], Any],
+        *,
+        cycle_length: int = 1,
+        read_ahead: int = _READ_AHEAD,
+    ) -> Records:
+        """Returns the records of the items, which know their item.
+
+        An item is completed when its last record has been trained, however
+        the pipeline shuffles, batches and prefetches in between:
+
+            dataset = queue.records(tf.data.TextLineDataset)
+            dataset = dataset.shuffle(20000).batch(512).map(parse).prefetch(1)
+            dataset = dataset.to_dataset()
+
+        Args:
+          reader: Maps an item, a tf.string scalar, to a tf.data.Dataset of
+            its records. What it filters out does not count.
+          cycle_length: How many items are read in turn.
+          read_ahead: How many records a thread of its own reads ahead of the
+            pipeline; 0: none.
+        """
+        port = self._add_port(
+            functools.partial(RecordsPort, num_clients=self.num_clients)
+        )
+        with tf.control_dependencies(None), self._worker_scope():
+            items = tf1.data.Dataset.from_tensors(0).repeat()
+            items = items.map(lambda _: port.take())
+            return Records.read(
+                port,
+                items,
+                reader,
+                cycle_length=cycle_length,
+                read_ahead=read_ahead,
+            )
 
     def add_summary(self) -> None:
         """Adds the level of the queue to the graph's summaries.
@@ -225,11 +276,11 @@ class WorkQueue:
           WorkQueueError: If this is not the chief.
         """
         self._expect_chief("snapshot")
-        dispatcher = self.dispatcher
-        if dispatcher is not None:
-            return dispatcher.snapshot().to_json()
-        if self._initial is not None:
+        service = self._last_service
+        if self._initial is not None and not self._has_begun:
             return self._initial.to_json()
+        if service is not None and service.dispatcher is not None:
+            return service.dispatcher.snapshot().to_json()
         return self._new_ledger(None).snapshot(self.name, None).to_json()
 
     def restore(self, snapshot: str) -> None:
@@ -245,6 +296,7 @@ class WorkQueue:
                 "Expected restore before the session starts; the queue runs."
             )
         self._initial = Snapshot.from_json(snapshot)
+        self._has_begun = False
 
     # What hooks, runners and savers ask for.
 
@@ -312,9 +364,13 @@ class WorkQueue:
         Args:
           position: What the position variable holds, b"" if nothing.
         """
-        snapshot, self._initial = self._initial, None
-        if snapshot is None and position and not self._options.start_over:
+        snapshot = self._initial
+        # What the user asked for is where the job begins. A session that is
+        # created again goes back to its checkpoint, if there is one.
+        is_asked_for = snapshot is not None or self._options.start_over
+        if position and (self._has_begun or not is_asked_for):
             snapshot = Snapshot.from_json(position)
+        self._has_begun = True
         ledger = self._new_ledger(snapshot)
         logging.info(
             "Work queue %s: %d works, %s, %s epochs; %s on %s.",
@@ -335,8 +391,12 @@ class WorkQueue:
           directory: Of the checkpoint.
         """
         self.checkpoint_directory = directory
+        service = self._last_service
+        if self.is_chief and service is not None:
+            # TensorFlow saves as soon as it has started the threads.
+            service.wait_until_ready(_READY_SECS)
         dispatcher = self.dispatcher if self.is_chief else None
-        if dispatcher is None:
+        if service is None or dispatcher is None:
             yield
             return
         ledger = dispatcher.ledger
@@ -347,6 +407,8 @@ class WorkQueue:
             )
             checkpoint.write_works(path, list(works))
             dispatcher.works_directory = directory
+        # What was trained before this instant may still have to be counted.
+        service.settle()
         with dispatcher.held_position():
             yield
 
@@ -360,10 +422,14 @@ class WorkQueue:
         dispatcher = self.dispatcher
         return None if dispatcher is None else dispatcher.state()
 
-    def compare_works(self, mailbox: MailboxSession) -> None:
-        """Logs, on a worker, that its works differ from the chief's."""
+    def compare_works(self, mailbox: MailboxSession) -> bool:
+        """Logs, on a worker, that its works differ from the chief's.
+
+        Returns:
+          False if the chief has not said yet what its works are.
+        """
         if self.is_chief:
-            return
+            return True
         (theirs,) = mailbox.look_up(messages.WORKS)
         ours = f"{len(self)} {self._works.fingerprint}"
         if theirs and theirs != ours:
@@ -374,6 +440,7 @@ class WorkQueue:
                 len(self),
                 theirs.partition(" ")[0],
             )
+        return bool(theirs)
 
     # Inside.
 
@@ -427,24 +494,28 @@ class WorkQueue:
             )
         number = len(self.ports) + 1
         with (
+            tf.control_dependencies(None),
             tf1.name_scope(f"{self.name}/"),
             self._worker_scope(),
-            tf.device("/device:CPU:0"),
         ):
             port = kind(f"{self.name}/{self.task.name}/{number}")
         self.ports.append(port)
         return port
 
     def _find_worker_device(self) -> str:
-        """Returns the device of this worker's ops, "" if none is set."""
-        device = str(tf.no_op().device)
+        """Returns the device on which this worker's part of the queue stands.
+
+        Strings live on the CPU, also where the scope says GPU.
+        """
+        with tf.device(_CPU):
+            device = str(tf.no_op().device)
         # A scope that puts the whole queue on a parameter server leaves its
         # local parts to the session, that is to this process.
-        return "" if "/job:ps" in device else device
+        return _CPU if "/job:ps" in device else device
 
     @contextlib.contextmanager
     def _worker_scope(self) -> Iterator[None]:
-        with tf.device(None), tf.device(self._worker_device or None):
+        with tf.device(None), tf.device(self._worker_device):
             yield
 
     def _expect_chief(self, method: str) -> None:
