@@ -13,6 +13,7 @@ from __future__ import annotations
 import collections
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -48,8 +49,11 @@ class ElementLike(Protocol):
 class Transport(Protocol):
     """What a consumer needs of the mailboxes."""
 
-    def take(self, sender: str, completed: str) -> Any:
-        """Reports what is completed, then waits for an ElementLike."""
+    def take(self, gate: int, sender: str, completed: str) -> Any:
+        """Reports what is completed, then waits for an ElementLike.
+
+        Returns None, without waiting, if this consumer is to take no more.
+        """
 
     def report(
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
@@ -121,6 +125,8 @@ class ConsumerLoop:
       is_end: Called at the end of data; False means to ask again.
       counts_records: Whether somebody else tells, through `acknowledge`, what
         is completed, in the place of the questions for the next item.
+      pause: Waits a little, before a consumer that is to take no more asks
+        again.
     """
 
     def __init__(
@@ -133,10 +139,13 @@ class ConsumerLoop:
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
         counts_records: bool = False,
+        pause: Callable[[], object] = lambda: time.sleep(0.2),
     ):
         self.consumer = consumer
         self.has_ended = False
         self._sender = messages.sender_text(consumer)
+        self._gate = messages.gate_of(consumer.name)
+        self._pause = pause
         self._transport = transport
         self._port = port
         self._prefetch = prefetch
@@ -204,8 +213,12 @@ class ConsumerLoop:
             with self._lock:
                 completed, self._completed = self._completed, []
             element = self._transport.take(
-                self._sender, messages.claims_text(completed)
+                self._gate, self._sender, messages.claims_text(completed)
             )
+            if element is None:
+                # Others finish sooner what remains; that may change.
+                self._pause()
+                continue
             if not element.is_fresh:
                 continue
             if element.slot == messages.ITEM:

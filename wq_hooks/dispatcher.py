@@ -27,6 +27,8 @@ _TICK_SECS = 0.5
 _POSITION_EVERY_SECS = 1.0
 _PUBLISH_EVERY_SECS = 0.05
 _MIN_DEPTH = 16
+# What the board may say a little later.
+_LEISURELY = (messages.REMAINING, messages.LEVEL)
 _LOGGED_EVENTS = {
     "lost": "Work queue %s: %s was lost; what it held goes to the others.",
     "missing": "Work queue %s: an item was taken and not reported: %s.",
@@ -89,6 +91,7 @@ class Dispatcher:
         self._stopped = False
         self._end_token = ""
         self._published: dict[int, str] = {}
+        self._closed_gates: set[int] = set()
         self._older_position: str | None = None
         self._written_position: str | None = None
         self._next_tick = 0.0
@@ -146,6 +149,7 @@ class Dispatcher:
             self._tick(now)
         elements: list[tuple[int, str, str, bytes]] = []
         with self._changed:
+            self.ledger.plan_backup(now)
             depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers))
             if self.ledger.num_issued <= depth // 2:
                 limit = depth - self.ledger.num_issued
@@ -159,20 +163,22 @@ class Dispatcher:
                     for item in self.ledger.issue(limit, now)
                 ]
             end_token = self._end_token
-            if not self.ledger.is_exhausted:
+            if not self.ledger.is_end:
                 end_token = ""
             elif not end_token:
                 end_token = uuid.uuid4().hex[:12]
                 elements.append(_end(end_token))
             self._end_token = end_token
-            board = self._board()
+            board = self._board(now)
         changes = {
             key: value
             for key, value in board.items()
             if self._published.get(key) != value
         }
         is_due = (
-            elements or now >= self._next_publish or messages.END in changes
+            elements
+            or now >= self._next_publish
+            or any(key not in _LEISURELY for key in changes)
         )
         if is_due and (elements or changes):
             self._next_publish = now + _PUBLISH_EVERY_SECS
@@ -279,9 +285,7 @@ class Dispatcher:
 
     def _has_to_feed(self) -> bool:
         depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers))
-        if self.ledger.is_exhausted:
-            return not self._end_token
-        if self._end_token:
+        if bool(self._end_token) != self.ledger.is_end:
             return True
         return (
             self.ledger.num_issued <= depth // 2 and self.ledger.has_to_issue()
@@ -332,11 +336,16 @@ class Dispatcher:
         elif report.kind == messages.ALIVE:
             ledger.heard_of_task(sender, now)
 
-    def _board(self) -> dict[int, str]:
+    def _board(self, now: float) -> dict[int, str]:
         ledger = self.ledger
         remaining = ledger.remaining
         works = ledger.plan.works
+        gates = dict.fromkeys(self._closed_gates, "")
+        for name in ledger.barred(now):
+            gates[messages.gate_of(name)] = self.generation
+        self._closed_gates = {gate for gate, token in gates.items() if token}
         return {
+            **gates,
             messages.ITEM: self.generation,
             messages.END: self._end_token,
             messages.REMAINING: str(-1 if remaining is None else remaining),

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from wq_hooks.plan import Item, Plan, live_segments
 from wq_hooks.resume import Resumption
 from wq_hooks.snapshot import OpenItem, Snapshot
+from wq_hooks.tail import Pace, useless_at_the_end
 from wq_hooks.works import pack_names
 
 # A list of works travels in the snapshot as long as it is this short, packed.
@@ -29,6 +30,11 @@ _MAX_PACKED_CHARS = 64 * 1024
 _MISSING_GRACE_SECS = 5.0
 _KEPT_EVENTS = 10_000
 _KEPT_DURATIONS = 200
+# The end is near when no more than so many items remain for each consumer.
+_TAIL_ITEMS = 16
+_MIN_PACE_SECS = 1e-6
+# Spark's default for speculation is 1.5 times the median, DLRover's 2.
+_BACKUP_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ class ConsumerState:
     asking_since: float | None = None
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    # Seconds from one completion to the next, while it had something to do.
+    paces: deque[float] = field(default_factory=lambda: deque(maxlen=5))
+    busy_since: float = 0.0
 
 
 class Ledger:
@@ -99,6 +108,10 @@ class Ledger:
       ack_on_take: If True, an item is completed when it is handed out.
       max_attempts: An item that was leased this often and never completed is
         given up; None: never.
+      balance_tail: Whether consumers that would only delay the end take no
+        more near it.
+      backup_tasks: Whether, when nothing remains, an item that is held far
+        longer than usual is given to an idle consumer as well.
       resumption: Where to start, if not at the beginning of `plan`.
     """
 
@@ -109,6 +122,8 @@ class Ledger:
         lease_secs: float = 60.0,
         ack_on_take: bool = False,
         max_attempts: int | None = None,
+        balance_tail: bool = True,
+        backup_tasks: bool = False,
         resumption: Resumption | None = None,
     ):
         start = resumption or Resumption(plan)
@@ -122,6 +137,11 @@ class Ledger:
         self.durations: deque[float] = deque(maxlen=_KEPT_DURATIONS)
         self._ack_on_take = ack_on_take
         self._max_attempts = max_attempts
+        self._balance_tail = balance_tail
+        self._backup_tasks = backup_tasks
+        # Items to be given to a second consumer, and the second leases.
+        self._waiting_backups: set[int] = set()
+        self._backups: dict[int, Lease] = {}
         self._next = start.next_ticket
         self._attempts = dict(start.attempts)
         self._to_reissue = sorted(start.attempts)
@@ -178,7 +198,22 @@ class Ledger:
     @property
     def is_exhausted(self) -> bool:
         """Whether nothing remains to be handed out."""
-        return self.remaining == 0
+        return self.remaining == 0 and not self._waiting_backups
+
+    @property
+    def is_end(self) -> bool:
+        """Whether consumers that ask get the end of data.
+
+        With backup tasks they stay, in case an item is given out again; but
+        one that asks while it holds items may wait for the end of data to
+        complete them.
+        """
+        if not self.is_exhausted or not self._backup_tasks:
+            return self.is_exhausted
+        return not self._leases or any(
+            state.held and state.asking_since is not None
+            for state in self.consumers.values()
+        )
 
     @property
     def is_done(self) -> bool:
@@ -213,6 +248,28 @@ class Ledger:
             for lease in self._leases.values()
         )
 
+    def barred(self, now: float) -> frozenset[str]:
+        """Returns the consumers that should take no more; see `tail`.
+
+        Their items would end later than those of the others together. It
+        changes with time: who is barred now may be let in again.
+        """
+        remaining = self.remaining
+        if (
+            not self._balance_tail
+            or not remaining
+            or remaining > _TAIL_ITEMS * len(self.consumers)
+        ):
+            return frozenset()
+        active = [s for s in self.consumers.values() if self._is_active(s, now)]
+        known = [p for state in active for p in state.paces]
+        if not known:
+            return frozenset()
+        typical = statistics.median(known)
+        return useless_at_the_end(
+            [_pace(state, typical, now) for state in active], remaining, now
+        )
+
     def take_news(self) -> list[Event]:
         """Returns the events since the last call."""
         news = list(self._news)
@@ -242,8 +299,8 @@ class Ledger:
         """Notes a sign of life; returns False if that life is over.
 
         A life is over when the consumer has left or a later incarnation of it
-        was heard. A consumer seen for the first time joins; a new incarnation gives up
-        at once what its predecessor held.
+        was heard. A consumer seen for the first time joins; a new incarnation
+        gives up at once what its predecessor held.
         """
         state = self.consumers.get(consumer.name)
         if state is not None and (
@@ -284,6 +341,14 @@ class Ledger:
         self._suspects.pop(ticket, None)
         if is_current:
             self.consumers[consumer.name].asking_since = None
+        if ticket in self._waiting_backups:
+            self._waiting_backups.remove(ticket)
+            if is_current and ticket in self._leases:
+                self.repeated += 1
+                self._backups[ticket] = Lease(consumer, now, 1)
+                self.consumers[consumer.name].held[ticket] = now
+                self._note("repeated", now, consumer, ticket)
+                return True
         if ticket not in self._open or ticket in self._leases:
             self.repeated += 1
             self._note("repeated", now, consumer, ticket)
@@ -296,6 +361,8 @@ class Ledger:
         if is_current:
             state = self.consumers[consumer.name]
             state.taken += 1
+            if not state.held:
+                state.busy_since = now
             state.held[ticket] = now
             if self._ack_on_take:
                 self.acknowledge(consumer, ticket, now)
@@ -314,11 +381,15 @@ class Ledger:
         if ticket not in self._open:
             return False
         lease = self._leases.pop(ticket, None)
+        backup = self._backups.pop(ticket, None)
         secs = 0.0
-        if lease is not None:
-            holder = self.consumers.get(lease.consumer.name)
-            if holder is not None:
-                holder.held.pop(ticket, None)
+        for holding in (lease, backup):
+            if holding is not None:
+                holder = self.consumers.get(holding.consumer.name)
+                if holder is not None:
+                    holder.held.pop(ticket, None)
+        if backup is not None and backup.consumer == consumer:
+            lease = backup
         state = self.consumers.get(consumer.name)
         if state is not None:
             state.completed += 1
@@ -327,6 +398,8 @@ class Ledger:
             self.durations.append(secs)
             if state is not None:
                 state.durations.append(secs)
+                state.paces.append(now - state.busy_since)
+                state.busy_since = now
         self._note("completed", now, consumer, ticket, secs)
         self._complete(ticket)
         return True
@@ -347,6 +420,35 @@ class Ledger:
             if silent and not state.has_left and state.held:
                 self._return_all(state, now, "lost")
 
+    def plan_backup(self, now: float) -> None:
+        """Puts an item in line once more that is held far too long.
+
+        MapReduce calls this a backup task (Dean and Ghemawat, OSDI 2004).
+        """
+        if (
+            not self._backup_tasks
+            or self.remaining != 0
+            or self._waiting_backups
+            or not self.durations
+        ):
+            return
+        is_somebody_idle = any(
+            state.asking_since is not None
+            and not state.held
+            and self._is_active(state, now)
+            for state in self.consumers.values()
+        )
+        limit = _BACKUP_FACTOR * statistics.median(self.durations)
+        for ticket, lease in self._leases.items():
+            if (
+                is_somebody_idle
+                and ticket not in self._backups
+                and now - lease.since > limit
+            ):
+                self._waiting_backups.add(ticket)
+                heapq.heappush(self._to_reissue, ticket)
+                return
+
     def find_missing(self, mailbox_size: int, now: float) -> None:
         """Returns to the line what was taken and never reported.
 
@@ -366,6 +468,7 @@ class Ledger:
         for ticket, since in list(self._suspects.items()):
             if now - since >= _MISSING_GRACE_SECS:
                 del self._suspects[ticket], self._issued[ticket]
+                self._waiting_backups.discard(ticket)
                 if ticket in self._open and ticket not in self._leases:
                     heapq.heappush(self._to_reissue, ticket)
                     self._note("missing", now, ticket=ticket)
@@ -416,9 +519,18 @@ class Ledger:
 
     # Inside.
 
+    def _is_active(self, state: ConsumerState, now: float) -> bool:
+        """Whether a consumer is there, and takes items."""
+        return (
+            not state.has_left
+            and now - state.last_heard <= self.lease_secs
+            and (bool(state.held) or state.asking_since is not None)
+        )
+
     def _complete(self, ticket: int) -> None:
         del self._open[ticket]
         self._attempts.pop(ticket, None)
+        self._waiting_backups.discard(ticket)
         self.completed += 1
         self._done_ahead.add(ticket)
         while self._low in self._done_ahead:
@@ -428,7 +540,11 @@ class Ledger:
     def _return_all(self, state: ConsumerState, now: float, why: str) -> None:
         self._note(why, now, state.consumer)
         for ticket in sorted(state.held):
-            self._return(ticket, now)
+            backup = self._backups.pop(ticket, None)
+            if backup is None:
+                self._return(ticket, now)
+            elif backup.consumer != state.consumer:
+                self._leases[ticket] = backup
         state.held.clear()
 
     def _return(self, ticket: int, now: float) -> None:
@@ -448,7 +564,10 @@ class Ledger:
         """
         while self._to_reissue and (
             self._to_reissue[0] not in self._open
-            or self._to_reissue[0] in self._leases
+            or (
+                self._to_reissue[0] in self._leases
+                and self._to_reissue[0] not in self._waiting_backups
+            )
             or self._to_reissue[0] in self._issued
         ):
             heapq.heappop(self._to_reissue)
@@ -467,6 +586,18 @@ class Ledger:
         self.events.append(event)
         if kind != "completed":
             self._news.append(event)
+
+
+def _pace(state: ConsumerState, typical: float, now: float) -> Pace:
+    """Returns how fast a consumer is, by what it has done last."""
+    secs = statistics.median(state.paces) if state.paces else typical
+    secs = max(secs, _MIN_PACE_SECS)
+    if not state.held:
+        return Pace(state.consumer.name, secs, now)
+    # It may have become slower just now.
+    secs = max(secs, (now - state.busy_since) / len(state.held))
+    free_at = max(now, state.busy_since + secs * len(state.held))
+    return Pace(state.consumer.name, secs, free_at)
 
 
 def task_of(consumer_name: str) -> str:

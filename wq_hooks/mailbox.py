@@ -109,11 +109,19 @@ class Mailbox:
             return tf1.placeholder(dtype, shape)
 
         # A worker takes: one step on the parameter server.
-        self.take_feeds = [fed([]), fed([])]  # sender, what it has completed
-        sender, completed = self.take_feeds
+        # Fed: its gate, the sender, what it has completed.
+        self.take_feeds = [fed([], tf.int64), fed([]), fed([])]
+        gate, sender, completed = self.take_feeds
         ask = reports.enqueue([messages.ASK, sender, completed])
         with tf.control_dependencies([ask]):
-            slot, token, ticket, text = self.work.dequeue()
+            barred_in, generation = tf.unstack(look_up([gate, messages.ITEM]))
+        is_barred = tf.logical_and(
+            tf.equal(barred_in, generation), tf.not_equal(generation, "")
+        )
+        # One element, or none: without control flow.
+        slot, token, ticket, text = self.work.dequeue_many(
+            1 - tf.cast(is_barred, tf.int32)
+        )
         with tf.control_dependencies([slot]):
             is_fresh = tf.equal(look_up(slot), token)
         is_item = tf.logical_and(is_fresh, tf.equal(slot, messages.ITEM))
@@ -180,15 +188,26 @@ class MailboxSession:
     def _run(self, fetches: Any, feeds: Sequence[Any], *values: Any) -> Any:
         return self._session.run(fetches, dict(zip(feeds, values)))
 
-    def take(self, sender: str, completed: str) -> Element:
-        """Reports what is completed, then waits for an element."""
+    def take(self, gate: int, sender: str, completed: str) -> Element | None:
+        """Reports what is completed, then waits for an element.
+
+        Args:
+          gate: See `wq_hooks.messages.gate_of`.
+          sender: Consumer name and incarnation.
+          completed: The items that it has completed.
+
+        Returns:
+          The element; None, without waiting, if the gate is closed.
+        """
         mailbox = self._mailbox
-        is_fresh, slot, token, ticket, text = self._run(
-            mailbox.take, mailbox.take_feeds, sender, completed
+        columns = self._run(
+            mailbox.take, mailbox.take_feeds, gate, sender, completed
         )
-        return Element(
-            bool(is_fresh), int(slot), token.decode(), int(ticket), text
-        )
+        for is_fresh, slot, token, ticket, text in zip(*columns):
+            return Element(
+                bool(is_fresh), int(slot), token.decode(), int(ticket), text
+            )
+        return None
 
     def report(
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
@@ -256,9 +275,11 @@ class MailboxSession:
 
 
 def _rows_if(condition: Any, columns: Sequence[Any]) -> list[Any]:
-    """Returns the columns of one row, or of none; without control flow."""
-    count = tf.cast(tf.reshape(condition, [1]), tf.int32)
-    return [tf.repeat(tf.reshape(column, [1]), count) for column in columns]
+    """Returns the columns of the rows, one or none, that fulfil a condition."""
+    return [
+        tf.boolean_mask(tf.broadcast_to(column, tf.shape(condition)), condition)
+        for column in columns
+    ]
 
 
 def _default(value: Any, default: str) -> Any:

@@ -12,6 +12,7 @@ is recognised by that and dropped.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ END = 1
 REMAINING = 2
 LEVEL = 3
 WORKS = 4
+_FIRST_GATE = 16
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ class Report:
         return cls(
             kind.decode(), Consumer(name, incarnation), parse_claims(payload)
         )
+
+
+def gate_of(consumer_name: str) -> int:
+    """Returns the entry of the board that lets a consumer in or not.
+
+    It holds the generation in which the consumer is to take no more.
+    """
+    digest = hashlib.blake2b(consumer_name.encode(), digest_size=7).digest()
+    return _FIRST_GATE + int.from_bytes(digest, "little")
 
 
 def sender_text(consumer: Consumer) -> str:

@@ -30,6 +30,8 @@ class Options:
     prefetch: int
     lease_secs: float
     max_attempts: int | None
+    balance_tail: bool
+    backup_tasks: bool
     start_over: bool
     save: bool
 
@@ -40,7 +42,13 @@ class Options:
         _expect_int("num_clients", self.num_clients, 1)
         _expect_int("prefetch", self.prefetch, 0)
         _expect_int("seed", self.seed, None, is_optional=True)
-        for key in ("shuffle", "start_over", "save"):
+        for key in (
+            "shuffle",
+            "balance_tail",
+            "backup_tasks",
+            "start_over",
+            "save",
+        ):
             value = getattr(self, key)
             if not isinstance(value, bool):
                 raise TypeError(f"Expected {key} to be a bool; got {value!r}.")

@@ -66,6 +66,7 @@ class SessionPort:
         self._is_discarded = False
 
     def discard(self) -> None:
+        """Ends what waits on the port, and forgets its queues."""
         self._is_discarded = True
         self._session.run(self._discard_op)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _LEAVE_SECS = 2.0
 _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
+_BARRED_POLL_SECS = 0.2
 
 
 class ServiceRunner(tf1.train.QueueRunner):
@@ -120,6 +121,9 @@ class Service:
                     num_clients=work_queue.num_clients,
                     is_end=self._is_end,
                     counts_records=isinstance(port_session, RecordsPortSession),
+                    pause=functools.partial(
+                        self._coord.wait_for_stop, _BARRED_POLL_SECS
+                    ),
                 )
             )
 
@@ -226,9 +230,9 @@ class Service:
         for port in self._ports:
             if isinstance(port, RecordsPortSession):
                 # Twice: the event taken last may still be under way.
-                while time.monotonic() < deadline and not (
-                    port.is_settled() and port.is_settled()
-                ):
+                num_quiet = 0
+                while num_quiet < 2 and time.monotonic() < deadline:
+                    num_quiet = num_quiet + 1 if port.is_settled() else 0
                     time.sleep(_SETTLE_POLL_SECS)
 
     def _leave(self) -> None:

@@ -82,6 +82,11 @@ class WorkQueue:
         items that it holds.
       max_attempts: An item that was taken this often and never completed is
         given up, and reported; None: never.
+      balance_tail: Whether, near the end, a task that would only delay it
+        takes no more items.
+      backup_tasks: Whether, when nothing remains and somebody is idle, an item
+        that is held far longer than usual is handed out once more; whoever
+        completes it first counts. Repeats records.
       start_over: Whether to ignore the position in a checkpoint.
       save: Whether the position goes into checkpoints.
 
@@ -107,6 +112,8 @@ class WorkQueue:
         prefetch: int = 0,
         lease_secs: float = 60.0,
         max_attempts: int | None = None,
+        balance_tail: bool = True,
+        backup_tasks: bool = False,
         start_over: bool = False,
         save: bool = True,
     ):
@@ -123,6 +130,8 @@ class WorkQueue:
             prefetch=prefetch,
             lease_secs=lease_secs,
             max_attempts=max_attempts,
+            balance_tail=balance_tail,
+            backup_tasks=backup_tasks,
             start_over=start_over,
             save=save,
         )
@@ -471,6 +480,8 @@ class WorkQueue:
             lease_secs=options.lease_secs,
             ack_on_take=options.ack == "take",
             max_attempts=options.max_attempts,
+            balance_tail=options.balance_tail,
+            backup_tasks=options.backup_tasks,
             resumption=resumption,
         )
 
