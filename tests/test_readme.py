@@ -1,0 +1,58 @@
+"""Runs the README's Python blocks as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.M | re.S)
+
+
+def model(batch):
+    """Counts batches, in the place of a model."""
+    step = tf1.train.get_or_create_global_step()
+    with tf.control_dependencies([batch]):
+        return step.assign_add(1)
+
+
+def model_fn(features, mode):
+    with tf.control_dependencies([features]):
+        train_op = model(features)
+    return tf.estimator.EstimatorSpec(
+        mode, loss=tf.constant(0.0), train_op=train_op
+    )
+
+
+def test_the_readme_has_its_blocks():
+    assert len(BLOCKS) == 4
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_block(number, tmp_path):
+    block = BLOCKS[number]
+    if "# needs tf.estimator" in block and not hasattr(tf, "estimator"):
+        pytest.skip(f"TensorFlow {tf.__version__} has no tf.estimator")
+    paths = [tmp_path / f"{i}.csv" for i in range(5)]
+    for path in paths:
+        path.write_text("".join(f"{path.name},{i}\n" for i in range(70)))
+    checkpoint_dir = tmp_path / "model"
+    namespace = {
+        "paths": [str(path) for path in paths],
+        "parse": tf.strings.length,
+        "model": model,
+        "model_fn": model_fn,
+        "checkpoint_dir": str(checkpoint_dir),
+    }
+
+    exec(compile(block, f"README.md block {number}", "exec"), namespace)
+
+    if "checkpoint_dir" in block:
+        latest = tf.train.latest_checkpoint(str(checkpoint_dir))
+        steps = tf.train.load_variable(latest, "global_step")
+        num_epochs = 2 if "num_epochs=2" in block else 1
+        assert steps == -(-5 * 70 * num_epochs // (512 if "512" in block else 32))
