@@ -1,8 +1,9 @@
 """A worker's side: takes items when a reader asks, and says when one is done.
 
 A consumer is one place where items come out (a `take`, an `input_dataset`, an
-`input_producer`). It runs two threads: `serve_forever` waits for readers,
-`fetch_forever` for items. Without TensorFlow, and tested so.
+`input_producer`). `serve_forever` waits for readers and gives them items; with
+`prefetch`, `fetch_forever` takes items ahead of them. Without TensorFlow, and
+tested so.
 
 The trap: nothing is taken before a reader asks (`prefetch=0`), because an item
 that waits in a slow worker is the tail that the queue is there to remove.
@@ -159,6 +160,13 @@ class ConsumerLoop:
         )
         self._completed: list[Claim] = []
 
+    @property
+    def targets(self) -> list[Callable[[], None]]:
+        """What has to run, each in a thread of its own."""
+        if self._prefetch == 0:
+            return [self.serve_forever]
+        return [self.serve_forever, self.fetch_forever]
+
     def serve_forever(self) -> None:
         """Gives items to the readers until the end of data."""
         while True:
@@ -170,8 +178,7 @@ class ConsumerLoop:
                     self._completed += completed
                     completed = []
             self.acknowledge(completed)
-            self._free_places.release()
-            fetched = self._fetched.get()
+            fetched = self._fetch()
             if fetched is None:
                 self.has_ended = True
                 self._port.close()
@@ -183,13 +190,19 @@ class ConsumerLoop:
             self._port.put(claim, text)
 
     def fetch_forever(self) -> None:
-        """Takes items from the mailbox until the end of data."""
+        """Takes items ahead of the readers until the end of data."""
         while True:
             self._free_places.acquire()
             claim_and_text = self._take()
             self._fetched.put(claim_and_text)
             if claim_and_text is None:
                 return
+
+    def _fetch(self) -> tuple[Claim, bytes] | None:
+        if self._prefetch == 0:
+            return self._take()
+        self._free_places.release()
+        return self._fetched.get()
 
     def acknowledge(self, completed: list[Claim]) -> None:
         """Reports items that are completed, at once."""

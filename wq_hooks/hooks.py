@@ -104,6 +104,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             )
         self._meters = {queue.name: ProgressMeter() for queue in self._queues}
         self._is_in_run = self._has_met_end = False
+        self._last_step = 0
+        self._timer.reset()
         self._global_step = tf1.train.get_global_step()
         siblings = queues_of(graph)
         if self._scaffold is not None and self._scaffold.saver is not None:
@@ -122,6 +124,9 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         """Waits, on the chief, until the queues have read their position."""
         del coord
         self._is_in_run = False
+        if self._global_step is not None and self._has_ledger():
+            # The data may end, or have ended, before the first step.
+            self._last_step = int(session.run(self._global_step))
         for queue in self._queues:
             service = queue.service(session)
             if queue.is_chief and service is not None:

@@ -343,10 +343,13 @@ class Ledger:
             self.consumers[consumer.name].asking_since = None
         if ticket in self._waiting_backups:
             self._waiting_backups.remove(ticket)
-            if is_current and ticket in self._leases:
+            first = self._leases.get(ticket)
+            if is_current and first is not None and first.consumer != consumer:
                 self.repeated += 1
-                self._backups[ticket] = Lease(consumer, now, 1)
-                self.consumers[consumer.name].held[ticket] = now
+                attempt = self._attempts.get(ticket, 0) + 1
+                self._attempts[ticket] = attempt
+                self._backups[ticket] = Lease(consumer, now, attempt)
+                self._hold(consumer, ticket, now)
                 self._note("repeated", now, consumer, ticket)
                 return True
         if ticket not in self._open or ticket in self._leases:
@@ -359,11 +362,7 @@ class Ledger:
         self._attempts[ticket] = attempt
         self._leases[ticket] = Lease(consumer, now, attempt)
         if is_current:
-            state = self.consumers[consumer.name]
-            state.taken += 1
-            if not state.held:
-                state.busy_since = now
-            state.held[ticket] = now
+            self._hold(consumer, ticket, now)
             if self._ack_on_take:
                 self.acknowledge(consumer, ticket, now)
         else:
@@ -526,6 +525,13 @@ class Ledger:
             and now - state.last_heard <= self.lease_secs
             and (bool(state.held) or state.asking_since is not None)
         )
+
+    def _hold(self, consumer: Consumer, ticket: int, now: float) -> None:
+        state = self.consumers[consumer.name]
+        state.taken += 1
+        if not state.held:
+            state.busy_since = now
+        state.held[ticket] = now
 
     def _complete(self, ticket: int) -> None:
         del self._open[ticket]

@@ -1,8 +1,8 @@
 """Which items are completed, counted by the records that were trained.
 
-    tracker.start(slot, claim)         # an item goes to the reader
-    tracker.read(slot, 1024)           # so many records came out of it
-    tracker.end_of_item(slot)          # and no more will
+    tracker.start(slot, claim, name)   # an item goes to the reader
+    tracker.read(slot, 1024)           # a chunk of so many records came out
+    tracker.end_of_item(slot, 1)       # and no more will, after one chunk
     tracker.begin_batch()              # a batch goes to the train step
     tracker.deliver(slot, 512)         # with so many records of this item
     tracker.take_completed()           # items whose last record was trained
@@ -26,6 +26,8 @@ class _Open:
     """An item that was passed on and is not completed."""
 
     claim: Claim
+    name: str
+    num_chunks: int = 0
     num_read: int = 0
     num_trained: int = 0
     is_read: bool = False
@@ -49,21 +51,44 @@ class RecordTracker:
         )
         self._completed: list[Claim] = []
 
-    def start(self, slot: int, claim: Claim) -> None:
+    def start(self, slot: int, claim: Claim, name: str = "") -> None:
         """Notes that an item is passed on to the reader."""
         with self._lock:
-            self._open[slot] = _Open(claim)
+            self._open[slot] = _Open(claim, name)
 
     def read(self, slot: int, num_records: int) -> None:
-        """Notes that so many more records of an item were read."""
+        """Notes that one more chunk of an item was read."""
         with self._lock:
-            self._open[slot].num_read += num_records
+            item = self._open.get(slot)
+            if item is not None:
+                item.num_chunks += 1
+                item.num_read += num_records
 
-    def end_of_item(self, slot: int) -> None:
-        """Notes that an item has no more records."""
+    def end_of_item(self, slot: int, num_chunks: int) -> str | None:
+        """Notes that an item has no more records.
+
+        Args:
+          slot: Of the item.
+          num_chunks: How many chunks the reader has gone through. If fewer
+            were read, it has failed at the others, and the item stays open.
+
+        Returns:
+          The name of the item if its reader has failed, otherwise None.
+        """
         with self._lock:
-            self._open[slot].is_read = True
+            item = self._open.get(slot)
+            if item is None:
+                return None
+            if item.num_chunks != num_chunks:
+                return item.name
+            item.is_read = True
             self._complete_if_trained(slot)
+            return None
+
+    def unread(self) -> list[str]:
+        """Returns the names of the items that were not read to their end."""
+        with self._lock:
+            return [i.name for i in self._open.values() if not i.is_read]
 
     def begin_batch(self) -> None:
         """Notes that a batch goes to the train step; `deliver` fills it."""

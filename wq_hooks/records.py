@@ -15,6 +15,7 @@ the next one is asked for.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -28,10 +29,11 @@ from wq_hooks.record_tracker import RecordTracker
 
 # Records are counted in chunks of this many: one event for each chunk.
 _CHUNK = 1024
+_CHUNKS_AHEAD = 2
 
 # An event is a row of three numbers: kind, slot, number of records.
 _READ = 0  # a chunk of an item was opened that has so many
-_END_OF_ITEM = 1
+_END_OF_ITEM = 1  # behind so many chunks
 _BATCH = 2  # a batch goes to the train step; the rows of kind 3 that follow
 _DELIVERED = 3  # say what is in it
 _DROPPED = 4  # a filter leaves out so many
@@ -82,7 +84,7 @@ class RecordsPort:
             slot, text = self._proxy.dequeue()
             return slot, text
 
-    def note(self, kind: int, slot: Any = 0, number: Any = 0) -> Any:
+    def note(self, kind: Any, slot: Any = 0, number: Any = 0) -> Any:
         """Returns an op that reports one event."""
         row = [tf.cast(x, tf.int64) for x in (kind, slot, number)]
         return self._events.enqueue([tf.stack(row)])
@@ -128,7 +130,9 @@ class RecordsPortSession(SessionPort):
         super().__init__(session, port.discard)
         self.tracker = RecordTracker(port.num_clients)
         self._port = port
-        self._num_items = 0
+        # What an earlier session left behind in the queues is recognised by
+        # its slots.
+        self._last_slot = secrets.randbits(40) << 20
         self._is_counting = False
 
     def wait_for_demand(self) -> None:
@@ -137,9 +141,9 @@ class RecordsPortSession(SessionPort):
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives it one."""
-        self._num_items += 1
-        slot = self._num_items
-        self.tracker.start(slot, claim)
+        self._last_slot += 1
+        slot = self._last_slot
+        self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
         self._run(self._port.put, dict(zip(self._port.feeds, (slot, text))))
 
     def close(self) -> None:
@@ -160,7 +164,11 @@ class RecordsPortSession(SessionPort):
         if kind == _READ:
             tracker.read(slot, number)
         elif kind == _END_OF_ITEM:
-            tracker.end_of_item(slot)
+            failed = tracker.end_of_item(slot, number)
+            if failed is not None:
+                logging.error(
+                    "The reader has failed at %s, which stays open.", failed
+                )
         elif kind == _BATCH:
             tracker.begin_batch()
         elif kind == _DELIVERED:
@@ -201,7 +209,6 @@ class Records:
         reader: Callable[[Any], Any],
         *,
         cycle_length: int = 1,
-        read_ahead: int = 0,
     ) -> Records:
         """Returns the records of all items.
 
@@ -214,29 +221,40 @@ class Records:
           items: Dataset of (slot, text).
           reader: Maps the text of an item (tf.string scalar) to a dataset.
           cycle_length: How many items are read in turn, chunk by chunk.
-          read_ahead: How many records a thread of its own reads ahead.
         """
 
         def chunks_of(slot: Any, text: Any) -> Any:
-            chunks = reader(text).window(_CHUNK)
-            chunks = chunks.map(lambda *chunk: (slot, _one(chunk)))
-            return chunks.concatenate(
-                _when_reached(lambda: port.note(_END_OF_ITEM, slot), chunks)
-            )
+            records = reader(text)
+            # Read by a thread of its own, to make up for the counting; within
+            # the item, so that the next one is not taken early.
+            chunks = records.window(_CHUNK).prefetch(_CHUNKS_AHEAD)
+            chunks = chunks.map(lambda *chunk: _zipped(_one(chunk)))
+            # The end is a chunk without records. Its index tells how many
+            # there should have been before it: a reader that fails loses one,
+            # and some, as of TFRecords, then go on as if nothing were missing.
+            end = tf.data.Dataset.from_tensors(records.take(0))
+            chunks = chunks.concatenate(end).enumerate()
+            return chunks.map(lambda index, chunk: (slot, index, chunk))
 
-        def records_of(slot: Any, chunk: Any) -> Any:
-            number = _first(chunk).cardinality()
-            with tf.control_dependencies([port.note(_READ, slot, number)]):
+        def records_of(slot: Any, index: Any, chunk: Any) -> Any:
+            num_records = chunk.cardinality()
+            # An empty dataset that is a part of another says: unknown, -2.
+            is_end = num_records <= 0
+            event = port.note(
+                tf.where(is_end, _END_OF_ITEM, _READ),
+                slot,
+                tf.where(is_end, index, num_records),
+            )
+            with tf.control_dependencies([event]):
                 slot = tf.identity(slot)
-            records = _zipped(chunk)
-            return records.map(lambda *record: (slot, _one(record)))
+            return chunk.map(lambda *record: (slot, _one(record)))
 
         if cycle_length == 1:
             chunks = items.flat_map(chunks_of)
         else:
             chunks = items.interleave(chunks_of, cycle_length=cycle_length)
         pairs = chunks.flat_map(records_of)
-        return cls(port, pairs.prefetch(read_ahead) if read_ahead else pairs)
+        return cls(port, pairs)
 
     def __repr__(self) -> str:
         return f"Records({self.element_spec!r})"
@@ -371,13 +389,6 @@ def _call(function: Callable[..., Any], element: Any) -> Any:
     return (
         function(*element) if isinstance(element, tuple) else function(element)
     )
-
-
-def _first(chunk: Any) -> Any:
-    """Returns one of the datasets that a window has made of its components."""
-    while not isinstance(chunk, tf.data.Dataset):
-        chunk = next(iter(chunk.values() if isinstance(chunk, dict) else chunk))
-    return chunk
 
 
 def _zipped(chunk: Any) -> Any:

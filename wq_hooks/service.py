@@ -105,6 +105,13 @@ class Service:
         self._has_hook_ended = False
         self._are_readers_through = True
         task = work_queue.task.name
+        if work_queue.task.job == "local" and "/job:" in (
+            work_queue.mailbox.device
+        ):
+            # Nobody said which task this is, and the others would say the
+            # same: call it by its server, such as "10.0.0.7:2222".
+            server = tf.compat.as_str(session.sess_str)
+            task = server.rpartition("/")[2] or task
         self._task = Consumer(task, uuid.uuid4().hex[:12])
         self._ports: list[PortSession] = []
         self._loops: list[ConsumerLoop] = []
@@ -199,23 +206,28 @@ class Service:
         if self._queue.is_chief:
             self.wait_until_ready()
         for loop in self._loops:
-            self._start_daemon(loop.serve_forever, "server")
-            self._start_daemon(loop.fetch_forever, "fetcher")
+            for target in loop.targets:
+                self._start_daemon(target, target.__name__)
         for port, loop in zip(self._ports, self._loops):
             if isinstance(port, RecordsPortSession):
                 self._start_daemon(
                     functools.partial(self._count_forever, port, loop),
                     "counter",
                 )
-        with on_interrupt(self._discard_ports):
-            while not self._queue.compare_works(self._mailbox):
-                if self._coord.wait_for_stop(_POLL_SECS):
-                    break
-            while not self._coord.wait_for_stop(self._queue.beat_secs):
-                if self._loops:
-                    self._mailbox.report(messages.ALIVE, sender, "")
-        self._settle_at_end()
-        self._discard_ports()
+        try:
+            with on_interrupt(self._discard_ports):
+                while not self._queue.compare_works(self._mailbox):
+                    if self._coord.wait_for_stop(_POLL_SECS):
+                        break
+                while not self._coord.wait_for_stop(self._queue.beat_secs):
+                    if self._loops:
+                        self._mailbox.report(messages.ALIVE, sender, "")
+            self._settle_at_end()
+        finally:
+            # Also when the parameter server is gone: the next session must
+            # not find what is inside.
+            self._tell_what_was_read()
+            self._discard_ports()
         self._leave()
 
     def _count_forever(
@@ -259,6 +271,22 @@ class Service:
         with contextlib.suppress(RuntimeError, tf.errors.OpError):
             if not _has_error(self._coord):
                 self.settle()
+
+    def _tell_what_was_read(self) -> None:
+        """Logs what the readers were at: not all of their errors say so."""
+        names = [
+            name
+            for port in self._ports
+            if isinstance(port, RecordsPortSession)
+            for name in port.tracker.unread()
+        ]
+        if names:
+            logging.log(
+                logging.INFO if self._has_ended_well() else logging.WARNING,
+                "Work queue %s: the session ends while %s is being read.",
+                self._queue.name,
+                ", ".join(names),
+            )
 
     def _discard_ports(self) -> None:
         for port in self._ports:

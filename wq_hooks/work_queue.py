@@ -41,7 +41,6 @@ from wq_hooks.works import Works
 
 _CPU = "/device:CPU:0"
 _READY_SECS = 10.0
-_READ_AHEAD = 256
 _QUEUES = "_wq_hooks_queues"
 
 
@@ -215,7 +214,6 @@ class WorkQueue:
         reader: Callable[[Any], Any],
         *,
         cycle_length: int = 1,
-        read_ahead: int = _READ_AHEAD,
     ) -> Records:
         """Returns the records of the items, which know their item.
 
@@ -230,8 +228,6 @@ class WorkQueue:
           reader: Maps an item, a tf.string scalar, to a tf.data.Dataset of
             its records. What it filters out does not count.
           cycle_length: How many items are read in turn.
-          read_ahead: How many records a thread of its own reads ahead of the
-            pipeline; 0: none.
         """
         port = self._add_port(
             functools.partial(RecordsPort, num_clients=self.num_clients)
@@ -244,7 +240,6 @@ class WorkQueue:
                 items,
                 reader,
                 cycle_length=cycle_length,
-                read_ahead=read_ahead,
             )
 
     def add_summary(self) -> None:
@@ -288,8 +283,10 @@ class WorkQueue:
         service = self._last_service
         if self._initial is not None and not self._has_begun:
             return self._initial.to_json()
-        if service is not None and service.dispatcher is not None:
-            return service.dispatcher.snapshot().to_json()
+        if service is not None:
+            service.wait_until_ready(_READY_SECS)
+            if service.dispatcher is not None:
+                return service.dispatcher.snapshot().to_json()
         return self._new_ledger(None).snapshot(self.name, None).to_json()
 
     def restore(self, snapshot: str) -> None:
