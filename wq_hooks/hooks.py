@@ -124,9 +124,6 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         """Waits, on the chief, until the queues have read their position."""
         del coord
         self._is_in_run = False
-        if self._global_step is not None and self._has_ledger():
-            # The data may end, or have ended, before the first step.
-            self._last_step = int(session.run(self._global_step))
         for queue in self._queues:
             service = queue.service(session)
             if queue.is_chief and service is not None:
@@ -151,27 +148,34 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         run_values: tf1.train.SessionRunValues,
     ) -> None:
         """Reports if it is time."""
-        del run_context
         self._is_in_run = False
         if not self._has_ledger():
             return
-        if run_values.results is not None:
-            self._last_step = int(run_values.results)
-        else:
+        if run_values.results is None:
             self._last_step += 1
+        else:
+            # It was read before this step was counted, or after.
+            self._last_step = int(run_values.results) + 1
         if self._timer.should_trigger_for_step(self._last_step):
-            self._timer.update_last_triggered_step(self._last_step)
-            self._report()
+            self._read_step(run_context.session)
+            if self._timer.should_trigger_for_step(self._last_step):
+                self._timer.update_last_triggered_step(self._last_step)
+                self._report()
 
     def end(self, session: tf1.Session) -> None:
         """Reports, and notes whether readers have met the end of data."""
         is_through = self._is_in_run or self._has_met_end
         if self._has_ledger():
+            self._read_step(session)
             self._report()
         for queue in self._queues:
             service = queue.service(session)
             if service is not None:
                 service.note_end(are_readers_through=is_through)
+
+    def _read_step(self, session: tf1.Session) -> None:
+        if self._global_step is not None:
+            self._last_step = int(session.run(self._global_step))
 
     def _has_ledger(self) -> bool:
         return any(queue.is_chief for queue in self._queues)
@@ -205,13 +209,13 @@ def _as_list(
 ) -> list[WorkQueue]:
     if work_queue is None:
         return []
-    queues = (
-        [work_queue] if isinstance(work_queue, WorkQueue) else list(work_queue)
-    )
+    if isinstance(work_queue, WorkQueue):
+        return [work_queue]
+    queues = list(work_queue) if isinstance(work_queue, Sequence) else [None]
     for queue in queues:
         if not isinstance(queue, WorkQueue):
             raise TypeError(
                 "Expected work_queue to be a WorkQueue, a sequence of them, "
-                f"or None; got {queue!r:.200}."
+                f"or None; got {work_queue!r:.200}."
             )
     return queues

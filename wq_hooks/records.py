@@ -228,22 +228,20 @@ class Records:
             # Read by a thread of its own, to make up for the counting; within
             # the item, so that the next one is not taken early.
             chunks = records.window(_CHUNK).prefetch(_CHUNKS_AHEAD)
-            chunks = chunks.map(lambda *chunk: _zipped(_one(chunk)))
+            chunks = chunks.map(lambda *chunk: (_zipped(_one(chunk)), False))
             # The end is a chunk without records. Its index tells how many
             # there should have been before it: a reader that fails loses one,
             # and some, as of TFRecords, then go on as if nothing were missing.
             end = tf.data.Dataset.from_tensors(records.take(0))
-            chunks = chunks.concatenate(end).enumerate()
-            return chunks.map(lambda index, chunk: (slot, index, chunk))
+            end = end.map(lambda chunk: (chunk, True))
+            chunks = tf.data.Dataset.zip((_counter(), chunks.concatenate(end)))
+            return chunks.map(lambda index, chunk: (slot, index, *chunk))
 
-        def records_of(slot: Any, index: Any, chunk: Any) -> Any:
-            num_records = chunk.cardinality()
-            # An empty dataset that is a part of another says: unknown, -2.
-            is_end = num_records <= 0
+        def records_of(slot: Any, index: Any, chunk: Any, is_end: Any) -> Any:
             event = port.note(
                 tf.where(is_end, _END_OF_ITEM, _READ),
                 slot,
-                tf.where(is_end, index, num_records),
+                tf.cond(is_end, lambda: index, chunk.cardinality),
             )
             with tf.control_dependencies([event]):
                 slot = tf.identity(slot)
@@ -373,6 +371,17 @@ def _when_reached(note: Callable[[], Any], dataset: Any) -> Any:
             return dataset.take(tf.identity(count))
 
     return tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).flat_map(run)
+
+
+def _counter() -> Any:
+    """Returns a dataset of 0, 1, 2, ...
+
+    Dataset.range (and with it enumerate) would make tf.data optimise a graph
+    anew for each item, which takes longer than to read one.
+    """
+    zero = _i64(0)
+    zeros = tf.data.Dataset.from_tensors(zero).repeat()
+    return zeros.scan(zero, lambda count, _: (count + 1, count))
 
 
 def _i64(value: Any) -> Any:
