@@ -1,3 +1,5 @@
+import collections
+import csv
 import json
 import os
 import sys
@@ -20,7 +22,7 @@ from model_zoo.wide_and_deep import (
     train_monitored_session,
 )
 from model_zoo.wide_and_deep.cluster import Cluster
-from wq_hooks import local_cluster
+from wq_hooks import WorkQueue, WorkQueueHook, local_cluster
 
 tf1 = tf.compat.v1
 
@@ -175,7 +177,12 @@ class TestFiles:
                 seed=1,
             )
         )
-        assert [len(labels) for _, labels in batches] == [4, 4, 4, 3]
+        # No batch spans two files.
+        assert [len(labels) for _, labels in batches] == [4, 1] * 3
+        assert [f["batch"] for f, _ in batches] == [0, 1] * 3
+        assert sorted(f["file"].decode() for f, _ in batches) == sorted(
+            paths * 2
+        )
         rows = np.concatenate([f["integers"][:, 0] for f, _ in batches])
         assert sorted(rows) == [10 * i + j for i in range(3) for j in range(5)]
         # Whole files, one after the other, each in an order of its own.
@@ -318,7 +325,7 @@ class TestModel:
         config = flags.model_config(flag_values, Cluster())
         outcome = evaluate.evaluate(str(tmp_path), data_location, config)
         assert outcome["rows"] == 10_000
-        assert outcome["global_step"] == NUM_FILES * ROWS_PER_FILE // 128
+        assert outcome["global_step"] == NUM_FILES * -(-ROWS_PER_FILE // 128)
         assert BAR <= outcome["reached"] < 1.0
         # The tables may be cut into parts, as on several parameter servers.
         parted = model.ModelConfig(num_partitions=3)
@@ -330,6 +337,7 @@ class TestModel:
         assert task["task"] == "chief:0"
         assert task["steps"] == outcome["global_step"]
         assert task["records"] == NUM_FILES * ROWS_PER_FILE
+        assert task["items"] == NUM_FILES
         assert task["secs"] == task["ended_at"] - task["first_step_at"] > 0
 
     def test_every_variable_gets_a_finite_gradient(self):
@@ -520,32 +528,96 @@ class TestSlow:
 
 
 class TestReport:
-    def test_counts_until_the_end_of_data(self, tmp_path):
-        times = iter([100.0, 104.5])
+    def train(self, tmp_path, log_batches, times, num_steps=None):
         with tf.Graph().as_default():
-            dataset = tf.data.Dataset.range(10).batch(4)
-            batch = tf1.data.make_one_shot_iterator(dataset).get_next()
+            dataset = data.train_batches(
+                data.static_files([str(tmp_path / "a"), str(tmp_path / "b")]),
+                batch_size=4,
+                shuffle_buffer=0,
+            )
+            features, labels = tf1.data.make_one_shot_iterator(
+                dataset
+            ).get_next()
+            times = iter(times)
             hook = report.TaskReportHook(
-                tf.size(batch),
+                report.Batch(
+                    tf.size(labels), features["file"], features["batch"]
+                ),
                 checkpoint=str(tmp_path),
                 task="worker:1",
+                log_batches=log_batches,
                 clock=lambda: next(times),
             )
             with tf1.train.MonitoredSession(hooks=[hook]) as session:
-                while not session.should_stop():
-                    session.run(batch)
+                while not session.should_stop() and num_steps != 0:
+                    session.run(labels)
+                    num_steps = None if num_steps is None else num_steps - 1
+
+    @pytest.fixture(autouse=True)
+    def files(self, tmp_path):
+        for name in "ab":
+            (tmp_path / name).write_text(f"{criteo_line()}\n" * 5)
+
+    def test_counts_until_the_end_of_data(self, tmp_path):
+        self.train(tmp_path, log_batches=False, times=[100.0, 104.5])
         assert os.listdir(tmp_path / "tasks") == ["worker_1.json"]
         assert json.loads(
             (tmp_path / "tasks" / "worker_1.json").read_text()
         ) == {
             "task": "worker:1",
-            "steps": 3,
+            "steps": 4,
             "records": 10,
-            "items": None,
+            "items": 2,
             "secs": 4.5,
             "first_step_at": 100.0,
             "ended_at": 104.5,
         }
+
+    def test_lists_the_batches_and_goes_on_in_the_list(self, tmp_path):
+        times = [10.0, 11.0, 12.0, 13.5, 14.0, 15.0]
+        self.train(tmp_path, log_batches=True, times=times)
+        path = tmp_path / "tasks" / "worker_1.batches.tsv"
+        rows = [line.split("\t") for line in path.read_text().splitlines()]
+        assert [row[:3] for row in rows] == [
+            ["11.000", "0", "4"],
+            ["12.000", "1", "1"],
+            ["13.500", "0", "4"],
+            ["14.000", "1", "1"],
+        ]
+        assert sorted(row[3] for row in rows) == [
+            str(tmp_path / name) for name in "aabb"
+        ]
+        times = [20.0, 21.0, 22.0]
+        self.train(tmp_path, log_batches=True, times=times, num_steps=1)
+        assert path.read_text().count("\n") == 5
+
+    @pytest.mark.parametrize("num_epochs", [1, 2])
+    def test_state_of_the_queue(self, tmp_path, num_epochs):
+        path = tmp_path / "queue.json"
+        now, states = [50.0], []
+        with tf.Graph().as_default():
+            tf1.train.get_or_create_global_step()
+            queue = WorkQueue(list("abc"), num_epochs=num_epochs)
+            item = queue.take()
+            hooks = [
+                WorkQueueHook(),
+                report.QueueStateHook(
+                    str(tmp_path), every_n_secs=10.0, clock=lambda: now[0]
+                ),
+            ]
+            with tf1.train.MonitoredTrainingSession(hooks=hooks) as session:
+                states.append(json.loads(path.read_text()))
+                while not session.should_stop():
+                    now[0] += 6.0
+                    session.run(item)
+                    states.append(json.loads(path.read_text()))
+        states.append(json.loads(path.read_text()))
+        ats = [50.0, 50.0, 62.0, 62.0, 74.0, 74.0, 86.0]
+        assert [s["at"] for s in states[:-1]] == ats[: 3 * num_epochs + 1]
+        assert {s["completed_at_start"] for s in states} == {0}
+        assert states[0]["remaining"] == 3 * num_epochs
+        assert states[-1]["completed"] == 3 * num_epochs
+        assert states[-1]["remaining"] == states[-1]["in_flight"] == 0
 
     def test_result_line(self, tmp_path):
         outcome = report.result(
@@ -571,6 +643,7 @@ def test_learns_on_a_cluster(data_location, tmp_path, workqueue):
         f"--data_location={data_location}",
         f"--checkpoint={tmp_path}",
         f"--workqueue={workqueue}",
+        "--log_batches",
     ]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     with local_cluster.Cluster(
@@ -583,10 +656,24 @@ def test_learns_on_a_cluster(data_location, tmp_path, workqueue):
         outcome = json.load(f)
     assert BAR <= outcome["reached"] < 1.0
     tasks = {}
-    for name in os.listdir(tmp_path / "tasks"):
-        with open(tmp_path / "tasks" / name) as f:
-            tasks[name] = json.load(f)
-    assert sorted(tasks) == ["chief_0.json", "worker_0.json"]
+    files = collections.Counter()
+    for task in returncodes:
+        with open(report.task_report_path(str(tmp_path), task)) as f:
+            tasks[task] = json.load(f)
+        with open(report.batches_path(str(tmp_path), task)) as f:
+            for _, _, records, file in csv.reader(f, delimiter="\t"):
+                files[file] += int(records)
     assert all(task["steps"] > 0 for task in tasks.values())
     num_records = sum(task["records"] for task in tasks.values())
     assert num_records == NUM_FILES * ROWS_PER_FILE
+    assert sum(task["items"] for task in tasks.values()) == NUM_FILES
+    paths = criteo.find_files(data_location, "train")
+    assert files == dict.fromkeys(paths, ROWS_PER_FILE)
+    path = report.queue_state_path(str(tmp_path))
+    assert os.path.exists(path) == workqueue
+    if workqueue:
+        with open(path) as f:
+            state = json.load(f)
+        assert {w["name"]: w["completed"] for w in state["workers"]} == {
+            name: task["items"] for name, task in tasks.items()
+        }

@@ -8,10 +8,9 @@ Everything behind the file names is the same code, whether a work queue hands
 the files out or each task has a fixed share of them.
 
 The trap: a work queue counts a file as completed when the next one is asked
-for. A shuffle buffer that mixes the rows of several files asks early: files are
-taken before the first step, and what is still in the buffer at a checkpoint is
-skipped by a resume. So rows are shuffled within their file here, and the files
-among each other by the queue; at most the batches under way span two files.
+for. A batch, a shuffle buffer or a prefetch that spans two files asks early,
+and what it holds of the first one at a checkpoint is skipped by a resume. So
+all of these stay within a file here; the files are shuffled by the queue.
 """
 
 from __future__ import annotations
@@ -100,9 +99,10 @@ def train_batches(
 ) -> tf.data.Dataset:
     """Reads files and makes batches to train on.
 
-    Files are read one after the other and a file is asked for when the one
-    before has been read, so that a work queue sees how fast this task is. The
-    last batch may be smaller than the others.
+    Files are read one after the other and a file is asked for by the step that
+    follows the last one of the file before, so that a work queue sees how fast
+    this task is, and a file that counts as completed has been trained. No
+    batch spans two files: the last one of each may be smaller than the others.
 
     Args:
       files: Dataset of tf.string scalars, the paths.
@@ -111,17 +111,24 @@ def train_batches(
       seed: Seed of the lines' order.
 
     Returns:
-      Dataset of `(features, labels)` as of `parse_lines`.
+      Dataset of `(features, labels)` as of `parse_lines`, with two more
+      features, which say what the batch is: `"file"`, a tf.string scalar, and
+      `"batch"`, a tf.int64 scalar, its number in the file from 0.
     """
 
     def read(path: tf.Tensor) -> tf.data.Dataset:
         lines = tf.data.TextLineDataset(path)
         if shuffle_buffer > 1:
             lines = lines.shuffle(shuffle_buffer, seed=seed)
-        return lines
+        batches = lines.batch(batch_size).map(parse_lines).enumerate()
+        return batches.map(
+            lambda number, batch: (
+                {**batch[0], "file": path, "batch": number},
+                batch[1],
+            )
+        ).prefetch(1)
 
-    lines = files.flat_map(read)
-    return lines.batch(batch_size).map(parse_lines).prefetch(1)
+    return files.flat_map(read)
 
 
 def eval_batches(files: Sequence[str], *, batch_size: int) -> tf.data.Dataset:

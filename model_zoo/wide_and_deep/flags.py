@@ -62,6 +62,21 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_float(
+        "report_secs",
+        60.0,
+        "Report the state of the work queue every so many seconds: in the "
+        "log, the summaries and queue.json.",
+        lower_bound=0.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_boolean(
+        "log_batches",
+        False,
+        "List in <checkpoint>/tasks which batches of which files each task "
+        "has trained, and when.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
         "step_secs",
         0.0,
         "Pad each step to at least so many seconds, as if the model were "

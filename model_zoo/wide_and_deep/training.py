@@ -18,7 +18,11 @@ from absl import flags as absl_flags
 
 from model_zoo.wide_and_deep import criteo, data, flags, model, slow
 from model_zoo.wide_and_deep.cluster import PS, Cluster
-from model_zoo.wide_and_deep.report import TaskReportHook
+from model_zoo.wide_and_deep.report import (
+    Batch,
+    QueueStateHook,
+    TaskReportHook,
+)
 from model_zoo.wide_and_deep.wait import WaitForModelHook
 
 tf1 = tf.compat.v1
@@ -105,7 +109,10 @@ def build_training(
     loss = model.build_loss(model.build_logits(features, config), labels)
     tf1.summary.scalar("loss", loss)
     report_hook = TaskReportHook(
-        tf.size(labels), checkpoint=flag_values.checkpoint, task=cluster.task
+        Batch(tf.size(labels), features["file"], features["batch"]),
+        checkpoint=flag_values.checkpoint,
+        task=cluster.task,
+        log_batches=flag_values.log_batches,
     )
     slow_hook = slow.SlowStepHook(flag_values.step_secs, slow.slow_factor())
     return Training(
@@ -127,7 +134,12 @@ def session_hooks(
     if flag_values.workqueue:
         from wq_hooks import WorkQueueHook
 
-        hooks.append(WorkQueueHook())
+        secs = flag_values.report_secs
+        hooks.append(WorkQueueHook(every_n_secs=secs))
+        if cluster.is_chief:
+            hooks.append(
+                QueueStateHook(flag_values.checkpoint, every_n_secs=secs)
+            )
     if not cluster.is_chief:
         hooks.append(WaitForModelHook(master, session_config(cluster)))
     return hooks

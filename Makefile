@@ -1,0 +1,68 @@
+# What a developer of wq_hooks needs; `make` lists it.
+#
+#   make test PYTHON=python3.12          with another Python
+#   make test ARGS="-k ledger -x"        with arguments for pytest
+#   make demo VENV=/elsewhere            with an environment of your own
+#
+# The environment is made once, and again when what setup.cfg asks for changes.
+
+PYTHON ?= python3
+PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV ?= .venv-$(PYVER)
+ARGS ?=
+
+RUN = $(VENV)/bin/python -m
+INSTALLED = $(VENV)/.installed-$(PYVER)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint clean
+
+help: ## list the targets
+	@echo "usage: make <target> [PYTHON=python3] [VENV=$(VENV)] [ARGS=...]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+venv: $(INSTALLED) ## make the environment, with TensorFlow and all else
+
+demo: $(INSTALLED) ## train on a cluster on this machine; kill it; resume it
+	@$(RUN) model_zoo.wide_and_deep.demo --output_dir=demo_run $(ARGS)
+
+test: $(INSTALLED) ## run the tests
+	@$(RUN) pytest $(ARGS)
+
+lint: $(INSTALLED) ## run ruff and mypy
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+clean: ## remove environments, caches and what the demo wrote
+	rm -rf .venv-* demo_run build dist ./*.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): setup.cfg setup.py pyproject.toml
+	@case "$(PYVER)" in 3.9|3.10|3.11|3.12|3.13) ;; *) \
+		echo "Expected Python 3.9 to 3.13; $(PYTHON) is" \
+			"$(if $(PYVER),$(PYVER),not to be found). Choose one, such as:" \
+			"make $(MAKECMDGOALS) PYTHON=python3.11" >&2; \
+		exit 1 ;; esac
+	@$(RUN) pip --version >/dev/null 2>&1 || { \
+		echo "Making $(VENV) with Python $(PYVER)."; \
+		$(PYTHON) -m venv "$(VENV)"; \
+	} || { \
+		echo "Python's venv module failed; on Debian and Ubuntu it is in the" \
+			"package python$(PYVER)-venv." >&2; \
+		exit 1; \
+	}
+	@$(VENV)/bin/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(PYVER)")' || { \
+		echo "Expected an environment of Python $(PYVER) in $(VENV); it is of" \
+			"another. Name another directory with VENV=..." >&2; \
+		exit 1; \
+	}
+	@echo "Installing TensorFlow and all else (2 GB, some minutes) ..."
+	@start=$$(date +%s); \
+	$(RUN) pip install -qq --disable-pip-version-check \
+		--editable '.[tensorflow,tensorboard,dev]' && \
+	echo "Installed in $$(( $$(date +%s) - start )) s; kept for the next time."
+	@touch $@

@@ -1,0 +1,186 @@
+"""What a job has trained, lost and repeated, from what it left behind."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from wq_hooks.messages import Claim, parse_claims
+from wq_hooks.plan import Plan
+from wq_hooks.snapshot import Snapshot
+from wq_hooks.works import Works
+
+
+@dataclass(frozen=True)
+class Row:
+    """A report about one item, when the chief read it."""
+
+    secs: float
+    kind: str
+    task: str
+    incarnation: str
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A checkpoint that the chief went back to."""
+
+    secs: float
+    path: str
+    in_flight: tuple[str, ...]
+
+
+class Account:
+    """Reads journal and checkpoints of a directory.
+
+    Args:
+      directory: Where they are.
+      records: Works -> the numbers of their records.
+      num_epochs: As of the queue.
+      seed: As of the queue.
+    """
+
+    def __init__(self, directory, records, *, num_epochs, seed):
+        self._directory = Path(directory)
+        self._records = records
+        self._num_epochs = num_epochs
+        self._plan = Plan.fresh(
+            Works(list(records)), num_epochs=num_epochs, shuffle=True, seed=seed
+        )
+        self.rows = []
+        self.restored = []
+        with open(self._directory / "journal") as journal:
+            for line in journal:
+                self._read(json.loads(line))
+
+    def _read(self, entry):
+        secs = entry["secs"]
+        if "restored" in entry:
+            self.restored.append(
+                Restored(secs, entry["restored"], tuple(entry["in_flight"]))
+            )
+        for kind, sender, payload in entry.get("reports", ()):
+            task, _, incarnation = sender.partition(" ")
+            self.rows += [
+                Row(secs, kind, task.partition("/")[0], incarnation, claim)
+                for claim in parse_claims(payload.encode())
+            ]
+
+    def size(self, works):
+        """Returns the number of records of works."""
+        return sum(len(self._records[work]) for work in works)
+
+    def work_of(self, claim):
+        return self._plan.item_at(claim.ticket).text
+
+    # Checkpoints.
+
+    def checkpoints(self):
+        """Returns all that were kept and are whole, in order."""
+        paths = self._directory.glob("model.ckpt-*.index")
+        paths = [str(path.with_suffix("")) for path in paths]
+        return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
+
+    def last_checkpoint(self):
+        return tf.train.latest_checkpoint(str(self._directory))
+
+    def completed(self, position):
+        """Returns {work: how many of its items a position has completed}."""
+        position = Snapshot.from_json(position)
+        outstanding = {item.ticket for item in position.outstanding}
+        return Counter(
+            self._plan.item_at(ticket).text
+            for ticket in range(position.next_ticket)
+            if ticket not in outstanding
+        )
+
+    def untrained(self, checkpoint):
+        """Returns the number of records that a checkpoint has skipped.
+
+        They are counted as completed in its position and are not, or not
+        often enough, in its model.
+        """
+        reader = tf.train.load_checkpoint(checkpoint)
+        counts = reader.get_tensor("counts")
+        completed = self.completed(reader.get_tensor("work_queue/position"))
+        return sum(
+            int(np.sum(counts[self._records[work]] < number))
+            for work, number in completed.items()
+        )
+
+    def lost_and_repeated(self, checkpoint):
+        """Returns how many records the model lacks, and has too often."""
+        counts = tf.train.load_checkpoint(checkpoint).get_tensor("counts")
+        excess = counts.astype(int) - self._num_epochs
+        return -int(excess[excess < 0].sum()), int(excess[excess > 0].sum())
+
+    # The bound of the repeats.
+
+    def held(self, task, since, until):
+        """Returns {claim: when it was leased} of what a task was at.
+
+        Args:
+          task: The task, in its life or lives at `since`.
+          since: Without what it had completed by then, in seconds.
+          until: With what it took by then, in seconds.
+        """
+        lives = {
+            row.incarnation
+            for row in self.rows
+            if row.task == task and row.secs < since
+        }
+        held = {}
+        for row in self.rows:
+            if row.task != task or row.incarnation not in lives:
+                continue
+            if row.kind == "lease" and row.secs <= until:
+                held[row.claim] = row.secs
+            elif row.kind != "lease" and row.secs < since:
+                held.pop(row.claim, None)
+        return held
+
+    def held_beyond(self, secs, tasks):
+        """Returns what tasks go on with when the chief died at `secs`.
+
+        It is of the chief's generation; some of it they take from the mailbox
+        when the chief is dead, and the next chief reads the report.
+        """
+        generations = [
+            row.claim.generation
+            for row in self.rows
+            if row.kind == "lease" and row.secs < secs
+        ]
+        held = defaultdict(dict)
+        for row in self.rows:
+            if row.task not in tasks or not generations:
+                continue
+            if row.claim.generation != generations[-1]:
+                continue
+            if row.kind == "lease":
+                held[row.task][row.claim] = row.secs
+            elif row.secs < secs:
+                held[row.task].pop(row.claim, None)
+        return [claim for claims in held.values() for claim in claims]
+
+    def leased_again(self, claims, since):
+        """Returns when the last of some items was taken again, or completed.
+
+        Args:
+          claims: The items.
+          since: In seconds; returned if nothing had to be taken again.
+        """
+        latest = since
+        for claim in claims:
+            times = [
+                row.secs
+                for row in self.rows
+                if row.secs > since and row.claim.ticket == claim.ticket
+            ]
+            latest = max(latest, min(times, default=since))
+        return latest

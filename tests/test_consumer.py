@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import collections
+import queue
+import threading
+
+import pytest
+
+from wq_hooks import messages
+from wq_hooks.consumer import ConsumerLoop, Holdings
+from wq_hooks.ledger import Consumer
+from wq_hooks.messages import Claim
+
+CONSUMER = Consumer("worker:1", "5f2c")
+SENDER = "worker:1 5f2c"
+HANG_SECS = 30.0
+
+Element = collections.namedtuple("Element", "is_fresh slot token ticket text")
+
+
+def item(ticket):
+    return Element(True, messages.ITEM, "gen", ticket, b"text-%d" % ticket)
+
+
+def stale(ticket):
+    return item(ticket)._replace(is_fresh=False, token="earlier")
+
+
+def claim(ticket):
+    return Claim("gen", ticket)
+
+
+END = Element(True, messages.END, "token", -1, b"")
+STALE_END = END._replace(is_fresh=False)
+
+
+class FakePort:
+    """A port whose demand and whose items the test sees."""
+
+    def __init__(self, num_ahead=0):
+        self.num_ahead = num_ahead
+        self.num_demands = 0
+        self._demand = queue.Queue()
+        self._items = queue.Queue()
+
+    def wait_for_demand(self):
+        self._demand.get(timeout=HANG_SECS)
+
+    def put(self, claim, text):
+        self._items.put((claim, text))
+
+    def close(self):
+        self._items.put("closed")
+
+    # The readers.
+
+    def want(self):
+        self.num_demands += 1
+        self._demand.put(None)
+
+    def get(self):
+        return self._items.get(timeout=HANG_SECS)
+
+    def read(self):
+        self.want()
+        claim, text = self.get()
+        assert text == b"text-%d" % claim.ticket
+        return claim.ticket
+
+    def is_closed(self):
+        self.want()
+        return self.get() == "closed"
+
+
+class FakeTransport:
+    """Gives the elements in order; notes what comes with each question."""
+
+    def __init__(self, elements, port, prefetch):
+        self._elements = iter(elements)
+        self._port = port
+        self._prefetch = prefetch
+        self.completed = []
+        self.asked = queue.Queue()
+        self.reports = queue.Queue()
+
+    def take(self, gate, sender, completed):
+        assert gate == messages.gate_of("worker:1")
+        assert sender == SENDER
+        self.completed.append(completed)
+        element = next(self._elements)
+        if element is None:
+            return None
+        if element.is_fresh and element.slot == messages.ITEM:
+            # Nothing is taken before a reader asks, but for the prefetch.
+            assert element.ticket < self._port.num_demands + self._prefetch
+        self.asked.put(completed)
+        return element
+
+    def report(self, kind, sender, payload, timeout_secs=0.0):
+        self.reports.put((kind, sender, payload))
+
+
+class Running:
+    """A ConsumerLoop with its threads."""
+
+    def __init__(self, elements, *, num_ahead=0, prefetch=0, **kwargs):
+        self.port = FakePort(num_ahead)
+        self.transport = FakeTransport(elements, self.port, prefetch)
+        self.loop = ConsumerLoop(
+            CONSUMER, self.transport, self.port, prefetch=prefetch, **kwargs
+        )
+        self._errors = queue.Queue()
+        self._threads = [
+            threading.Thread(target=self._run, args=(target,), daemon=True)
+            for target in self.loop.targets
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, target):
+        try:
+            target()
+        except Exception as e:
+            self._errors.put(e)
+
+    def join(self):
+        for thread in self._threads:
+            thread.join(HANG_SECS)
+            assert not thread.is_alive()
+        self.check()
+
+    def check(self):
+        if not self._errors.empty():
+            raise self._errors.get()
+
+
+def items(num_items):
+    return [*map(item, range(num_items)), END]
+
+
+class TestOrder:
+    def test_readers_get_the_items_in_order_and_then_the_end(self):
+        running = Running(items(3))
+        assert [running.port.read() for _ in range(3)] == [0, 1, 2]
+        assert running.port.is_closed()
+        running.join()
+        assert running.loop.has_ended
+
+    def test_no_items_at_all(self):
+        running = Running([END])
+        assert running.port.is_closed()
+        running.join()
+        assert running.transport.completed == [""]
+        assert running.loop.claims_at_end() == []
+
+    def test_what_is_left_over_from_an_earlier_life_is_dropped(self):
+        running = Running(
+            [stale(7), item(0), STALE_END, stale(8), item(1), STALE_END, END]
+        )
+        assert [running.port.read() for _ in range(2)] == [0, 1]
+        assert running.port.is_closed()
+        running.join()
+        # Each acknowledgement travels once.
+        assert running.transport.completed == (
+            ["", "", "gen 0", "", "", "gen 1", ""]
+        )
+
+    def test_an_item_names_the_life_of_the_chief_that_it_is_of(self):
+        running = Running([item(0)._replace(token="other"), END])
+        running.port.want()
+        assert running.port.get() == (Claim("other", 0), b"text-0")
+
+
+class TestAhead:
+    def test_nothing_is_taken_before_a_reader_asks(self):
+        # Checked at each take, by FakeTransport.
+        running = Running(items(200))
+        for ticket in range(200):
+            assert running.port.read() == ticket
+        assert len(running.transport.completed) == 200
+        assert running.port.is_closed()
+        running.join()
+
+    @pytest.mark.parametrize("prefetch", [1, 3])
+    def test_as_many_are_taken_ahead_as_were_asked_for(self, prefetch):
+        running = Running(items(50), prefetch=prefetch)
+        for _ in range(prefetch):
+            running.transport.asked.get(timeout=HANG_SECS)
+        for ticket in range(40):
+            assert running.port.read() == ticket
+            # One more, in the place of the one that was given away.
+            running.transport.asked.get(timeout=HANG_SECS)
+        assert len(running.transport.completed) == 40 + prefetch
+
+    def test_more_is_prefetched_than_there_is(self):
+        running = Running(items(2), prefetch=5)
+        assert [running.port.read() for _ in range(2)] == [0, 1]
+        assert running.port.is_closed()
+        running.join()
+        assert len(running.transport.completed) == 3
+
+
+class TestAcknowledgements:
+    def test_travel_with_the_question_for_the_next_item(self):
+        running = Running(items(3))
+        for _ in range(3):
+            running.port.read()
+        assert running.port.is_closed()
+        running.join()
+        assert running.transport.completed == ["", "gen 0", "gen 1", "gen 2"]
+        assert running.transport.reports.empty()
+        assert running.loop.claims_at_end() == []
+
+    def test_with_prefetch_are_reported_at_once(self):
+        running = Running(items(5), prefetch=1)
+        running.port.read()
+        running.port.read()
+        report = running.transport.reports.get(timeout=HANG_SECS)
+        assert report == (messages.ACK, SENDER, "gen 0")
+        assert set(running.transport.completed) == {""}
+
+    def test_several_readers_hold_one_item_each(self):
+        running = Running(items(5), num_clients=3)
+        for _ in range(5):
+            running.port.read()
+        assert running.port.is_closed()
+        running.join()
+        assert running.transport.completed == [
+            "",
+            "",
+            "",
+            "gen 0",
+            "gen 1",
+            "gen 2",
+        ]
+        assert running.loop.claims_at_end() == [claim(3), claim(4)]
+
+    def test_what_is_drawn_from_a_producer_is_being_read(self):
+        # The item is completed when the reader has drawn the next one.
+        running = Running(items(4), num_ahead=1)
+        for _ in range(4):
+            running.port.read()
+        assert running.port.is_closed()
+        running.join()
+        assert running.transport.completed == [
+            "",
+            "",
+            "gen 0",
+            "gen 1",
+            "gen 2",
+        ]
+        assert running.loop.claims_at_end() == [claim(3)]
+
+    def test_somebody_else_may_tell_what_is_completed(self):
+        running = Running(items(3), counts_records=True)
+        for _ in range(3):
+            running.port.read()
+        running.loop.acknowledge([claim(1), claim(0)])
+        running.loop.acknowledge([])
+        assert running.port.is_closed()
+        running.join()
+        assert set(running.transport.completed) == {""}
+        report = running.transport.reports.get(timeout=HANG_SECS)
+        assert report == (messages.ACK, SENDER, "gen 1 gen 0")
+        assert running.transport.reports.empty()
+        assert running.loop.claims_at_end() == []
+
+
+class TestBarred:
+    def test_a_consumer_that_is_to_take_no_more_asks_again_after_a_pause(self):
+        pauses = queue.Queue()
+        running = Running(
+            [item(0), None, None, item(1), None, END],
+            pause=lambda: pauses.put(None),
+        )
+        assert [running.port.read() for _ in range(2)] == [0, 1]
+        assert running.port.is_closed()
+        running.join()
+        assert pauses.qsize() == 3
+        # What it has completed was said with the first question.
+        assert running.transport.completed == (
+            ["", "gen 0", "", "", "gen 1", ""]
+        )
+
+
+class TestEnd:
+    def test_what_readers_hold_is_completed_after_the_end(self):
+        running = Running(items(2), num_clients=9)
+        running.port.read()
+        running.port.read()
+        assert running.port.is_closed()
+        running.join()
+        assert running.loop.claims_at_end() == [claim(0), claim(1)]
+        assert running.loop.claims_at_end() == []
+
+    def test_what_readers_hold_is_unfinished_before_the_end(self):
+        running = Running(items(5))
+        running.port.read()
+        running.port.read()
+        assert running.loop.claims_at_end() == []
+        assert not running.loop.has_ended
+
+    def test_the_chief_asks_again_when_an_item_was_handed_back(self):
+        answers = iter([False, True])
+        running = Running(
+            [item(0), END, STALE_END, item(1), END],
+            is_end=lambda: next(answers),
+        )
+        assert [running.port.read() for _ in range(2)] == [0, 1]
+        assert running.port.is_closed()
+        running.join()
+        # While it waits for the end it holds nothing unacknowledged.
+        assert running.transport.completed == ["", "gen 0", "", "", "gen 1"]
+
+    def test_is_not_asked_for_what_is_no_end(self):
+        def is_end():
+            raise AssertionError
+
+        running = Running([stale(1), STALE_END, item(0), END], is_end=is_end)
+        assert running.port.read() == 0
+
+    @pytest.mark.parametrize("prefetch", [0, 1])
+    def test_an_error_of_the_transport_ends_the_thread(self, prefetch):
+        running = Running([item(0)], prefetch=prefetch)
+        running.port.read()
+        running.port.want()
+        running._threads[-1].join(HANG_SECS)
+        with pytest.raises(StopIteration):
+            running.check()
+        assert not running.loop.has_ended
+
+
+class TestHoldings:
+    def test_one_reader(self):
+        holdings = Holdings()
+        assert holdings.asked_again(0) == []
+        holdings.pass_on(claim(0))
+        assert holdings.asked_again(0) == [claim(0)]
+        assert holdings.asked_again(0) == []
+        assert holdings.finish() == []
+
+    def test_readers_and_items_ahead_add_up(self):
+        holdings = Holdings(num_clients=2)
+        for ticket in range(5):
+            holdings.pass_on(claim(ticket))
+        assert holdings.asked_again(1) == [claim(0), claim(1), claim(2)]
+        assert holdings.finish() == [claim(3), claim(4)]
+        assert holdings.finish() == []

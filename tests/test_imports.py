@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import wq_hooks
+
+# What must work where TensorFlow is not installed, or is slow to load.
+WITHOUT_TENSORFLOW = [
+    "wq_hooks",
+    "wq_hooks.command_line",
+    "wq_hooks.consumer",
+    "wq_hooks.dispatcher",
+    "wq_hooks.errors",
+    "wq_hooks.launch",
+    "wq_hooks.ledger",
+    "wq_hooks.local_cluster",
+    "wq_hooks.messages",
+    "wq_hooks.options",
+    "wq_hooks.order",
+    "wq_hooks.plan",
+    "wq_hooks.process_group",
+    "wq_hooks.progress",
+    "wq_hooks.record_tracker",
+    "wq_hooks.resume",
+    "wq_hooks.snapshot",
+    "wq_hooks.tail",
+    "wq_hooks.tasks",
+    "wq_hooks.works",
+]
+
+_PROBE = """
+import importlib, json, sys
+before = set(sys.modules)
+loaded = {}
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    loaded[name] = [
+        module
+        for module in sys.modules
+        if module.partition(".")[0] in ("tensorflow", "keras", "tensorboard")
+    ]
+print(json.dumps(loaded))
+"""
+
+
+def run_python(code, *args):
+    """Runs code in a fresh interpreter; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_pure_core_leaves_tensorflow_out():
+    loaded = json.loads(run_python(_PROBE, *WITHOUT_TENSORFLOW))
+    assert loaded == {name: [] for name in WITHOUT_TENSORFLOW}
+
+
+def test_the_pure_core_works_where_tensorflow_cannot_be_imported():
+    code = "import sys; sys.modules['tensorflow'] = None\n" + _PROBE.replace(
+        '"tensorflow", ', ""
+    )
+    run_python(code, *WITHOUT_TENSORFLOW)
+
+
+def test_public_names_are_loaded_when_first_used():
+    code = """
+import wq_hooks, json
+def names():
+    return sorted(set(wq_hooks.__all__) & set(vars(wq_hooks)))
+before = names()
+listed = dir(wq_hooks)
+still = names()
+print(json.dumps([before, listed, still]))
+"""
+    before, listed, still = json.loads(run_python(code))
+    assert before == still == ["__version__"]
+    assert listed == sorted(wq_hooks.__all__)
+
+
+def test_each_public_name_has_a_module():
+    assert set(wq_hooks.__all__) == {*wq_hooks._MODULE_OF_NAME, "__version__"}
+    assert {"GeneralQueueRunner", "WorkQueue", "WorkQueueHook"} <= set(
+        wq_hooks.__all__
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'NoSuchName'"):
+        _ = wq_hooks.NoSuchName
+    assert not hasattr(wq_hooks, "NoSuchName")
+
+
+def test_the_package_tells_its_version_and_that_it_is_typed():
+    major, minor, _ = wq_hooks.__version__.split(".", 2)
+    assert major.isdigit()
+    assert minor.isdigit()

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from wq_hooks.options import Options
+
+GOOD = {
+    "num_epochs": 1,
+    "shuffle": True,
+    "seed": None,
+    "num_slices": None,
+    "name": "work_queue",
+    "num_clients": 1,
+    "ack": "next",
+    "is_chief": None,
+    "prefetch": 0,
+    "lease_secs": 60.0,
+    "max_attempts": None,
+    "balance_tail": True,
+    "backup_tasks": False,
+    "start_over": False,
+    "save": True,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"num_epochs": None},
+        {"num_epochs": 10**9},
+        {"seed": 0},
+        {"seed": -5},
+        {"seed": 2**100},
+        {"num_slices": 1},
+        {"num_clients": 8},
+        {"ack": "take"},
+        {"is_chief": True},
+        {"is_chief": False},
+        {"prefetch": 3},
+        {"lease_secs": 1},
+        {"lease_secs": 0.1},
+        {"max_attempts": 1},
+        {"name": "a"},
+        {"name": "0.Train-queue_2"},
+        {"name": ".hidden"},
+    ],
+)
+def test_what_is_allowed(changes):
+    options = Options(**{**GOOD, **changes})
+    for key, value in changes.items():
+        assert getattr(options, key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("num_epochs", 0, "num_epochs >= 1 or None; got num_epochs=0"),
+        ("num_epochs", -1, "num_epochs >= 1 or None; got num_epochs=-1"),
+        ("num_slices", 0, "num_slices >= 1 or None"),
+        ("max_attempts", 0, "max_attempts >= 1 or None"),
+        ("num_clients", 0, "num_clients >= 1; got num_clients=0"),
+        ("prefetch", -1, "prefetch >= 0; got prefetch=-1"),
+        ("ack", "records", "ack to be one of"),
+        ("ack", "", "ack to be one of"),
+        ("ack", None, "ack to be one of"),
+        ("lease_secs", 0, "0 < lease_secs < inf; got lease_secs=0"),
+        ("lease_secs", -1.0, "0 < lease_secs < inf"),
+        ("lease_secs", float("nan"), "0 < lease_secs < inf"),
+        ("lease_secs", float("inf"), "0 < lease_secs < inf"),
+        ("name", "", "name to be letters"),
+        ("name", "a b", "name to be letters"),
+        ("name", "a/b", "name to be letters"),
+        ("name", "-a", "name to be letters"),
+        ("name", "_a", "name to be letters"),
+        ("name", "a\n", "name to be letters"),
+        ("name", "ä", "name to be letters"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(key, value, expected):
+    with pytest.raises(ValueError, match=f"Expected {re.escape(expected)}"):
+        Options(**{**GOOD, key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_epochs", 1.0),
+        ("num_epochs", "2"),
+        ("num_epochs", True),
+        ("num_slices", "8"),
+        ("num_clients", None),
+        ("num_clients", 1.5),
+        ("prefetch", None),
+        ("prefetch", False),
+        ("seed", 1.5),
+        ("seed", "7"),
+        ("seed", False),
+        ("max_attempts", 2.0),
+        ("shuffle", 1),
+        ("shuffle", None),
+        ("start_over", "yes"),
+        ("balance_tail", 1),
+        ("backup_tasks", None),
+        ("save", None),
+        ("is_chief", 1),
+        ("is_chief", "worker"),
+        ("lease_secs", "60"),
+        ("lease_secs", None),
+        ("lease_secs", True),
+        ("name", None),
+        ("name", b"queue"),
+        ("name", 5),
+    ],
+)
+def test_a_wrong_type_is_refused(key, value):
+    message = rf"Expected {key} to be .*got {re.escape(repr(value))}\."
+    with pytest.raises(TypeError, match=message):
+        Options(**{**GOOD, key: value})
+
+
+def test_options_are_values():
+    assert Options(**GOOD) == Options(**GOOD)
+    with pytest.raises(AttributeError):
+        Options(**GOOD).seed = 5

@@ -1,0 +1,631 @@
+"""records() in a session of its own: what is acknowledged was trained."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+
+import pytest
+import tensorflow as tf
+from sessions import decoded, element_of, wait_until
+
+from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.snapshot import Snapshot
+
+tf1 = tf.compat.v1
+
+SIZES = (13, 0, 5, 40, 1, 29, 8, 0, 17, 31)
+
+
+@pytest.fixture(autouse=True)
+def log(caplog):
+    caplog.set_level(logging.INFO, logger="absl")
+    return caplog
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """{path: its records}: text files, of which two are empty."""
+    return write(tmp_path, SIZES)
+
+
+def write(directory, sizes):
+    files = {}
+    for i, size in enumerate(sizes):
+        path = directory / f"part-{i}.txt"
+        records = [f"{i:02d}-{j:05d}" for j in range(size)]
+        path.write_text("".join(f"{record}\n" for record in records))
+        files[str(path)] = records
+    return files
+
+
+def write_tfrecords(directory, sizes):
+    files = {}
+    for i, size in enumerate(sizes):
+        path = str(directory / f"part-{i}.tfrecord")
+        files[path] = [f"{i:02d}-{j:05d}" for j in range(size)]
+        with tf.io.TFRecordWriter(path) as writer:
+            for record in files[path]:
+                writer.write(record.encode())
+    return files
+
+
+class Training:
+    """Trains, and looks during every step at what is acknowledged.
+
+    Args:
+      files: {item: its records}.
+      pipeline: Function of the Records; returns what has `to_dataset`.
+      reader: As of `records`.
+      ids: Function of an element of the dataset; returns its records' names.
+      num_epochs: As of the queue.
+      has_hook: Whether there is a WorkQueueHook.
+      directory: Of the checkpoints.
+      last_step: Where to stop.
+      queue_args: For the WorkQueue.
+      **records_args: For `records`.
+    """
+
+    def __init__(
+        self,
+        files,
+        pipeline,
+        *,
+        reader=tf.data.TextLineDataset,
+        ids=lambda element: element,
+        num_epochs=1,
+        has_hook=True,
+        directory=None,
+        last_step=None,
+        queue_args=None,
+        **records_args,
+    ):
+        self.files = files
+        self.trained = Counter()
+        self.batches = []
+        self.dropped = set()
+        self.num_looks = 0
+        self._directory = directory
+        with tf.Graph().as_default():
+            step = tf1.train.get_or_create_global_step()
+            self.queue = WorkQueue(
+                list(files),
+                num_epochs=num_epochs,
+                shuffle=False,
+                **(queue_args or {}),
+            )
+            records = self.queue.records(reader, **records_args)
+            names = ids(element_of(pipeline(records).to_dataset()))
+            # Inside of the step, when the batch is there and not yet trained.
+            looked = tf1.py_func(self._look, [names], tf.bool)
+            with tf.control_dependencies([looked]):
+                stepped = step.assign_add(1)
+            hooks = [WorkQueueHook()] if has_hook else []
+            if last_step is not None:
+                hooks.append(tf1.train.StopAtStepHook(last_step=last_step))
+            self._run(names, stepped, hooks)
+
+    def _run(self, names, stepped, hooks):
+        with tf1.train.MonitoredTrainingSession(
+            checkpoint_dir=None
+            if not self._directory
+            else str(self._directory),
+            hooks=hooks,
+            save_checkpoint_steps=100_000 if self._directory else None,
+            save_checkpoint_secs=None,
+            save_summaries_steps=None,
+            log_step_count_steps=None,
+        ) as session:
+            while not session.should_stop():
+                batch, _ = session.run([names, stepped])
+                batch = [decoded(name) for name in batch.ravel().tolist()]
+                self.batches.append(batch)
+                self.trained.update(batch)
+                self._expect_trained()
+
+    def _look(self, names):
+        """What is acknowledged during a step was trained before it."""
+        del names
+        self.num_looks += 1
+        if self.num_looks % 5 == 1:
+            self.queue._last_service.settle()
+        self._expect_trained()
+        return True
+
+    def _expect_trained(self):
+        seen = set(self.trained) | self.dropped
+        for item, times in self.acknowledged().items():
+            missing = set(self.files[item]) - seen
+            assert not missing, f"{item} was acknowledged {times} times"
+
+    def acknowledged(self):
+        """Returns {item: how often the ledger has it as completed}."""
+        return completed(self.queue, self.queue._last_service.dispatcher)
+
+    def saved(self):
+        """Returns the same of the last checkpoint."""
+        path = tf.train.latest_checkpoint(str(self._directory))
+        position = tf.train.load_variable(path, "work_queue/position")
+        return completed_in(position, list(self.files))
+
+
+def completed(queue, dispatcher):
+    return completed_in(dispatcher.snapshot().to_json(), queue.works)
+
+
+def completed_in(position, works):
+    position = Snapshot.from_json(position)
+    outstanding = {item.ticket for item in position.outstanding}
+    return Counter(
+        works[ticket % len(works)]
+        for ticket in range(position.next_ticket)
+        if ticket not in outstanding
+    )
+
+
+def all_of(files):
+    return sorted(itertools.chain.from_iterable(files.values()))
+
+
+PIPELINES = {
+    "plain batches": lambda d: d.batch(16),
+    "shuffled within less than all": lambda d: d.shuffle(30).batch(16),
+    "shuffled within more than all": lambda d: d.shuffle(20_000).batch(16),
+    "shuffled, mapped in parallel": lambda d: (
+        d.shuffle(50)
+        .map(lambda line: line, num_parallel_calls=4)
+        .batch(7)
+        .prefetch(3)
+    ),
+    "mapped in batches, in parallel": lambda d: (
+        d.shuffle(50)
+        .batch(7)
+        .map(lambda lines: lines, num_parallel_calls=4)
+        .prefetch(tf.data.AUTOTUNE)
+    ),
+    "in any order": lambda d: d.map(
+        lambda line: line, num_parallel_calls=4, deterministic=False
+    ).batch(8),
+    "with options": lambda d: d.batch(16).with_options(tf.data.Options()),
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("has_hook", [True, False])
+def test_each_record_is_trained_once_and_its_item_completed(
+    tmp_path, texts, name, has_hook
+):
+    training = Training(
+        texts, PIPELINES[name], has_hook=has_hook, directory=tmp_path / "model"
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+    assert training.num_looks == len(training.batches)
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_epochs_are_the_queues(tmp_path, texts):
+    training = Training(
+        texts,
+        lambda d: d.shuffle(20).batch(16),
+        num_epochs=3,
+        directory=tmp_path / "model",
+    )
+
+    assert training.trained == dict.fromkeys(all_of(texts), 3)
+    assert training.saved() == dict.fromkeys(texts, 3)
+
+
+@pytest.mark.parametrize("shuffle", [1, 40])
+def test_items_read_in_turn(tmp_path, texts, shuffle):
+    training = Training(
+        texts,
+        lambda d: d.shuffle(shuffle).batch(16),
+        cycle_length=3,
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+@pytest.mark.parametrize("size", [1023, 1024, 1025, 2048, 5000])
+def test_items_of_several_chunks(tmp_path, size):
+    files = write(tmp_path, (size, 1, size))
+
+    training = Training(
+        files,
+        lambda d: d.shuffle(500).batch(300),
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(files)
+    assert training.saved() == dict.fromkeys(files, 1)
+
+
+def test_large_items_read_in_turn_are_mixed(tmp_path):
+    files = write(tmp_path, (3000, 3000, 3000))
+
+    training = Training(
+        files,
+        lambda d: d.batch(512),
+        cycle_length=3,
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(files)
+    assert training.saved() == dict.fromkeys(files, 1)
+    first = {name[:2] for batch in training.batches[:6] for name in batch}
+    assert first == {"00", "01", "02"}
+
+
+def test_padded_batches(tmp_path, texts):
+    training = Training(
+        texts,
+        lambda d: (
+            d.map(lambda line: (line, tf.range(tf.strings.length(line))))
+            .filter(lambda line, _: tf.strings.length(line) > 0)
+            .padded_batch(9, ([], [None]), padding_values=("", -1))
+        ),
+        ids=lambda element: element[0],
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_padded_batches_without_arguments(texts):
+    training = Training(texts, lambda d: d.shuffle(9).padded_batch(9))
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+
+
+def test_dict_records(tmp_path, texts):
+    def reader(path):
+        lines = tf.data.TextLineDataset(path)
+        return lines.map(
+            lambda line: {
+                "name": line,
+                "features": {"length": tf.strings.length(line)},
+            }
+        )
+
+    training = Training(
+        texts,
+        lambda d: d.shuffle(50).map(lambda x: x, num_parallel_calls=2).batch(7),
+        reader=reader,
+        ids=lambda element: element["name"],
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_tuple_records_are_spread_over_a_functions_arguments(tmp_path, texts):
+    def reader(path):
+        lines = tf.data.TextLineDataset(path)
+        return lines.map(lambda line: (line, tf.strings.length(line)))
+
+    training = Training(
+        texts,
+        lambda d: (
+            d.map(lambda line, length: (length, line))
+            .filter(lambda length, line: length > 0)
+            .batch(7)
+        ),
+        reader=reader,
+        ids=lambda element: element[1],
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_sparse_records(texts):
+    def reader(path):
+        lines = tf.data.TextLineDataset(path)
+        return lines.map(
+            lambda line: (line, tf.sparse.from_dense(tf.fill([3], line)))
+        )
+
+    training = Training(
+        texts,
+        lambda d: d.shuffle(50).batch(7),
+        reader=reader,
+        ids=lambda element: element[0],
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+
+
+def test_tfrecords(tmp_path):
+    files = write_tfrecords(tmp_path, SIZES)
+
+    training = Training(
+        files,
+        lambda d: d.shuffle(50).batch(16),
+        reader=tf.data.TFRecordDataset,
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(files)
+    assert training.saved() == dict.fromkeys(files, 1)
+
+
+def test_a_reader_of_ones_own(tmp_path):
+    """What it leaves out or makes itself is its own affair."""
+    files = {f"{i}": [f"{i}-{j}" for j in range(i)] for i in range(9)}
+
+    def reader(text):
+        number = tf.strings.to_number(text, tf.int64)
+        return (
+            tf.data.Dataset.range(2 * number)
+            .filter(lambda j: j < number)
+            .map(
+                lambda j: tf.strings.join([text, tf.strings.as_string(j)], "-")
+            )
+        )
+
+    training = Training(
+        files,
+        lambda d: d.shuffle(8).batch(5),
+        reader=reader,
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(files)
+    assert training.saved() == dict.fromkeys(files, 1)
+
+
+def test_what_a_filter_leaves_out_counts_as_seen(tmp_path, texts):
+    left_out = {name for name in all_of(texts) if name[-1] in "036"}
+    # One item loses all that it has.
+    left_out |= {name for name in all_of(texts) if name.startswith("03")}
+
+    def keep(line):
+        is_left_out = tf.logical_or(
+            tf.strings.regex_full_match(line, ".*[036]"),
+            tf.strings.regex_full_match(line, "03-.*"),
+        )
+        return tf.logical_not(is_left_out)
+
+    class FilteredTraining(Training):
+        def _expect_trained(self):
+            self.dropped = left_out
+            super()._expect_trained()
+
+    training = FilteredTraining(
+        texts,
+        lambda d: d.filter(keep).shuffle(30).batch(16),
+        directory=tmp_path / "model",
+    )
+
+    assert set(training.trained) == set(all_of(texts)) - left_out
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_batches_may_be_filtered_too(tmp_path, texts):
+    seen = []
+    with tf.Graph().as_default():
+        queue = WorkQueue(list(texts), shuffle=False)
+        dataset = queue.records(tf.data.TextLineDataset).batch(16)
+        dataset = dataset.filter(lambda lines: tf.size(lines) < 16)
+        lines = element_of(dataset.to_dataset())
+        step = tf1.train.get_or_create_global_step()
+        with tf.control_dependencies([lines]):
+            stepped = step.assign_add(1)
+        with tf1.train.MonitoredTrainingSession(
+            checkpoint_dir=str(tmp_path / "model"), hooks=[WorkQueueHook()]
+        ) as session:
+            while not session.should_stop():
+                seen.append(session.run([lines, stepped])[0])
+    assert [len(batch) for batch in seen] == [sum(SIZES) % 16]
+    path = tf.train.latest_checkpoint(str(tmp_path / "model"))
+    position = tf.train.load_variable(path, "work_queue/position")
+    assert completed_in(position, list(texts)) == dict.fromkeys(texts, 1)
+
+
+def test_what_drop_remainder_drops_is_reported_and_completed(
+    tmp_path, texts, log
+):
+    total = sum(SIZES)
+
+    training = Training(
+        texts,
+        lambda d: d.shuffle(20).batch(16, drop_remainder=True),
+        directory=tmp_path / "model",
+    )
+
+    assert sum(training.trained.values()) == total - total % 16
+    assert all(len(batch) == 16 for batch in training.batches)
+    assert f"{total % 16} records were read and not trained" in log.text
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_nothing_is_reported_when_nothing_is_dropped(texts, log):
+    Training(texts, lambda d: d.batch(16))
+
+    assert "not trained" not in log.text
+
+
+@pytest.mark.parametrize("shuffle", [1, 30, 20_000])
+@pytest.mark.parametrize("has_hook", [True, False])
+def test_a_stop_in_the_middle_leaves_open_what_was_not_trained(
+    tmp_path, texts, shuffle, has_hook
+):
+    def pipeline(dataset):
+        return dataset.shuffle(shuffle, seed=1).batch(16).prefetch(2)
+
+    args = dict(has_hook=has_hook, directory=tmp_path / "model")
+    first = Training(texts, pipeline, last_step=5, **args)
+    done = first.saved()
+    second = Training(texts, pipeline, **args)
+
+    assert len(first.batches) == 5
+    for item in done:
+        assert set(texts[item]) <= set(first.trained)
+    # All else is trained as a whole, and nothing that was completed is.
+    rest = {item: texts[item] for item in texts if item not in done}
+    assert sorted(second.trained.elements()) == all_of(rest)
+    assert second.saved() == dict.fromkeys(texts, 1)
+    if shuffle == 1:
+        # Whatever was read to its end before the batch of the last step.
+        assert len(done) >= 4
+
+
+def test_a_missing_file_is_named_and_its_item_stays_open(tmp_path, texts, log):
+    missing = str(tmp_path / "missing.txt")
+    files = {**texts, missing: ["never"]}
+
+    with pytest.raises(tf.errors.NotFoundError, match=r"missing\.txt"):
+        Training(files, lambda d: d.batch(16))
+
+    assert f"{missing} is being read" in log.text
+
+
+@pytest.mark.parametrize("tail", ["nothing behind", "prefetch", "shuffle"])
+@pytest.mark.parametrize("size", [8, 3000])
+def test_a_truncated_file_is_named_and_its_item_stays_open(
+    tmp_path, log, tail, size
+):
+    """TFRecordDataset goes on behind its error as if all were well."""
+    files = write_tfrecords(tmp_path, (20, size, 20))
+    truncated = list(files)[1]
+    with open(truncated, "r+b") as file:
+        file.truncate(file.seek(0, 2) - 9)
+    queues = []
+
+    def pipeline(dataset):
+        if tail == "shuffle":
+            dataset = dataset.shuffle(10)
+        dataset = dataset.batch(4)
+        return dataset.prefetch(50) if tail == "prefetch" else dataset
+
+    class WatchedTraining(Training):
+        def _run(self, *args):
+            queues.append(self.queue)
+            super()._run(*args)
+
+    with pytest.raises(tf.errors.DataLossError, match="truncated record"):
+        WatchedTraining(files, pipeline, reader=tf.data.TFRecordDataset)
+
+    (queue,) = queues
+    ended = "the session ends while"
+    failed = "The reader has failed at"
+    assert f"{ended} {truncated}" in log.text or failed in log.text
+    assert truncated in log.text
+    position = Snapshot.from_json(queue.snapshot())
+    assert truncated in {item.text for item in position.outstanding}
+
+
+def test_an_error_in_a_map_leaves_the_item_open(texts):
+    bad = list(texts)[3]
+    queues = []
+
+    def parse(line):
+        is_good = tf.not_equal(line, texts[bad][7])
+        with tf.control_dependencies([tf.debugging.Assert(is_good, ["bad"])]):
+            return tf.identity(line)
+
+    class WatchedTraining(Training):
+        def _run(self, *args):
+            queues.append(self.queue)
+            super()._run(*args)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="bad"):
+        WatchedTraining(texts, lambda d: d.map(parse).batch(4).prefetch(100))
+
+    position = Snapshot.from_json(queues[0].snapshot())
+    assert bad in {item.text for item in position.outstanding}
+
+
+def test_an_error_that_is_caught_does_not_complete_what_was_lost(tmp_path):
+    """A raw session whose user goes on after the error."""
+    files = write_tfrecords(tmp_path, (6, 6, 6))
+    truncated = list(files)[1]
+    with open(truncated, "r+b") as file:
+        file.truncate(file.seek(0, 2) - 9)
+    with tf.Graph().as_default():
+        queue = WorkQueue(list(files), shuffle=False)
+        dataset = queue.records(tf.data.TFRecordDataset).batch(1)
+        name = element_of(dataset.to_dataset())
+        with tf1.Session() as session:
+            session.run(
+                [tf1.global_variables_initializer(), tf1.tables_initializer()]
+            )
+            coord = tf1.train.Coordinator()
+            threads = tf1.train.start_queue_runners(session, coord)
+            num_errors = num_trained = 0
+            while True:
+                try:
+                    session.run(name)
+                    num_trained += 1
+                except tf.errors.DataLossError:
+                    num_errors += 1
+                except tf.errors.OutOfRangeError:
+                    break
+            queue.service(session).settle()
+            assert num_errors == 1
+            assert num_trained == 12
+            others = [file for file in files if file != truncated]
+            wait_until(
+                lambda: (
+                    completed(queue, queue.dispatcher)
+                    == dict.fromkeys(others, 1)
+                )
+            )
+            coord.request_stop()
+            coord.join(threads)
+
+
+def test_two_lines_more_than_the_plain_pipeline(texts):
+    """That is: `records` in the place of a reader, and `to_dataset`."""
+
+    def plain(paths):
+        dataset = tf.data.TextLineDataset(paths)
+        dataset = dataset.shuffle(50).batch(16).prefetch(1)
+        return element_of(dataset)
+
+    def counted(queue):
+        dataset = queue.records(tf.data.TextLineDataset)
+        dataset = dataset.shuffle(50).batch(16).prefetch(1)
+        dataset = dataset.to_dataset()
+        return element_of(dataset)
+
+    with tf.Graph().as_default():
+        first = plain(list(texts))
+        second = counted(WorkQueue(list(texts)))
+        assert first.shape.as_list() == second.shape.as_list()
+        assert first.dtype == second.dtype
+
+
+def test_the_dataset_is_one_of_tf_data(texts):
+    with tf.Graph().as_default():
+        queue = WorkQueue(list(texts))
+        records = queue.records(tf.data.TextLineDataset).batch(3)
+        assert isinstance(records.to_dataset(), tf.data.Dataset)
+        assert records.element_spec == tf.TensorSpec([None], tf.string)
+        assert repr(records) == f"Records({records.element_spec!r})"
+
+
+def test_repeat_is_refused(texts):
+    with tf.Graph().as_default():
+        records = WorkQueue(list(texts)).records(tf.data.TextLineDataset)
+        with pytest.raises(ValueError, match="num_epochs=3"):
+            records.repeat(3)
+
+
+def test_several_clients_train_several_batches_at_a_time(tmp_path, texts):
+    training = Training(
+        texts,
+        lambda d: d.batch(4),
+        queue_args={"num_clients": 3},
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+    assert training.saved() == dict.fromkeys(texts, 1)
