@@ -229,7 +229,6 @@ class TestOlderCheckpoints:
         "saver",
         [
             None,
-            lambda: tf1.train.Saver(),
             lambda: tf1.train.Saver(sharded=True),
             lambda: tf1.train.Saver(defer_build=True),
             lambda: tf1.train.Saver(tf1.global_variables()),
@@ -237,7 +236,7 @@ class TestOlderCheckpoints:
                 {v.op.name: v for v in tf1.global_variables()}
             ),
         ],
-        ids=["default", "plain", "sharded", "deferred", "listed", "named"],
+        ids=["default", "sharded", "deferred", "listed", "named"],
     )
     def test_restore_and_the_queue_starts_fresh(self, tmp_path, saver, log):
         train(None, directory=tmp_path, last_step=3, saver=saver)

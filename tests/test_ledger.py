@@ -247,6 +247,15 @@ class TestIncarnations:
         assert ledger.consumers["worker:0"].consumer == A2
         assert issue(ledger) == "abd"
 
+    def test_one_that_held_nothing_was_not_lost(self):
+        ledger = make_ledger()
+        ledger.heard(A, 0.0)
+        ledger.heard(A2, 1.0)
+        assert kinds(ledger) == ["joined", "joined"]
+        take(ledger, A2)
+        ledger.heard(Consumer("worker:0", "a3"), 1.0)
+        assert kinds(ledger) == ["lost", "returned", "joined"]
+
     def test_an_older_one_is_no_sign_of_life(self):
         ledger = make_ledger(lease_secs=10.0)
         ledger.heard(A, 0.0)

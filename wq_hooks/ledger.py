@@ -313,7 +313,8 @@ class Ledger:
             return False
         if state is not None:
             retired.add(state.consumer.incarnation)
-            self._return_all(state, now, "lost")
+            if state.held:
+                self._return_all(state, now, "lost")
         self.consumers[consumer.name] = ConsumerState(consumer, now, now)
         names = self._names_of_task.setdefault(task_of(consumer.name), set())
         names.add(consumer.name)

@@ -100,6 +100,12 @@ class Account:
             if ticket not in outstanding
         )
 
+    def num_completed(self, checkpoint):
+        """Returns how many items a checkpoint counts as completed."""
+        reader = tf.train.load_checkpoint(checkpoint)
+        position = reader.get_tensor("work_queue/position")
+        return sum(self.completed(position).values())
+
     def untrained(self, checkpoint):
         """Returns the number of records that a checkpoint has skipped.
 

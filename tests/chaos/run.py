@@ -189,6 +189,10 @@ class Run:
     def _see_sign(self, task):
         self.signs.setdefault(task, []).append(time.monotonic())
 
+    def returncode(self, task):
+        """Returns how a task has ended; see Cluster."""
+        return self._cluster.returncode(task)
+
     def log(self):
         """Returns the last lines of all tasks."""
         return "\n".join(
@@ -277,30 +281,40 @@ class Run:
         self.happened.append(happened)
 
 
-def outcome_of(seed, *, keep=None, **kwargs):
+def outcome_of(seed, *, keep=None):
     """Runs the schedule of a seed.
 
     Args:
       seed: The seed.
       keep: Where to keep what the job leaves behind; None: nowhere.
-      **kwargs: For `schedule_of`.
 
     Returns:
       The Outcome.
     """
-    schedule = schedule_of(seed, **kwargs)
-    kinds = tuple(fault.kind for fault in schedule.faults)
-    begin = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
-        directory = keep or temporary
-        run = Run(schedule, directory)
-        try:
-            run.run()
-        except (TimeoutError, RuntimeError) as e:
-            text = f"{str(e).splitlines()[0]}\n{run.log()}"
-            return Outcome(seed, kinds, error=text)
-        outcome = account_for(run, schedule, directory)
-    return Outcome(**{**outcome, "secs": time.monotonic() - begin})
+        return outcome_of_schedule(schedule_of(seed), keep or temporary)
+
+
+def outcome_of_schedule(schedule, directory):
+    """Runs a schedule.
+
+    Args:
+      schedule: The Schedule.
+      directory: An empty one, for data and checkpoints.
+
+    Returns:
+      The Outcome.
+    """
+    begin = time.monotonic()
+    run = Run(schedule, directory)
+    try:
+        run.run()
+    except (TimeoutError, RuntimeError) as e:
+        kinds = tuple(fault.kind for fault in schedule.faults)
+        text = f"{str(e).splitlines()[0]}\n{run.log()}"
+        return Outcome(schedule.seed, kinds, error=text)
+    fields = account_for(run, schedule, directory)
+    return Outcome(**fields, secs=time.monotonic() - begin)
 
 
 def account_for(run, schedule, directory):

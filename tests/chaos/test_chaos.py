@@ -1,0 +1,130 @@
+"""A few schedules of `make chaos`, and the special case of the issue."""
+
+from __future__ import annotations
+
+import signal
+from random import Random
+
+import pytest
+
+from tests.chaos import run as runs
+from tests.chaos.account import Account
+from tests.chaos.schedule import (
+    ALL_RESTARTED,
+    CHIEF_RESTARTED,
+    KINDS,
+    PS_RESTARTED,
+    WORKER_KILLED,
+    WORKER_RESTARTED,
+    WORKER_STOPPED,
+    WORKERS,
+    Fault,
+    Schedule,
+    schedule_of,
+)
+
+
+def schedule_with(*faults, shuffle=300, has_hook=True):
+    return Schedule(
+        seed=7,
+        num_records=tuple([0, 1, *[150] * 38]),
+        num_epochs=1,
+        shuffle=shuffle,
+        batch=32,
+        cycle_length=1,
+        save_steps=10,
+        lease_secs=2.0,
+        has_hook=has_hook,
+        faults=faults,
+    )
+
+
+# Each kind of fault, and as few starts of processes as that takes.
+SCHEDULES = {
+    "worker restarted, worker killed": schedule_with(
+        Fault(WORKER_RESTARTED, "worker:0", 40, 0.0),
+        Fault(WORKER_KILLED, "worker:1", 70, 0.0),
+    ),
+    "worker stopped, chief restarted": schedule_with(
+        Fault(WORKER_STOPPED, "worker:1", 30, 3.5),
+        Fault(CHIEF_RESTARTED, "", 70, 0.0),
+        has_hook=False,
+    ),
+    "ps restarted": schedule_with(
+        Fault(PS_RESTARTED, "", 60, 0.0), shuffle=20_000
+    ),
+    "all restarted": schedule_with(Fault(ALL_RESTARTED, "", 60, 0.0)),
+}
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_nothing_is_lost_and_little_repeated(tmp_path, name):
+    outcome = runs.outcome_of_schedule(SCHEDULES[name], tmp_path)
+
+    print(outcome)
+    assert outcome.error == ""
+    assert len(outcome.recovery_secs) == len(SCHEDULES[name].faults)
+    assert outcome.lost == 0
+    assert outcome.untrained == 0
+    assert outcome.num_checkpoints >= 3
+    assert outcome.repeated <= outcome.bound
+
+
+@pytest.mark.cluster
+def test_no_record_is_acknowledged_and_untrained(tmp_path):
+    """shuffle(20000), batch 512, and a worker is killed at a random step."""
+    at_step = Random(3).randint(20, 60)
+    schedule = Schedule(
+        **{
+            **schedule_with(
+                Fault(WORKER_KILLED, "worker:0", at_step, 0.0)
+            ).__dict__,
+            # More than the buffers of the three tasks hold.
+            "num_records": (1500,) * 60,
+            "shuffle": 20_000,
+            "batch": 512,
+            "save_steps": 5,
+        }
+    )
+    run = runs.Run(schedule, tmp_path)
+
+    run.run()
+
+    account = Account(tmp_path, run.records, num_epochs=1, seed=schedule.seed)
+    (happened,) = run.happened
+    assert run.returncode("worker:0") == -signal.SIGKILL
+    held = account.held("worker:0", happened.secs, float("inf"))
+    assert held
+    completed = [account.num_completed(c) for c in account.checkpoints()]
+    # Some of them lie between the first items and the last.
+    assert sum(0 < number < 60 for number in completed) >= 2
+    assert [account.untrained(c) for c in account.checkpoints()] == [0] * len(
+        completed
+    )
+    lost, repeated = account.lost_and_repeated(account.last_checkpoint())
+    assert lost == 0
+    assert repeated <= account.size(map(account.work_of, held))
+
+
+def test_a_schedule_is_a_function_of_its_seed():
+    assert schedule_of(5) == schedule_of(5)
+    assert schedule_of(5) != schedule_of(11)
+
+
+def test_a_hundred_schedules_have_all_kinds_of_faults():
+    schedules = [schedule_of(seed) for seed in range(100)]
+
+    for kind in KINDS:
+        assert sum(s.faults[0].kind == kind for s in schedules) >= 16
+    assert {len(s.faults) for s in schedules} == {1, 2, 3}
+    for schedule in schedules:
+        dead = set()
+        assert all(0 < f.at_step < schedule.num_steps for f in schedule.faults)
+        for fault in schedule.faults:
+            assert fault.task not in dead
+            if fault.kind == WORKER_KILLED:
+                dead.add(fault.task)
+            if fault.kind == WORKER_STOPPED:
+                assert fault.pause_secs > schedule.lease_secs
+        assert dead <= set(WORKERS)
