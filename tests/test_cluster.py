@@ -26,7 +26,7 @@ def test_the_tasks_together_train_each_item_exactly_once(tmp_path, source):
 
     assert set(job.run().values()) == {0}
 
-    assert job.counts() == {name: 2 for name in names(30)}
+    assert job.counts() == dict.fromkeys(names(30), 2)
     assert len(job.items("chief:0")) < 60  # the others got some
 
 
@@ -86,7 +86,7 @@ def test_a_restarted_worker_frees_at_once_what_it_held(tmp_path):
 
 
 def test_the_whole_job_killed_between_checkpoints_and_resumed(tmp_path):
-    flags = dict(num_workers=1, num_works=60, step_secs=0.05, save_steps=10)
+    flags = {"num_works": 60, "step_secs": 0.05, "save_steps": 10}
     first = Job(tmp_path, **flags)
     with first:
         first.start()
@@ -108,7 +108,7 @@ def test_the_whole_job_killed_between_checkpoints_and_resumed(tmp_path):
 
 
 def test_a_finished_job_has_nothing_left(tmp_path):
-    flags = dict(num_workers=1, num_works=10, step_secs=0.0)
+    flags = {"num_works": 10}
     assert set(Job(tmp_path, **flags).run().values()) == {0}
     again = Job(tmp_path, **flags)
 
@@ -124,7 +124,7 @@ def test_a_resume_with_other_works_keeps_what_is_done(tmp_path):
     assert set(first.run().values()) == {0}
     done = first.items()
     # Two of the rest are dropped, two are new.
-    listed = names(18) + ["item-1000", "item-1001"]
+    listed = [*names(18), "item-1000", "item-1001"]
     second = Job(tmp_path, num_workers=0, works=listed)
 
     assert set(second.run().values()) == {0}

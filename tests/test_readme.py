@@ -55,4 +55,5 @@ def test_block(number, tmp_path):
         latest = tf.train.latest_checkpoint(str(checkpoint_dir))
         steps = tf.train.load_variable(latest, "global_step")
         num_epochs = 2 if "num_epochs=2" in block else 1
-        assert steps == -(-5 * 70 * num_epochs // (512 if "512" in block else 32))
+        batch_size = 512 if "512" in block else 32
+        assert steps == -(-5 * 70 * num_epochs // batch_size)

@@ -134,6 +134,19 @@ class Service:
                 )
             )
 
+    def _warn_if_alone(self) -> None:
+        """Says so if each task of a cluster would have a queue of its own."""
+        target = tf.compat.as_str(self.session.sess_str or "")
+        if target.startswith("grpc://") and "/job:" not in (
+            self._queue.mailbox.device
+        ):
+            logging.warning(
+                "Work queue %s stands on this task alone, so each task reads "
+                "all works. Make it under a replica_device_setter, or "
+                "tf.device('/job:ps/task:0').",
+                self._queue.name,
+            )
+
     @property
     def is_live(self) -> bool:
         """Whether its threads have not been asked to stop."""
@@ -141,6 +154,7 @@ class Service:
 
     def create_threads(self, *, daemon: bool) -> list[threading.Thread]:
         """Returns the threads that the Coordinator joins, not started."""
+        self._warn_if_alone()
         threads = []
         if self._queue.is_chief:
             threads.append(self._thread(self._feed, "feeder", daemon))

@@ -27,7 +27,7 @@ from tests.chaos.schedule import (
 def schedule_with(*faults, shuffle=300, has_hook=True):
     return Schedule(
         seed=7,
-        num_records=tuple([0, 1, *[150] * 38]),
+        num_records=(0, 1, *[150] * 38),
         num_epochs=1,
         shuffle=shuffle,
         batch=32,
@@ -74,7 +74,7 @@ def test_nothing_is_lost_and_little_repeated(tmp_path, name):
 @pytest.mark.cluster
 def test_no_record_is_acknowledged_and_untrained(tmp_path):
     """shuffle(20000), batch 512, and a worker is killed at a random step."""
-    at_step = Random(3).randint(20, 60)
+    at_step = Random(3).randint(60, 120)
     schedule = Schedule(
         **{
             **schedule_with(
