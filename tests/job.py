@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from wq_hooks.local_cluster import Cluster
+from wq_hooks.launcher.local_cluster import Cluster
 
 PROGRAM = Path(__file__).parent / "programs" / "train.py"
 ROOT = Path(__file__).parents[1]

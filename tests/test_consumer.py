@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from wq_hooks import messages
-from wq_hooks.consumer import ConsumerLoop, Holdings
-from wq_hooks.ledger import Consumer
-from wq_hooks.messages import Claim
+from wq_hooks.core import messages
+from wq_hooks.core.consumer import ConsumerLoop, Holdings
+from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.messages import Claim
 
 CONSUMER = Consumer("worker:1", "5f2c")
 SENDER = "worker:1 5f2c"

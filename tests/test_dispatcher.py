@@ -7,18 +7,18 @@ from random import Random
 
 import pytest
 
-from wq_hooks import dispatcher as dispatcher_module
-from wq_hooks import ledger as ledger_module
-from wq_hooks import messages
-from wq_hooks.dispatcher import Dispatcher
+from wq_hooks.core import dispatcher as dispatcher_module
+from wq_hooks.core import ledger as ledger_module
+from wq_hooks.core import messages
+from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.messages import Claim
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.progress import ProgressMeter
+from wq_hooks.core.resume import resume
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import Works
 from wq_hooks.errors import TwoChiefsError
-from wq_hooks.ledger import Consumer, Ledger
-from wq_hooks.messages import Claim
-from wq_hooks.plan import Plan
-from wq_hooks.progress import ProgressMeter
-from wq_hooks.resume import resume
-from wq_hooks.snapshot import Snapshot
-from wq_hooks.works import Works
 
 A = Consumer("worker:0", "a1")
 B = Consumer("worker:1", "b1")

@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 from sessions import items, train
 
-from wq_hooks import WorkQueue, WorkQueueHook, mailbox, messages
+from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.core import messages
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime import mailbox
 
 tf1 = tf.compat.v1
 

@@ -17,7 +17,7 @@ from witness import (
 )
 
 from wq_hooks.command_line import main
-from wq_hooks.launch import Console, Line
+from wq_hooks.launcher.launch import Console, Line
 
 # Only so that a hang fails.
 pytestmark = pytest.mark.timeout(120)

@@ -15,12 +15,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from wq_hooks import ledger as ledger_module
-from wq_hooks.ledger import Consumer, Ledger, median_secs, task_of
-from wq_hooks.plan import Plan
-from wq_hooks.resume import resume
-from wq_hooks.snapshot import Snapshot
-from wq_hooks.works import Works, unpack_names
+from wq_hooks.core import ledger as ledger_module
+from wq_hooks.core.ledger import Consumer, Ledger, median_secs, task_of
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.resume import resume
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import Works, unpack_names
 
 A = Consumer("worker:0", "a1")
 A2 = Consumer("worker:0", "a2")

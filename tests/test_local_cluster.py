@@ -12,7 +12,7 @@ from witness import (
     python,
 )
 
-from wq_hooks.local_cluster import Cluster, Line, free_ports
+from wq_hooks.launcher.local_cluster import Cluster, Line, free_ports
 
 # Only so that a hang fails.
 pytestmark = pytest.mark.timeout(120)

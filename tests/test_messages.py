@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks import messages
-from wq_hooks.ledger import Consumer
-from wq_hooks.messages import (
+from wq_hooks.core import messages
+from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.messages import (
     Claim,
     Report,
     claims_text,

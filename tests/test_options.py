@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from wq_hooks.options import Options
+from wq_hooks.core.options import Options
 
 GOOD = {
     "num_epochs": 1,

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.errors import SnapshotError
-from wq_hooks.order import EpochOrder
-from wq_hooks.plan import (
+from wq_hooks.core.order import EpochOrder
+from wq_hooks.core.plan import (
     Epochs,
     Item,
     Listed,
@@ -19,7 +18,8 @@ from wq_hooks.plan import (
     segment_from_json,
     segment_to_json,
 )
-from wq_hooks.works import Works
+from wq_hooks.core.works import Works
+from wq_hooks.errors import SnapshotError
 
 ABCD = Works(list("abcd"))
 

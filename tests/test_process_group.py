@@ -14,7 +14,7 @@ from witness import (
     python,
 )
 
-from wq_hooks.process_group import Deadline, Guard, ProcessGroup
+from wq_hooks.launcher.process_group import Deadline, Guard, ProcessGroup
 
 # Only so that a hang fails.
 pytestmark = pytest.mark.timeout(120)
@@ -126,7 +126,7 @@ def test_the_guard_survives_its_owner_and_kills_its_groups(witness):
     owner = subprocess.Popen(
         python(
             "import os, signal\n"
-            "from wq_hooks.process_group import Guard, ProcessGroup\n"
+            "from wq_hooks.launcher.process_group import Guard, ProcessGroup\n"
             "with Guard() as guard:\n"
             f"    command = {python(HOLD_WITH_CHILD)!r}\n"
             "    ProcessGroup(command, os.environ, guard, print, print)\n"

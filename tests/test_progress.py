@@ -5,15 +5,15 @@ import math
 
 import pytest
 
-from wq_hooks.ledger import Consumer, Ledger
-from wq_hooks.plan import Plan
-from wq_hooks.progress import (
+from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.progress import (
     STATE_VERSION,
     ProgressMeter,
     duration_in_words,
     state_of,
 )
-from wq_hooks.works import Works
+from wq_hooks.core.works import Works
 
 A = Consumer("worker:0", "a1")
 B = Consumer("worker:1", "b1")

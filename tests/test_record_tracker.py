@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wq_hooks.messages import Claim
-from wq_hooks.record_tracker import RecordTracker
+from wq_hooks.core.messages import Claim
+from wq_hooks.core.record_tracker import RecordTracker
 
 
 def claim(ticket):

@@ -11,7 +11,9 @@ import tensorflow as tf
 from sessions import decoded, element_of, wait_until
 
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.snapshot import Snapshot
+from wq_hooks.core import messages
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.runtime.mailbox import MailboxSession
 
 tf1 = tf.compat.v1
 
@@ -637,3 +639,27 @@ def test_several_clients_train_several_batches_at_a_time(tmp_path, texts):
 
     assert sorted(training.trained.elements()) == all_of(texts)
     assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_a_task_that_trains_longer_than_its_lease_keeps_its_items(texts):
+    """It asks for nothing all that time: its heartbeat alone is heard."""
+    with tf.Graph().as_default():
+        queue = WorkQueue(list(texts), shuffle=False, lease_secs=0.6)
+        dataset = queue.records(tf.data.TextLineDataset).batch(4)
+        lines = element_of(dataset.to_dataset())
+        with tf1.train.MonitoredSession(hooks=[WorkQueueHook()]) as session:
+            session.run(lines)
+            raw_session = session._tf_sess()
+            ledger = queue.dispatcher.ledger
+            wait_until(lambda: 0 in ledger.leases)
+            # Another one takes an item later, and is never heard of again.
+            silent = MailboxSession(queue.mailbox, raw_session)
+            gate = messages.gate_of("worker:9")
+            claimed = silent.take(gate, "worker:9 life", "").ticket
+            wait_until(lambda: claimed in ledger.leases)
+            wait_until(lambda: claimed not in ledger.leases)
+
+            assert ledger.leases[0].consumer.name == queue.task.name
+            while not session.should_stop():
+                session.run(lines)
+    assert ledger.repeated == 1

@@ -12,13 +12,13 @@ from hypothesis.stateful import (
     rule,
 )
 
-from wq_hooks import ledger as ledger_module
+from wq_hooks.core import ledger as ledger_module
+from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.resume import resume
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError
-from wq_hooks.ledger import Consumer, Ledger
-from wq_hooks.plan import Plan
-from wq_hooks.resume import resume
-from wq_hooks.snapshot import Snapshot
-from wq_hooks.works import Works
 
 WORKER = Consumer("worker:0", "1")
 

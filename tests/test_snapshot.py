@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wq_hooks import snapshot as snapshot_module
+from wq_hooks.core import snapshot as snapshot_module
+from wq_hooks.core.plan import Epochs, Listed, Masked
+from wq_hooks.core.snapshot import OpenItem, Snapshot
+from wq_hooks.core.works import Works, pack_names
 from wq_hooks.errors import SnapshotError, WorkQueueError
-from wq_hooks.plan import Epochs, Listed, Masked
-from wq_hooks.snapshot import OpenItem, Snapshot
-from wq_hooks.works import Works, pack_names
 
 
 def make_snapshot(**changes):
@@ -77,7 +77,7 @@ def test_counts():
 def test_format_never_changes():
     # What version 1 has written must be read for as long as VERSION is 1.
     text = (
-        '{"format": "wq_hooks.snapshot", "version": 1, '
+        '{"format": "wq_hooks.core.snapshot", "version": 1, '
         '"checksum": "461ffee2b30de2dd", "body": {"name": "q", "segments": '
         '[{"kind": "masked", "first_ticket": 1, "epoch": 0, "shuffle": true, '
         '"seed": 7, "mask": "eJxLAAAAYQBh", "num_works": 3}, '
@@ -112,14 +112,14 @@ def test_another_version_is_refused_by_name(version):
         "1",
         "[]",
         "{}",
-        '"wq_hooks.snapshot"',
+        '"wq_hooks.core.snapshot"',
         "no json",
         "\0",
         "é",
         b"\xff\xfe",
         b"",
         '{"format": "other", "version": 1}',
-        '{"format": "wq_hooks.snapshot", "version": 1}',
+        '{"format": "wq_hooks.core.snapshot", "version": 1}',
         "[" * 100_000,
         '{"format":' * 100_000,
         "1" * 5000,

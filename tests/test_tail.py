@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.ledger import Consumer, Ledger
-from wq_hooks.plan import Plan
-from wq_hooks.tail import _SLACK, Pace, useless_at_the_end
-from wq_hooks.works import Works
+from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.tail import _SLACK, Pace, useless_at_the_end
+from wq_hooks.core.works import Works
 
 POLL_SECS = 0.2
 

@@ -22,7 +22,8 @@ from model_zoo.wide_and_deep import (
     train_monitored_session,
 )
 from model_zoo.wide_and_deep.cluster import Cluster
-from wq_hooks import WorkQueue, WorkQueueHook, local_cluster
+from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.launcher import local_cluster
 
 tf1 = tf.compat.v1
 

@@ -394,7 +394,7 @@ class TestSnapshot:
             (lambda s: s[:-20], "snapshot"),
             (lambda s: s.replace('"next_ticket": 0', '"next_ticket": 5'), "d"),
             (lambda s: s.replace('"version": 1', '"version": 99'), "99"),
-            (lambda s: s.replace("wq_hooks.snapshot", "other"), "format"),
+            (lambda s: s.replace("wq_hooks.core.snapshot", "other"), "format"),
             (lambda s: "", "snapshot"),
             (lambda s: "[]", "snapshot"),
         ],

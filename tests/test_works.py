@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.works import (
+from wq_hooks.core.works import (
     Works,
     encoded,
     fingerprint_of,

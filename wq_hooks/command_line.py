@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from wq_hooks import launch
 from wq_hooks._version import __version__
+from wq_hooks.launcher import launch
 
 
 class Subcommand(Protocol):

@@ -17,9 +17,9 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
-from wq_hooks import checkpoint
+from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.progress import Progress, ProgressMeter
+from wq_hooks.runtime import checkpoint
 from wq_hooks.summary import progress_pb
 from wq_hooks.work_queue import WorkQueue, queues_of
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.progress import Progress
+from wq_hooks.core.progress import Progress
 
 
 def progress_pb(

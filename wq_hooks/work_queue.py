@@ -24,20 +24,25 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
-from wq_hooks import checkpoint, interrupt, messages
+from wq_hooks.core import messages
+from wq_hooks.core.ledger import Ledger
+from wq_hooks.core.options import Options
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.progress import Progress, ProgressMeter
+from wq_hooks.core.resume import Resumption, resume
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.tasks import Task
+from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.ledger import Ledger
-from wq_hooks.mailbox import Mailbox, MailboxSession
-from wq_hooks.options import Options
-from wq_hooks.plan import Plan
-from wq_hooks.ports import DemandPort, Port, ProducerPort
-from wq_hooks.progress import Progress, ProgressMeter
-from wq_hooks.records import Records, RecordsPort, without_hidden_prefetch
-from wq_hooks.resume import Resumption, resume
-from wq_hooks.service import Service, ServiceRunner
-from wq_hooks.snapshot import Snapshot
-from wq_hooks.tasks import Task
-from wq_hooks.works import Works
+from wq_hooks.runtime import checkpoint, interrupt
+from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
+from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
+from wq_hooks.runtime.records import (
+    Records,
+    RecordsPort,
+    without_hidden_prefetch,
+)
+from wq_hooks.runtime.service import Service, ServiceRunner
 
 _CPU = "/device:CPU:0"
 _READY_SECS = 10.0

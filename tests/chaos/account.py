@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from wq_hooks.messages import Claim, parse_claims
-from wq_hooks.plan import Plan
-from wq_hooks.snapshot import Snapshot
-from wq_hooks.works import Works
+from wq_hooks.core.messages import Claim, parse_claims
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import Works
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from pathlib import Path
 
 from tests.chaos import schedule as schedules
 from tests.chaos.schedule import schedule_of
-from wq_hooks.local_cluster import Cluster
+from wq_hooks.launcher.local_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parent / "program.py"

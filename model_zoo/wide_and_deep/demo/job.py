@@ -16,8 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
-from wq_hooks.launch import LogFiles
-from wq_hooks.local_cluster import Cluster
+from wq_hooks.launcher.launch import LogFiles
+from wq_hooks.launcher.local_cluster import Cluster
 
 _POLL_SECS = 0.25
 _NUM_LAST_LINES = 15

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
-from wq_hooks.process_group import Deadline, Guard, ProcessGroup
+from wq_hooks.launcher.process_group import Deadline, Guard, ProcessGroup
 
 # The environment variable by which `slow` reaches a task.
 SLOW_VARIABLE = "WQ_HOOKS_SLOW"

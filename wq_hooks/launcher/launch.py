@@ -3,7 +3,7 @@
     wq-hooks launch --ps 1 --workers 2 -- python train.py --steps 1000
 
 Each process gets its place in the cluster by TF_CONFIG. The classes are there
-for tests and demos as well: see `wq_hooks.local_cluster.Cluster`.
+for tests and demos as well: see `wq_hooks.launcher.local_cluster.Cluster`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Callable, TextIO, Union
 
-from wq_hooks.local_cluster import SLOW_VARIABLE, Cluster, Line, free_ports
+from wq_hooks.launcher.local_cluster import (
+    SLOW_VARIABLE,
+    Cluster,
+    Line,
+    free_ports,
+)
 
 __all__ = [
     "SLOW_VARIABLE",

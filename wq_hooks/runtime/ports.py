@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.messages import Claim
+from wq_hooks.core.messages import Claim
 
 UNLIMITED = -1
 _MIN_POLL_SECS = 0.001
@@ -29,7 +29,7 @@ class Port(Protocol):
 
 
 class PortSession(Protocol):
-    """A port in a session; see `wq_hooks.consumer.Port`."""
+    """A port in a session; see `wq_hooks.core.consumer.Port`."""
 
     @property
     def num_ahead(self) -> int:

@@ -21,9 +21,9 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
+from wq_hooks.core.order import EpochOrder
+from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError
-from wq_hooks.order import EpochOrder
-from wq_hooks.works import Works
 
 
 @dataclass(frozen=True)

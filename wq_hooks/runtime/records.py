@@ -23,9 +23,9 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
-from wq_hooks.messages import Claim
-from wq_hooks.ports import UNLIMITED, SessionPort, discard_op
-from wq_hooks.record_tracker import RecordTracker
+from wq_hooks.core.messages import Claim
+from wq_hooks.core.record_tracker import RecordTracker
+from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
 
 # Records are counted in chunks of this many: one event for each chunk.
 _CHUNK = 1024

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 
 from absl import logging
 
-from wq_hooks import messages
+from wq_hooks.core import messages
+from wq_hooks.core.ledger import Ledger
+from wq_hooks.core.messages import Report
+from wq_hooks.core.progress import Progress, ProgressMeter, state_of
+from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.errors import TwoChiefsError
-from wq_hooks.ledger import Ledger
-from wq_hooks.messages import Report
-from wq_hooks.progress import Progress, ProgressMeter, state_of
-from wq_hooks.snapshot import Snapshot
 
 _TICK_SECS = 0.5
 _POSITION_EVERY_SECS = 1.0
@@ -234,7 +234,7 @@ class Dispatcher:
             return meter.measure(self.ledger, self._clock())
 
     def state(self) -> dict[str, Any]:
-        """Returns who has what; see `wq_hooks.progress.state_of`."""
+        """Returns who has what; see `wq_hooks.core.progress.state_of`."""
         with self._changed:
             return state_of(self.ledger, self._clock())
 

@@ -18,7 +18,7 @@ import collections
 import threading
 from dataclasses import dataclass
 
-from wq_hooks.messages import Claim
+from wq_hooks.core.messages import Claim
 
 
 @dataclass

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wq_hooks.core.plan import Segment, segment_from_json, segment_to_json
 from wq_hooks.errors import SnapshotError
-from wq_hooks.plan import Segment, segment_from_json, segment_to_json
 
-FORMAT = "wq_hooks.snapshot"
+FORMAT = "wq_hooks.core.snapshot"
 VERSION = 1
 
 
@@ -45,7 +45,7 @@ class Snapshot:
 
     Attributes:
       name: The queue's name.
-      segments: What is left of the plan; see `wq_hooks.plan`.
+      segments: What is left of the plan; see `wq_hooks.core.plan`.
       next_ticket: The first ticket that was never issued.
       outstanding: The items below `next_ticket` that are not completed, by
         ticket; the rest below `next_ticket` is.

@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from wq_hooks import messages
-from wq_hooks.ledger import Consumer
-from wq_hooks.messages import Claim
+from wq_hooks.core import messages
+from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.messages import Claim
 
 
 class ElementLike(Protocol):

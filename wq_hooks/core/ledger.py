@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from wq_hooks.plan import Item, Plan, live_segments
-from wq_hooks.resume import Resumption
-from wq_hooks.snapshot import OpenItem, Snapshot
-from wq_hooks.tail import Pace, useless_at_the_end
-from wq_hooks.works import pack_names
+from wq_hooks.core.plan import Item, Plan, live_segments
+from wq_hooks.core.resume import Resumption
+from wq_hooks.core.snapshot import OpenItem, Snapshot
+from wq_hooks.core.tail import Pace, useless_at_the_end
+from wq_hooks.core.works import pack_names
 
 # A list of works travels in the snapshot as long as it is this short, packed.
 _MAX_PACKED_CHARS = 64 * 1024

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks import messages
+from wq_hooks.core import messages
 
 _REPORTS_CAPACITY = 1_000_000
 _WORK_CAPACITY = 100_000
@@ -192,7 +192,7 @@ class MailboxSession:
         """Reports what is completed, then waits for an element.
 
         Args:
-          gate: See `wq_hooks.messages.gate_of`.
+          gate: See `wq_hooks.core.messages.gate_of`.
           sender: Consumer name and incarnation.
           completed: The items that it has completed.
 
@@ -215,7 +215,7 @@ class MailboxSession:
         """Puts one row into the report mailbox.
 
         Args:
-          kind: See `wq_hooks.messages`.
+          kind: See `wq_hooks.core.messages`.
           sender: Consumer name and incarnation.
           payload: The items it is about.
           timeout_secs: Give up after that long; 0: never.

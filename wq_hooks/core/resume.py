@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from wq_hooks.core.plan import Epochs, Listed, Masked, Plan, Segment
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import Works, fingerprint_of, unpack_names
 from wq_hooks.errors import SnapshotError
-from wq_hooks.plan import Epochs, Listed, Masked, Plan, Segment
-from wq_hooks.snapshot import Snapshot
-from wq_hooks.works import Works, fingerprint_of, unpack_names
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from wq_hooks.ledger import Ledger, task_of
+from wq_hooks.core.ledger import Ledger, task_of
 
 STATE_VERSION = 1
 _WINDOW_SECS = 300.0

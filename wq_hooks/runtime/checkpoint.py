@@ -21,7 +21,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
-from wq_hooks.works import encoded
+from wq_hooks.core.works import encoded
 
 if TYPE_CHECKING:
     from wq_hooks.work_queue import WorkQueue

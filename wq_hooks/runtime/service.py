@@ -23,14 +23,14 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
-from wq_hooks import messages
-from wq_hooks.consumer import ConsumerLoop
-from wq_hooks.dispatcher import Dispatcher
-from wq_hooks.interrupt import on_interrupt
-from wq_hooks.ledger import Consumer
-from wq_hooks.mailbox import MailboxSession
-from wq_hooks.ports import PortSession
-from wq_hooks.records import RecordsPortSession
+from wq_hooks.core import messages
+from wq_hooks.core.consumer import ConsumerLoop
+from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.core.ledger import Consumer
+from wq_hooks.runtime.interrupt import on_interrupt
+from wq_hooks.runtime.mailbox import MailboxSession
+from wq_hooks.runtime.ports import PortSession
+from wq_hooks.runtime.records import RecordsPortSession
 
 if TYPE_CHECKING:
     from wq_hooks.work_queue import WorkQueue
