@@ -60,7 +60,7 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml
 			"another. Name another directory with VENV=..." >&2; \
 		exit 1; \
 	}
-	@echo "Installing TensorFlow and all else (2 GB, some minutes) ..."
+	@echo "Installing what setup.cfg asks for, TensorFlow included (2 GB) ..."
 	@start=$$(date +%s); \
 	$(RUN) pip install -qq --disable-pip-version-check \
 		--editable '.[tensorflow,tensorboard,dev]' && \

@@ -397,7 +397,7 @@ def test_the_demo_holds_its_promises(tmp_path):
     out = done.stdout
     directory = str(tmp_path)
     lines = [line for line in out.splitlines() if directory not in line]
-    assert max(map(len, lines)) <= 84
+    assert max(map(len, lines)) <= 80
     for row in ("chief:0", "worker:0", "worker:1, 4x slower"):
         assert re.search(
             rf"^  {row} +\d+ +\d+ +[\d.]+% +[\d.]+ +8 +2048 ", out, re.M

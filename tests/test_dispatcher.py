@@ -920,6 +920,7 @@ class TestThreads:
         assert sorted(trained) == sorted(f"w{i}".encode() for i in range(300))
         dispatcher.wake_to_stop()
         feeding.result()
+        dispatcher.stop(ends_job=False)
         mailbox.report(messages.WAKE, Consumer("", ""))
         draining.result()
         assert dispatcher.ledger.is_done

@@ -137,8 +137,8 @@ def test_train_and_evaluate(tmp_path, hook):
     assert run(3) == (WORKS[:3], 3)
     assert run(100) == (WORKS[2:], 7)
     # The last step was a saved one, and TensorFlow does not save it again at
-    # the end: its item counts as in flight.
-    assert position_of(tmp_path) == (7, 6, [5])
+    # the end; the queue does, since only then its item is completed.
+    assert position_of(tmp_path) == (7, 6, [])
 
 
 def test_the_number_of_checkpoints_is_that_of_the_run_config(tmp_path):

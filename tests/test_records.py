@@ -512,7 +512,7 @@ def test_a_truncated_file_is_named_and_its_item_stays_open(
     def pipeline(dataset):
         if tail == "shuffle":
             dataset = dataset.shuffle(10)
-        dataset = dataset.batch(4)
+        dataset = dataset.batch(4 + size // 50)
         return dataset.prefetch(50) if tail == "prefetch" else dataset
 
     class WatchedTraining(Training):
@@ -649,7 +649,7 @@ def test_a_task_that_trains_longer_than_its_lease_keeps_its_items(texts):
         lines = element_of(dataset.to_dataset())
         with tf1.train.MonitoredSession(hooks=[WorkQueueHook()]) as session:
             session.run(lines)
-            raw_session = session._tf_sess()
+            raw_session = queue._last_service.session
             ledger = queue.dispatcher.ledger
             wait_until(lambda: 0 in ledger.leases)
             # Another one takes an item later, and is never heard of again.

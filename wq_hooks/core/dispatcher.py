@@ -89,6 +89,8 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._position_lock = threading.RLock()
         self._stopped = False
+        self._is_closed = False
+        self._saved: int | None = None
         self._end_token = ""
         self._published: dict[int, str] = {}
         self._closed_gates: set[int] = set()
@@ -112,7 +114,7 @@ class Dispatcher:
 
     def drain_forever(self) -> None:
         """Applies reports until `stop`, and the next report after it."""
-        while not self._stopped:
+        while not self._is_closed:
             self.apply(self._transport.receive())
 
     def wake_to_stop(self) -> None:
@@ -129,6 +131,7 @@ class Dispatcher:
             will feed them any more.
         """
         self.wake_to_stop()
+        self._is_closed = True
         if ends_job and not self._end_token:
             self._end_token = uuid.uuid4().hex[:12]
             self._transport.deliver(
@@ -238,6 +241,11 @@ class Dispatcher:
         with self._changed:
             return state_of(self.ledger, self._clock())
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether all that is completed was so at the last save."""
+        return self._saved == self.ledger.completed
+
     @contextlib.contextmanager
     def held_position(self, settle_secs: float = 1.0) -> Iterator[None]:
         """Writes the position, and keeps it as it is inside the block.
@@ -251,9 +259,11 @@ class Dispatcher:
         """
         self._settle(settle_secs)
         with self._position_lock:
-            position = self.snapshot().to_json()
+            snapshot = self.snapshot()
+            position = snapshot.to_json()
             self._transport.write_position(position)
             self._written_position = self._older_position = position
+            self._saved = snapshot.completed
             yield
 
     # Inside.
@@ -261,7 +271,7 @@ class Dispatcher:
     def _settle(self, secs: float) -> None:
         deadline = self._clock() + secs
         with self._changed:
-            while self._clock() < deadline and not self._stopped:
+            while self._clock() < deadline and not self._is_closed:
                 if self._transport.num_reports() == 0:
                     return
                 self._changed.wait(0.02)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -24,6 +25,7 @@ from absl import logging
 from wq_hooks.core.works import encoded
 
 if TYPE_CHECKING:
+    from wq_hooks.core.dispatcher import Dispatcher
     from wq_hooks.work_queue import WorkQueue
 
 _GUARD = "_wq_hooks_guard"
@@ -46,6 +48,21 @@ def guard_saver(saver: tf1.train.Saver, queues: list[WorkQueue]) -> None:
         setattr(saver, _GUARD, SaverGuard(saver, queues))
 
 
+def save_again(session: tf1.Session, dispatcher: Dispatcher) -> None:
+    """Saves once more at the end, if the last save knows too little.
+
+    TensorFlow does not save at the end where the last step happened to be one
+    at which it had saved already; but only now its items are completed.
+
+    Args:
+      session: The session that ends.
+      dispatcher: Of the queue.
+    """
+    for saver in session.graph.get_collection(tf1.GraphKeys.SAVERS):
+        if hasattr(saver, _GUARD):
+            getattr(saver, _GUARD).save_again(session, dispatcher)
+
+
 class SaverGuard:
     """Wraps `build`, `save` and `restore` of a Saver.
 
@@ -61,6 +78,8 @@ class SaverGuard:
         self._save = saver.save
         self._restore = saver.restore
         self._without_queues: tf1.train.Saver | None = None
+        self._last_save: tuple[Any, str, Any, Any] | None = None
+        self._lock = threading.Lock()
         saver.build = self.build
         saver.save = self.save
         saver.restore = self.restore
@@ -76,11 +95,33 @@ class SaverGuard:
 
     def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
         """Saves, with the position as it is at this instant."""
+        self._last_save = (sess, save_path, args, kwargs)
         with contextlib.ExitStack() as stack:
             for queue in self._queues:
                 directory = os.path.dirname(save_path)
                 stack.enter_context(queue.held_position(directory))
             return self._save(sess, save_path, *args, **kwargs)
+
+    def save_again(self, sess: Any, dispatcher: Dispatcher) -> None:
+        """Saves once more if items were completed since the last save.
+
+        The checkpoint stands beside the last one, under the same step: to
+        write over that one could damage it.
+        """
+        with self._lock:
+            if self._last_save is None or dispatcher.is_saved:
+                return
+            session, save_path, args, kwargs = self._last_save
+            if session is not sess:
+                return
+            # A thread of its own is in eager mode until it says otherwise.
+            with sess.graph.as_default(), dispatcher.held_position():
+                self._save(
+                    sess,
+                    f"{save_path}-end",
+                    *args,
+                    **{**kwargs, "write_meta_graph": False},
+                )
 
     def restore(self, sess: Any, save_path: str) -> None:
         """Restores, also from a checkpoint that lacks the queues."""

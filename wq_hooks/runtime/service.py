@@ -27,6 +27,7 @@ from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Consumer
+from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.mailbox import MailboxSession
 from wq_hooks.runtime.ports import PortSession
@@ -102,6 +103,7 @@ class Service:
         self._coord = coord or tf1.train.Coordinator()
         self._mailbox = MailboxSession(work_queue.mailbox, session)
         self._ready = threading.Event()
+        self._has_left = threading.Event()
         self._has_hook_ended = False
         self._are_readers_through = True
         task = work_queue.task.name
@@ -194,6 +196,9 @@ class Service:
         self._start_daemon(dispatcher.drain_forever, "drainer")
         self._start_daemon(self._stop_dispatcher, "stopper")
         dispatcher.feed_forever()
+        if self._has_ended_well():
+            self._has_left.wait(_LEAVE_SECS)
+            checkpoint.save_again(self.session, dispatcher)
         # An error is for a restarted chief to mend: the others wait for it.
         dispatcher.stop(ends_job=self._has_ended_well())
         self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
@@ -243,6 +248,7 @@ class Service:
             self._tell_what_was_read()
             self._discard_ports()
         self._leave()
+        self._has_left.set()
 
     def _count_forever(
         self, port: RecordsPortSession, loop: ConsumerLoop

@@ -107,14 +107,13 @@ class Demo:
           JobFailedError: If a job fails.
         """
         print(
-            "Wide & Deep on 1 parameter server, the chief and 2 workers; "
+            "Wide & Deep on 1 PS, the chief and 2 workers; "
             "worker:1 is 4x slower.",
             flush=True,
         )
         self._make_data()
         queue_levels = self._train("2/5 work queue", "queue").levels()
-        # Its chief would evaluate before the slow worker has ended.
-        self._train("3/5 static split", "static", "--noworkqueue", "--noeval")
+        self._train_static()
         queue, static = map(self._run_account, ("queue", "static"))
         resume_text, resume_checks = self._kill_and_resume()
         result, resumed = map(self._result, ("queue", "killed"))
@@ -183,8 +182,23 @@ class Demo:
         if has_estimator:
             return f"{what} has tf.estimator; trainer: {self._trainer}"
         return (
-            f"{what} has no tf.estimator (2.15 was the last with it);\n"
+            f"{what} has no tf.estimator (2.15 was the last);\n"
             f"    trainer: {self._trainer}"
+        )
+
+    def _train_static(self) -> None:
+        # Its chief would evaluate before the slow worker has ended. And when
+        # all is trained there is nothing to wait for: a TensorFlow session may
+        # take half a minute to close when the chief has left before.
+        self._train(
+            "3/5 static split",
+            "static",
+            "--noworkqueue",
+            "--noeval",
+            is_enough=lambda batches: (
+                account.num_finished(batches, self._rows_of_files)
+                == len(self._rows_of_files)
+            ),
         )
 
     def _train(
@@ -193,16 +207,19 @@ class Demo:
         name: str,
         *flags: str,
         log_name: str | None = None,
-        is_time_to_kill: Callable[[list[TrainedBatch]], bool] | None = None,
+        is_enough: Callable[[list[TrainedBatch]], bool] = lambda _: False,
+        what_if_killed: str = "",
     ) -> Tracker:
-        """Runs a job to its end, or kills it half-way.
+        """Runs a job to its end, or kills it.
 
         Args:
           title: What to say that it is.
           name: Of its checkpoint directory.
           *flags: Of the trainer, beside the usual ones.
           log_name: Of its log directory, if not the same.
-          is_time_to_kill: Given what was trained so far.
+          is_enough: Whether to kill it, given what it has trained.
+          what_if_killed: What to say of that; if there is something to say,
+            the job has to be killed.
         """
         start = time.monotonic()
         log_dir = os.path.join(self.log_dir, log_name or name)
@@ -219,20 +236,19 @@ class Demo:
             batches = tracker.poll()
             secs = f"{time.monotonic() - start:.0f} s"
             line.update(f"{title}  {tracker.describe()}  {secs}")
-            return is_time_to_kill is not None and is_time_to_kill(batches)
+            return is_enough(batches)
 
         with ProgressLine(sys.stdout) as line:
             was_killed = job.run(watch, timeout_secs=self._scale.timeout_secs)
-            if is_time_to_kill is not None and not was_killed:
+            if what_if_killed and not was_killed:
                 raise JobFailedError(
                     "The job has ended before it could be killed half-way."
                 )
             done = TaskAccount.of(tracker.poll())
-            how = f"; SIGKILL to all {job.num_processes} processes"
             line.finish(
                 f"{title}  {done.items} items, {done.records} records in "
-                f"{done.secs:.1f} s{how if was_killed else ''}; "
-                f"{time.monotonic() - start:.0f} s in all"
+                f"{done.secs:.1f} s of {time.monotonic() - start:.0f} s"
+                f"{what_if_killed}"
             )
         return tracker
 
@@ -243,9 +259,10 @@ class Demo:
             "4/5 kill half-way",
             name,
             "--noeval",
-            is_time_to_kill=lambda batches: self._is_half_way(
+            is_enough=lambda batches: self._is_half_way(
                 batches, account.checkpoint_at(checkpoint)
             ),
+            what_if_killed=f"; SIGKILL to all {len(self._tasks) + 1}",
         ).poll()
         checkpoint_at = account.checkpoint_at(checkpoint)
         after = self._train("5/5 resume", name, log_name="resumed").poll()

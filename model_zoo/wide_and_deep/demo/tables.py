@@ -168,8 +168,8 @@ def resume_checks(
         ),
         Check(
             account.repeated.items <= bound,
-            f"trained twice: {account.repeated.items} items, at most {bound}: "
-            f"{since} since the checkpoint, {num_trainers} in flight",
+            f"trained twice: {account.repeated.items} items; at most {since} "
+            f"since the checkpoint + {num_trainers} in flight",
         ),
     ]
 
