@@ -15,7 +15,7 @@ RUN = $(VENV)/bin/python -m
 INSTALLED = $(VENV)/.installed-$(PYVER)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint clean
+.PHONY: help venv demo test chaos lint clean
 
 help: ## list the targets
 	@echo "usage: make <target> [PYTHON=python3] [VENV=$(VENV)] [ARGS=...]"
@@ -30,6 +30,9 @@ demo: $(INSTALLED) ## train on a cluster on this machine; kill it; resume it
 
 test: $(INSTALLED) ## run the tests
 	@$(RUN) pytest $(ARGS)
+
+chaos: $(INSTALLED) ## kill and restart tasks of real clusters by 100 schedules
+	@$(RUN) tests.chaos.run --seeds 0-99 $(ARGS)
 
 lint: $(INSTALLED) ## run ruff and mypy
 	$(RUN) ruff check .

@@ -905,7 +905,7 @@ class TestThreads:
                     assert arrived.wait_for(lambda: mailbox.work, HANG_SECS)
                     element = mailbox.take(consumer, *completed)
                 completed = []
-                if not element.is_fresh:
+                if element is None or not element.is_fresh:
                     continue
                 if element.slot == messages.END:
                     return trained
