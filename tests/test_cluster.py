@@ -184,9 +184,30 @@ def test_a_worker_whose_take_is_blocked_ends_at_ctrl_c(tmp_path):
         assert job.items("worker:0") == []
 
 
+def test_a_chief_that_waits_for_the_others_ends_at_ctrl_c(tmp_path):
+    job = Job(
+        tmp_path,
+        num_workers=1,
+        num_works=2,
+        step_secs=2,
+        slow={"worker:0": 60.0},
+        lease_secs=3600,
+    )
+    with job:
+        # Each takes one; the chief is soon done and waits for the worker's.
+        job.start()
+        job.wait_for_item("worker:0")
+        job.cluster.wait_for_line("chief:0", "1 in flight, level 0.00", 60)
+        job.kill("chief:0", signal.SIGINT)
+
+        job.cluster.wait("chief:0", 7)
+
+
 def test_an_error_in_a_train_step_ends_the_task(tmp_path):
     job = Job(tmp_path, num_workers=1, num_works=50, step_secs=0.1, fail_at=3)
     with job:
         job.start()
         job.cluster.wait_for_line("worker:0", "ValueError", 60)
         assert job.cluster.wait("worker:0", 7) != 0
+        job.cluster.wait_for_line("chief:0", "ValueError", 60)
+        assert job.cluster.wait("chief:0", 7) != 0

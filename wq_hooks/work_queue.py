@@ -175,7 +175,7 @@ class WorkQueue:
             # Ours starts threads and never runs an op; the plain QueueRunner
             # that an exported graph holds in its place waits in this one.
             idle = tf1.FIFOQueue(1, [tf.bool], [()], name="idle")
-            runner = ServiceRunner(self, idle, idle.dequeue().op)
+            runner = ServiceRunner(self.new_service, idle, idle.dequeue().op)
         tf1.add_to_collection(tf1.GraphKeys.QUEUE_RUNNERS, runner)
         siblings.append(self)
 

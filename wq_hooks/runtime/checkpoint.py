@@ -16,22 +16,21 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
+from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.works import encoded
-
-if TYPE_CHECKING:
-    from wq_hooks.core.dispatcher import Dispatcher
-    from wq_hooks.work_queue import WorkQueue
+from wq_hooks.runtime.host import Host
 
 _GUARD = "_wq_hooks_guard"
 
 
-def guard_savers(graph: tf.Graph, queues: list[WorkQueue]) -> None:
+def guard_savers(graph: tf.Graph, queues: Sequence[Host]) -> None:
     """Guards each Saver of a graph's SAVERS collection, once.
 
     Args:
@@ -42,7 +41,7 @@ def guard_savers(graph: tf.Graph, queues: list[WorkQueue]) -> None:
         guard_saver(saver, queues)
 
 
-def guard_saver(saver: tf1.train.Saver, queues: list[WorkQueue]) -> None:
+def guard_saver(saver: tf1.train.Saver, queues: Sequence[Host]) -> None:
     """Guards one Saver, once; see the module."""
     if not hasattr(saver, _GUARD):
         setattr(saver, _GUARD, SaverGuard(saver, queues))
@@ -71,7 +70,7 @@ class SaverGuard:
       queues: The queues of its graph; the list may grow later.
     """
 
-    def __init__(self, saver: tf1.train.Saver, queues: list[WorkQueue]):
+    def __init__(self, saver: tf1.train.Saver, queues: Sequence[Host]):
         self._queues = queues
         self._saver = saver
         self._build = saver.build

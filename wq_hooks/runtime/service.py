@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
@@ -28,13 +28,11 @@ from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Consumer
 from wq_hooks.runtime import checkpoint
+from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.mailbox import MailboxSession
 from wq_hooks.runtime.ports import PortSession
 from wq_hooks.runtime.records import RecordsPortSession
-
-if TYPE_CHECKING:
-    from wq_hooks.work_queue import WorkQueue
 
 _LEAVE_SECS = 2.0
 _POLL_SECS = 0.1
@@ -46,14 +44,21 @@ class ServiceRunner(tf1.train.QueueRunner):
     """The queue runner that starts a queue's threads with the session.
 
     Args:
-      work_queue: The queue.
-      queue: One of its TensorFlow queues, for the exported graph.
+      new_service: Returns what is to run in a session; None if it runs.
+      queue: A TensorFlow queue, for the exported graph.
       enqueue_op: An op of that queue, likewise.
     """
 
-    def __init__(self, work_queue: WorkQueue, queue: Any, enqueue_op: Any):
+    def __init__(
+        self,
+        new_service: Callable[
+            [tf1.Session, tf.train.Coordinator | None], Service | None
+        ],
+        queue: Any,
+        enqueue_op: Any,
+    ):
         super().__init__(queue, [enqueue_op])
-        self._work_queue = work_queue
+        self._new_service = new_service
 
     def create_threads(
         self,
@@ -70,7 +75,7 @@ class ServiceRunner(tf1.train.QueueRunner):
           daemon: Whether the process may end while they run.
           start: Whether to start them now.
         """
-        service = self._work_queue.new_service(sess, coord)
+        service = self._new_service(sess, coord)
         if service is None:
             return []
         threads = service.create_threads(daemon=daemon or coord is None)
@@ -93,7 +98,7 @@ class Service:
 
     def __init__(
         self,
-        work_queue: WorkQueue,
+        work_queue: Host,
         session: tf1.Session,
         coord: tf.train.Coordinator | None,
     ):
