@@ -197,7 +197,7 @@ def test_a_chief_that_waits_for_the_others_ends_at_ctrl_c(tmp_path):
         # Each takes one; the chief is soon done and waits for the worker's.
         job.start()
         job.wait_for_item("worker:0")
-        job.cluster.wait_for_line("chief:0", "1 in flight, level 0.00", 60)
+        job.cluster.wait_for_line("chief:0", "the chief waits for 1 items", 60)
         job.kill("chief:0", signal.SIGINT)
 
         job.cluster.wait("chief:0", 7)

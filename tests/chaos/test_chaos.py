@@ -67,7 +67,8 @@ def test_nothing_is_lost_and_little_repeated(tmp_path, name):
     assert len(outcome.recovery_secs) == len(SCHEDULES[name].faults)
     assert outcome.lost == 0
     assert outcome.untrained == 0
-    assert outcome.num_checkpoints >= 3
+    # What a shuffle buffer of all the data leaves: the first and the last.
+    assert outcome.num_checkpoints >= 2
     assert outcome.repeated <= outcome.bound
 
 

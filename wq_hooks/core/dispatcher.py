@@ -215,12 +215,22 @@ class Dispatcher:
         Returns:
           Whether it is the end; False: ask again.
         """
+        is_told = False
         with self._changed:
             while not is_stopped() and not self._stopped:
                 if not self.ledger.is_exhausted:
                     return False
-                if not self.ledger.held_by_others(task):
+                num_held = self.ledger.held_by_others(task)
+                if not num_held:
                     return True
+                if not is_told:
+                    is_told = True
+                    logging.info(
+                        "Work queue %s: nothing remains to be handed out; the "
+                        "chief waits for %d items that others hold.",
+                        self._name,
+                        num_held,
+                    )
                 self._changed.wait(_TICK_SECS)
         return True
 

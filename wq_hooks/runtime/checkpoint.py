@@ -77,7 +77,7 @@ class SaverGuard:
         self._save = saver.save
         self._restore = saver.restore
         self._without_queues: tf1.train.Saver | None = None
-        self._last_save: tuple[Any, str, Any, Any] | None = None
+        self._last_save: tuple[Any, Any, str, Any, Any] | None = None
         self._lock = threading.Lock()
         saver.build = self.build
         saver.save = self.save
@@ -94,7 +94,7 @@ class SaverGuard:
 
     def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
         """Saves, with the position as it is at this instant."""
-        self._last_save = (sess, save_path, args, kwargs)
+        self._last_save = (sess, _step_of(sess), save_path, args, kwargs)
         with contextlib.ExitStack() as stack:
             for queue in self._queues:
                 directory = os.path.dirname(save_path)
@@ -102,7 +102,7 @@ class SaverGuard:
             return self._save(sess, save_path, *args, **kwargs)
 
     def save_again(self, sess: Any, dispatcher: Dispatcher) -> None:
-        """Saves once more if items were completed since the last save.
+        """Saves once more if items were completed since, without a step.
 
         The checkpoint stands beside the last one, under the same step: to
         write over that one could damage it.
@@ -110,8 +110,8 @@ class SaverGuard:
         with self._lock:
             if self._last_save is None or dispatcher.is_saved:
                 return
-            session, save_path, args, kwargs = self._last_save
-            if session is not sess:
+            session, step, save_path, args, kwargs = self._last_save
+            if session is not sess or step is None or step != _step_of(sess):
                 return
             # A thread of its own is in eager mode until it says otherwise.
             with sess.graph.as_default(), dispatcher.held_position():
@@ -183,6 +183,12 @@ class SaverGuard:
             if queue.is_saved
             and not reader.has_tensor(queue.mailbox.position.op.name)
         ]
+
+
+def _step_of(session: tf1.Session) -> int | None:
+    """Returns the global step, None if the graph has none."""
+    step = tf1.train.get_global_step(session.graph)
+    return None if step is None else int(session.run(step))
 
 
 def works_path(directory: str, name: str, fingerprint: str) -> str:
