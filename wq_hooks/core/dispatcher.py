@@ -21,6 +21,7 @@ from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.messages import Report
 from wq_hooks.core.progress import Progress, ProgressMeter, state_of
 from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import encoded
 from wq_hooks.errors import TwoChiefsError
 
 _TICK_SECS = 0.5
@@ -150,21 +151,17 @@ class Dispatcher:
         if now >= self._next_tick:
             self._next_tick = now + _TICK_SECS
             self._tick(now)
-        elements: list[tuple[int, str, str, bytes]] = []
         with self._changed:
             self.ledger.plan_backup(now)
-            depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers))
-            if self.ledger.num_issued <= depth // 2:
-                limit = depth - self.ledger.num_issued
-                elements = [
-                    (
-                        messages.ITEM,
-                        self.generation,
-                        str(item.ticket),
-                        item.text.encode("utf-8", "surrogateescape"),
-                    )
-                    for item in self.ledger.issue(limit, now)
-                ]
+            elements = [
+                (
+                    messages.ITEM,
+                    self.generation,
+                    str(item.ticket),
+                    encoded(item.text),
+                )
+                for item in self.ledger.issue(self._room(), now)
+            ]
             end_token = self._end_token
             if not self.ledger.is_end:
                 end_token = ""
@@ -303,13 +300,16 @@ class Dispatcher:
         finally:
             self._position_lock.release()
 
-    def _has_to_feed(self) -> bool:
+    def _room(self) -> int:
+        """Returns how many items to issue: none before half have gone."""
         depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers))
+        num_issued = self.ledger.num_issued
+        return depth - num_issued if num_issued <= depth // 2 else 0
+
+    def _has_to_feed(self) -> bool:
         if bool(self._end_token) != self.ledger.is_end:
             return True
-        return (
-            self.ledger.num_issued <= depth // 2 and self.ledger.has_to_issue()
-        )
+        return self._room() > 0 and self.ledger.has_to_issue()
 
     def _tick(self, now: float) -> None:
         """What has to be done from time to time."""

@@ -88,7 +88,6 @@ class ConsumerState:
     last_heard: float
     taken: int = 0
     completed: int = 0
-    records: int = 0
     held: dict[int, float] = field(default_factory=dict)
     asking_since: float | None = None
     has_left: bool = False
