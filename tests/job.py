@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -81,6 +82,16 @@ class Job:
             task, _GOT.pattern, DEADLINE_SECS, after=after
         )
         return match.group(1)
+
+    def wait_for_any_item(self):
+        """Waits until some task has trained an item; returns the task."""
+        deadline = time.monotonic() + DEADLINE_SECS
+        while time.monotonic() < deadline:
+            for task in self.cluster.job_tasks:
+                if self.items(task):
+                    return task
+            time.sleep(0.02)
+        raise TimeoutError("No task has trained an item.")
 
     def items(self, task=None):
         """Returns the items that were trained, in order, of one task or all."""
