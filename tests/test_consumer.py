@@ -282,6 +282,14 @@ class TestBarred:
             ["", "gen 0", "", "", "gen 1", ""]
         )
 
+    def test_one_that_does_not_pause_leaves(self):
+        running = Running([item(0), None, item(1)], pause=None)
+        assert running.port.read() == 0
+        assert running.port.is_closed()
+        running.join()
+        assert running.transport.completed == ["", "gen 0"]
+        assert running.loop.claims_at_end() == []
+
 
 class TestEnd:
     def test_what_readers_hold_is_completed_after_the_end(self):

@@ -127,7 +127,7 @@ class ConsumerLoop:
       counts_records: Whether somebody else tells, through `acknowledge`, what
         is completed, in the place of the questions for the next item.
       pause: Waits a little, before a consumer that is to take no more asks
-        again.
+        again; None: that is the end of data for it.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class ConsumerLoop:
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
         counts_records: bool = False,
-        pause: Callable[[], object] = lambda: time.sleep(0.2),
+        pause: Callable[[], object] | None = lambda: time.sleep(0.2),
     ):
         self.consumer = consumer
         self.has_ended = False
@@ -230,6 +230,8 @@ class ConsumerLoop:
             )
             if element is None:
                 # Others finish sooner what remains; that may change.
+                if self._pause is None:
+                    return None
                 self._pause()
                 continue
             if not element.is_fresh:

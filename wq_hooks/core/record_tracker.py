@@ -1,40 +1,56 @@
-"""Which items are completed, counted by the records that were trained.
+"""Which items are completed, told by the records that were trained.
 
-    tracker.start(slot, claim, name)   # an item goes to the reader
-    tracker.read(slot, 1024)           # a chunk of so many records came out
-    tracker.end_of_item(slot, 1)       # and no more will, after one chunk
-    tracker.begin_batch()              # a batch goes to the train step
-    tracker.deliver(slot, 512)         # with so many records of this item
-    tracker.take_completed()           # items whose last record was trained
+    tracker.start(slot, claim, name)     # an item goes to the reader
+    tracker.open(slot, lane)             # whose records follow in this lane
+    tracker.begin_batch()                # a batch goes to the train step,
+    tracker.deliver(slot, 12, 500, 511)  # with 12 records, 500 to 511
+    tracker.take_completed()             # items whose last record was trained
 
-A slot is a number that the consumer gives to each item that it passes on; each
-record carries it through the pipeline. A batch counts as trained when the one
-after it is asked for. Without TensorFlow.
+A slot is a number that the consumer gives to each item that it passes on. A
+lane reads items one after the other and numbers its records from 0, across the
+items. Slot and number travel with the record. How many records an item has is
+told by its neighbours: all of its numbers lie between the last one of the items
+before it and the first one of those behind it. Nothing has to be counted where
+the records are read, which would cost more than to read them.
+
+A record that was lost in the pipeline, since a reader or a function has failed
+at it, leaves a number that never comes: its item stays open. A batch counts as
+trained when the one after it is asked for. Without TensorFlow.
 """
 
 from __future__ import annotations
 
 import collections
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wq_hooks.core.messages import Claim
 
 
 @dataclass
-class _Open:
+class _Item:
     """An item that was passed on and is not completed."""
 
+    slot: int
     claim: Claim
     name: str
-    num_chunks: int = 0
-    num_read: int = 0
+    lane: int | None = None
     num_trained: int = 0
-    is_read: bool = False
+    first: int | None = None  # the least number that was delivered
+    last: int = -1  # the greatest
+    is_completed: bool = False
+
+
+@dataclass
+class _Lane:
+    """Items that were read one after the other, the completed left out."""
+
+    items: list[_Item] = field(default_factory=list)
+    start: int = 0  # no number of `items` is less
 
 
 class RecordTracker:
-    """Counts records of each item; may be used from several threads.
+    """Knows the records of each item; may be used from several threads.
 
     Args:
       num_clients: How many batches are being trained at a time.
@@ -45,50 +61,24 @@ class RecordTracker:
         self.num_dropped = 0
         self._num_clients = num_clients
         self._lock = threading.Lock()
-        self._open: dict[int, _Open] = {}
+        self._items: dict[int, _Item] = {}
+        self._lanes: dict[int, _Lane] = {}
         self._in_training: collections.deque[collections.Counter[int]] = (
             collections.deque()
         )
-        self._completed: list[Claim] = []
 
     def start(self, slot: int, claim: Claim, name: str = "") -> None:
         """Notes that an item is passed on to the reader."""
         with self._lock:
-            self._open[slot] = _Open(claim, name)
+            self._items[slot] = _Item(slot, claim, name)
 
-    def read(self, slot: int, num_records: int) -> None:
-        """Notes that one more chunk of an item was read."""
+    def open(self, slot: int, lane: int) -> None:
+        """Notes that a lane begins to read an item, behind all before it."""
         with self._lock:
-            item = self._open.get(slot)
-            if item is not None:
-                item.num_chunks += 1
-                item.num_read += num_records
-
-    def end_of_item(self, slot: int, num_chunks: int) -> str | None:
-        """Notes that an item has no more records.
-
-        Args:
-          slot: Of the item.
-          num_chunks: How many chunks the reader has gone through. If fewer
-            were read, it has failed at the others, and the item stays open.
-
-        Returns:
-          The name of the item if its reader has failed, otherwise None.
-        """
-        with self._lock:
-            item = self._open.get(slot)
-            if item is None:
-                return None
-            if item.num_chunks != num_chunks:
-                return item.name
-            item.is_read = True
-            self._complete_if_trained(slot)
-            return None
-
-    def unread(self) -> list[str]:
-        """Returns the names of the items that were not read to their end."""
-        with self._lock:
-            return [i.name for i in self._open.values() if not i.is_read]
+            item = self._items.get(slot)
+            if item is not None and item.lane is None:
+                item.lane = lane
+                self._lanes.setdefault(lane, _Lane()).items.append(item)
 
     def begin_batch(self) -> None:
         """Notes that a batch goes to the train step; `deliver` fills it."""
@@ -97,42 +87,67 @@ class RecordTracker:
             while len(self._in_training) > self._num_clients:
                 self._train(self._in_training.popleft())
 
-    def deliver(self, slot: int, num_records: int) -> None:
-        """Notes that the batch begun last has so many records of an item."""
+    def deliver(
+        self, slot: int, num_records: int, first: int, last: int
+    ) -> None:
+        """Notes that the batch begun last has records of an item.
+
+        Args:
+          slot: Of the item.
+          num_records: How many.
+          first: The least of their numbers.
+          last: The greatest.
+        """
         with self._lock:
+            self._see(slot, first, last)
             self._in_training[-1][slot] += num_records
 
-    def drop(self, slot: int, num_records: int) -> None:
+    def drop(self, slot: int, num_records: int, first: int, last: int) -> None:
         """Notes that records were left out on purpose: they count as seen."""
         with self._lock:
+            self.num_dropped += num_records
+            self._see(slot, first, last)
             self._count(slot, num_records)
 
-    def finish(self) -> int:
+    def finish(self) -> list[str]:
         """Notes that the pipeline has come to its end.
 
-        What was read and never delivered, such as the rest that
-        `drop_remainder=True` leaves, was dropped for good: it counts as seen.
-
         Returns:
-          How many records those were.
+          The names of the items of which records were lost: they stay open.
         """
         with self._lock:
             while self._in_training:
                 self._train(self._in_training.popleft())
-            dropped = 0
-            for slot, item in list(self._open.items()):
-                if item.is_read:
-                    dropped += item.num_read - item.num_trained
-                    self._completed.append(item.claim)
-                    del self._open[slot]
-            self.num_dropped += dropped
-            return dropped
+            for lane in self._lanes.values():
+                # An end for the last ones, whose neighbours never come.
+                known = max((item.last for item in lane.items), default=-1)
+                end = max(lane.start, known + 1)
+                self._complete(lane, end)
+            return self._names_of_open()
 
     def take_completed(self) -> list[Claim]:
         """Returns the items completed since the last call."""
         with self._lock:
-            completed, self._completed = self._completed, []
-            return completed
+            for lane in self._lanes.values():
+                self._complete(lane, None)
+            completed = [i for i in self._items.values() if i.is_completed]
+            for item in completed:
+                del self._items[item.slot]
+            return [item.claim for item in completed]
+
+    def under_way(self) -> list[str]:
+        """Returns the names of the items that are open, in order."""
+        with self._lock:
+            return self._names_of_open()
+
+    def _names_of_open(self) -> list[str]:
+        return [i.name for i in self._items.values() if not i.is_completed]
+
+    def _see(self, slot: int, first: int, last: int) -> None:
+        item = self._items.get(slot)
+        if item is not None:
+            item.first = first if item.first is None else min(item.first, first)
+            item.last = max(item.last, last)
 
     def _train(self, batch: collections.Counter[int]) -> None:
         for slot, num_records in batch.items():
@@ -140,13 +155,27 @@ class RecordTracker:
             self._count(slot, num_records)
 
     def _count(self, slot: int, num_records: int) -> None:
-        item = self._open.get(slot)
+        item = self._items.get(slot)
         if item is not None:
             item.num_trained += num_records
-            self._complete_if_trained(slot)
 
-    def _complete_if_trained(self, slot: int) -> None:
-        item = self._open[slot]
-        if item.is_read and item.num_trained >= item.num_read:
-            self._completed.append(item.claim)
-            del self._open[slot]
+    @staticmethod
+    def _complete(lane: _Lane, end: int | None) -> None:
+        """Marks the items of which all possible numbers were trained.
+
+        Args:
+          lane: Of the items.
+          end: No number of the lane is as great; None: not known.
+        """
+        ends: list[int | None] = []
+        for item in reversed(lane.items):
+            ends.append(end)
+            end = end if item.first is None else item.first
+        start = lane.start
+        for item, end_of_item in zip(lane.items, reversed(ends)):
+            if end_of_item is not None:
+                num_possible = end_of_item - start
+                item.is_completed |= item.num_trained == num_possible
+            start = max(start, item.last + 1)
+        while lane.items and lane.items[0].is_completed:
+            lane.start = max(lane.start, lane.items.pop(0).last + 1)

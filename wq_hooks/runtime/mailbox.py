@@ -19,6 +19,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import messages
+from wq_hooks.runtime.steps import Steps
 
 _REPORTS_CAPACITY = 1_000_000
 _WORK_CAPACITY = 100_000
@@ -184,9 +185,7 @@ class MailboxSession:
     def __init__(self, mailbox: Mailbox, session: tf1.Session):
         self._mailbox = mailbox
         self._session = session
-
-    def _run(self, fetches: Any, feeds: Sequence[Any], *values: Any) -> Any:
-        return self._session.run(fetches, dict(zip(feeds, values)))
+        self._run = Steps(session).run
 
     def take(self, gate: int, sender: str, completed: str) -> Element | None:
         """Reports what is completed, then waits for an element.
@@ -201,7 +200,7 @@ class MailboxSession:
         """
         mailbox = self._mailbox
         columns = self._run(
-            mailbox.take, mailbox.take_feeds, gate, sender, completed
+            mailbox.take, mailbox.take_feeds, [gate, sender, completed]
         )
         for is_fresh, slot, token, ticket, text in zip(*columns):
             return Element(
@@ -221,15 +220,17 @@ class MailboxSession:
           timeout_secs: Give up after that long; 0: never.
         """
         mailbox = self._mailbox
-        feeds = dict(zip(mailbox.report_feeds, (kind, sender, payload)))
-        options = None
-        if timeout_secs:
-            options = tf1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
+        row = [kind, sender, payload]
+        if not timeout_secs:
+            self._run(mailbox.report, mailbox.report_feeds, row)
+            return
+        options = tf1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
+        feeds = dict(zip(mailbox.report_feeds, row))
         self._session.run(mailbox.report, feeds, options=options)
 
     def receive(self) -> list[tuple[bytes, bytes, bytes]]:
         """Waits for reports and returns all that are there."""
-        columns = self._session.run(self._mailbox.drain)
+        columns = self._run(self._mailbox.drain)
         return list(zip(*columns))
 
     def deliver(
@@ -245,33 +246,33 @@ class MailboxSession:
         self._run(
             mailbox.deliver,
             [*mailbox.publish_feeds, *mailbox.deliver_feeds],
-            list(board),
-            list(board.values()),
-            *columns,
+            [list(board), list(board.values()), *columns],
         )
 
     def look_up(self, *keys: int) -> list[str]:
         """Returns the board's entries, "" where there is none."""
         mailbox = self._mailbox
-        found = self._run(mailbox.looked_up, [mailbox.look_up_feed], list(keys))
+        found = self._run(
+            mailbox.looked_up, [mailbox.look_up_feed], [list(keys)]
+        )
         return [value.decode() for value in found]
 
     def num_work(self) -> int:
         """Returns the number of elements in the work mailbox."""
-        return int(self._session.run(self._mailbox.num_work))
+        return int(self._run(self._mailbox.num_work))
 
     def num_reports(self) -> int:
         """Returns the number of rows in the report mailbox."""
-        return int(self._session.run(self._mailbox.num_reports))
+        return int(self._run(self._mailbox.num_reports))
 
     def read_position(self) -> bytes:
         """Returns the position that was restored or written last."""
-        return bytes(self._session.run(self._mailbox.read_position))
+        return bytes(self._run(self._mailbox.read_position))
 
     def write_position(self, position: str) -> None:
         """Writes the position, for the next save."""
         mailbox = self._mailbox
-        self._run(mailbox.write_position, [mailbox.position_feed], position)
+        self._run(mailbox.write_position, [mailbox.position_feed], [position])
 
 
 def _rows_if(condition: Any, columns: Sequence[Any]) -> list[Any]:

@@ -8,13 +8,14 @@ unseen; it holds one item ahead. Both stand on the worker itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.messages import Claim
+from wq_hooks.runtime.steps import Steps
 
 UNLIMITED = -1
 _MIN_POLL_SECS = 0.001
@@ -62,6 +63,7 @@ class SessionPort:
 
     def __init__(self, session: tf1.Session, discard: tf.Operation):
         self._session = session
+        self._steps = Steps(session)
         self._discard_op = discard
         self._is_discarded = False
 
@@ -70,13 +72,15 @@ class SessionPort:
         self._is_discarded = True
         self._session.run(self._discard_op)
 
-    def _run(self, fetch: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
+    def _run(
+        self, fetch: Any, feeds: Sequence[Any] = (), values: Sequence[Any] = ()
+    ) -> Any:
         # To run an op of a queue that was forgotten makes it anew, with what
         # belongs to this session inside. The next one would find it.
         if self._is_discarded:
             raise tf.errors.CancelledError(None, None, "The session ends.")
         try:
-            return self._session.run(fetch, feeds)
+            return self._steps.run(fetch, feeds, values)
         finally:
             if self._is_discarded:
                 self._session.run(self._discard_op)
@@ -132,7 +136,7 @@ class _DemandPortSession(SessionPort):
 
     def put(self, claim: Claim, text: bytes) -> None:
         del claim
-        self._run(self._port._put, {self._port._text: text})
+        self._run(self._port._put, [self._port._text], [text])
 
     def close(self) -> None:
         self._run(self._port._close)
@@ -182,7 +186,7 @@ class _ProducerPortSession(SessionPort):
 
     def put(self, claim: Claim, text: bytes) -> None:
         del claim
-        self._run(self._port._put, {self._port._text: text})
+        self._run(self._port._put, [self._port._text], [text])
 
     def close(self) -> None:
         self._run(self._port._close)

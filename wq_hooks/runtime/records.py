@@ -4,9 +4,10 @@
     dataset = dataset.shuffle(20000).batch(512).map(parse).prefetch(1)
     dataset = dataset.to_dataset()
 
-Between `records` and `to_dataset` each element is a pair of a slot (the number
-of its item, tf.int64) and what the user sees. The methods here are those of
-tf.data.Dataset, applied to the second of the pair.
+Between `records` and `to_dataset` each element is of the form
+`(number, (slot, what the user sees))`; `core/record_tracker.py` says what the
+two tf.int64 mean. The methods here are those of tf.data.Dataset, applied to
+what the user sees.
 
 The trap: the batches that come out of `to_dataset` must go straight into the
 train step. Put `prefetch` before it, not behind: a batch counts as trained when
@@ -27,17 +28,14 @@ from wq_hooks.core.messages import Claim
 from wq_hooks.core.record_tracker import RecordTracker
 from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
 
-# Records are counted in chunks of this many: one event for each chunk.
-_CHUNK = 1024
-_CHUNKS_AHEAD = 2
-
-# An event is a row of three numbers: kind, slot, number of records.
-_READ = 0  # a chunk of an item was opened that has so many
-_END_OF_ITEM = 1  # behind so many chunks
-_BATCH = 2  # a batch goes to the train step; the rows of kind 3 that follow
-_DELIVERED = 3  # say what is in it
-_DROPPED = 4  # a filter leaves out so many
+# An event is a row of five numbers: kind, slot, and what the kind says.
+_OPENED = 0  # an item begins; its lane
+_BATCH = 1  # a batch goes to the train step; the rows of the next kind that
+_DELIVERED = 2  # follow say what is in it: how many, first and last number
+_FILTERED = 3  # left out by a filter: likewise
+_REMAINDER = 4  # left out by drop_remainder: likewise
 _END_OF_DATA = 5
+_ROW = 5
 
 
 class RecordsPort:
@@ -63,7 +61,7 @@ class RecordsPort:
         self.num_clients = num_clients
         self._demand = queue("demand", [tf.bool], [()])
         self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
-        self._events = queue("events", [tf.int64], [(3,)])
+        self._events = queue("events", [tf.int64], [(_ROW,)])
         self.wait = self._demand.dequeue()
         self.feeds = [
             tf1.placeholder(tf.int64, []),
@@ -84,28 +82,34 @@ class RecordsPort:
             slot, text = self._proxy.dequeue()
             return slot, text
 
-    def note(self, kind: Any, slot: Any = 0, number: Any = 0) -> Any:
+    def note(self, kind: int, slot: Any = 0, lane: Any = 0) -> Any:
         """Returns an op that reports one event."""
-        row = [tf.cast(x, tf.int64) for x in (kind, slot, number)]
+        row = [_i64(x) for x in (kind, slot, lane, 0, 0)]
         return self._events.enqueue([tf.stack(row)])
 
-    def note_batch(self, slots: Any) -> Any:
-        """Returns an op that reports a batch that goes to the train step."""
-        slots, _, counts = tf.unique_with_counts(
-            tf.reshape(slots, [-1]), out_idx=tf.int64
-        )
-        rows = tf.stack(
-            [tf.fill(tf.shape(slots), _i64(_DELIVERED)), slots, counts], 1
-        )
-        return self._events.enqueue_many(
-            [tf.concat([[[_i64(_BATCH), _i64(0), _i64(0)]], rows], 0)]
-        )
+    def note_batch(self, slots: Any, numbers: Any) -> Any:
+        """Returns an op that reports a batch that goes to the train step.
 
-    def note_dropped(self, slots: Any, is_kept: Any) -> Any:
-        """Returns an op that reports records left out, unless they are kept."""
-        slots = tf.reshape(slots, [-1])
-        ones = tf.ones_like(slots)
-        rows = tf.stack([_i64(_DROPPED) * ones, slots, ones], 1)
+        Args:
+          slots: tf.int64 of any shape: whose records are in it.
+          numbers: The same for their numbers.
+        """
+        batch = tf.constant([[_BATCH] + [0] * (_ROW - 1)], tf.int64)
+        rows = _rows(_DELIVERED, slots, numbers)
+        return self._events.enqueue_many([tf.concat([batch, rows], 0)])
+
+    def note_dropped(
+        self, kind: int, slots: Any, numbers: Any, is_kept: Any
+    ) -> Any:
+        """Returns an op that reports records left out, unless they are kept.
+
+        Args:
+          kind: Who left them out.
+          slots: As of `note_batch`.
+          numbers: As of `note_batch`.
+          is_kept: tf.bool scalar.
+        """
+        rows = _rows(kind, slots, numbers)
         # Without control flow: a report of no rows is none.
         is_dropped = tf.logical_not(tf.reshape(is_kept, [1]))
         num_times = tf.cast(is_dropped, tf.int32)
@@ -134,6 +138,7 @@ class RecordsPortSession(SessionPort):
         # its slots.
         self._last_slot = secrets.randbits(40) << 20
         self._is_counting = False
+        self._num_left_over = 0
 
     def wait_for_demand(self) -> None:
         """Waits until the pipeline wants one item more."""
@@ -144,7 +149,7 @@ class RecordsPortSession(SessionPort):
         self._last_slot += 1
         slot = self._last_slot
         self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
-        self._run(self._port.put, dict(zip(self._port.feeds, (slot, text))))
+        self._run(self._port.put, self._port.feeds, [slot, text])
 
     def close(self) -> None:
         """Gives it the end of data."""
@@ -155,34 +160,40 @@ class RecordsPortSession(SessionPort):
         self._is_counting = False
         rows = self._run(self._port.next_events)
         self._is_counting = True
-        for kind, slot, number in rows.tolist():
-            self._count(kind, slot, number)
+        for row in rows.tolist():
+            self._count(*row)
         return self.tracker.take_completed()
 
-    def _count(self, kind: int, slot: int, number: int) -> None:
+    def _count(
+        self, kind: int, slot: int, number: int, first: int, last: int
+    ) -> None:
         tracker = self.tracker
-        if kind == _READ:
-            tracker.read(slot, number)
-        elif kind == _END_OF_ITEM:
-            failed = tracker.end_of_item(slot, number)
-            if failed is not None:
-                logging.error(
-                    "The reader has failed at %s, which stays open.", failed
-                )
+        if kind == _OPENED:
+            tracker.open(slot, lane=number)
         elif kind == _BATCH:
             tracker.begin_batch()
         elif kind == _DELIVERED:
-            tracker.deliver(slot, number)
-        elif kind == _DROPPED:
-            tracker.drop(slot, number)
+            tracker.deliver(slot, number, first, last)
+        elif kind in (_FILTERED, _REMAINDER):
+            tracker.drop(slot, number, first, last)
+            self._num_left_over += number if kind == _REMAINDER else 0
         else:
-            num_dropped = tracker.finish()
-            if num_dropped:
-                logging.warning(
-                    "%d records were read and not trained: what "
-                    "drop_remainder leaves at the end of the data.",
-                    num_dropped,
-                )
+            self._finish()
+
+    def _finish(self) -> None:
+        for name in self.tracker.finish():
+            logging.error(
+                "Records of %s may have been lost, where a reader or a "
+                "function has failed; it stays open.",
+                name,
+            )
+        if self._num_left_over:
+            logging.warning(
+                "%d records were read and not trained: what drop_remainder "
+                "leaves at the end of the data.",
+                self._num_left_over,
+            )
+            self._num_left_over = 0
 
     def is_settled(self) -> bool:
         """Whether no event waits to be counted."""
@@ -194,7 +205,7 @@ class Records:
 
     Args:
       port: The local queues.
-      pairs: Dataset of (slot, element).
+      pairs: Dataset of (number, (slot, element)).
     """
 
     def __init__(self, port: RecordsPort, pairs: Any):
@@ -212,47 +223,34 @@ class Records:
     ) -> Records:
         """Returns the records of all items.
 
-        Records are counted in chunks, since a function that is called for
-        each record would cost more than reading it: one that merely passes
-        its arguments on, as below, is never called.
+        A function that is called for each record would cost more than reading
+        it. One that merely passes its arguments on, as that of `map` below, is
+        never called.
 
         Args:
           port: The local queues.
           items: Dataset of (slot, text).
           reader: Maps the text of an item (tf.string scalar) to a dataset.
-          cycle_length: How many items are read in turn, chunk by chunk.
+          cycle_length: How many items are read in turn, each in a lane.
         """
 
-        def chunks_of(slot: Any, text: Any) -> Any:
-            records = reader(text)
-            # Read by a thread of its own, to make up for the counting; within
-            # the item, so that the next one is not taken early.
-            chunks = records.window(_CHUNK).prefetch(_CHUNKS_AHEAD)
-            chunks = chunks.map(lambda *chunk: (_zipped(_one(chunk)), False))
-            # The end is a chunk without records. Its index tells how many
-            # there should have been before it: a reader that fails loses one,
-            # and some, as of TFRecords, then go on as if nothing were missing.
-            end = tf.data.Dataset.from_tensors(records.take(0))
-            end = end.map(lambda chunk: (chunk, True))
-            chunks = tf.data.Dataset.zip((_counter(), chunks.concatenate(end)))
-            return chunks.map(lambda index, chunk: (slot, index, *chunk))
+        def lane_of(index: Any) -> Any:
+            # A name for this lane of this iterator.
+            lane = _i64(tf.timestamp() * 1e6) * cycle_length + index
 
-        def records_of(slot: Any, index: Any, chunk: Any, is_end: Any) -> Any:
-            event = port.note(
-                tf.where(is_end, _END_OF_ITEM, _READ),
-                slot,
-                tf.cond(is_end, lambda: index, chunk.cardinality),
-            )
-            with tf.control_dependencies([event]):
-                slot = tf.identity(slot)
-            return chunk.map(lambda *record: (slot, _one(record)))
+            def records_of(slot: Any, text: Any) -> Any:
+                with tf.control_dependencies([port.note(_OPENED, slot, lane)]):
+                    slot = tf.identity(slot)
+                return reader(text).map(lambda *record: (slot, _one(record)))
 
+            numbers = tf.data.Dataset.range(tf.int64.max)
+            # The number goes first: one is used up for a record that fails.
+            return tf.data.Dataset.zip((numbers, items.flat_map(records_of)))
+
+        lanes = tf.data.Dataset.range(cycle_length)
         if cycle_length == 1:
-            chunks = items.flat_map(chunks_of)
-        else:
-            chunks = items.interleave(chunks_of, cycle_length=cycle_length)
-        pairs = chunks.flat_map(records_of)
-        return cls(port, pairs)
+            return cls(port, lanes.flat_map(lane_of))
+        return cls(port, lanes.interleave(lane_of, cycle_length=cycle_length))
 
     def __repr__(self) -> str:
         return f"Records({self.element_spec!r})"
@@ -260,53 +258,71 @@ class Records:
     @property
     def element_spec(self) -> Any:
         """What the elements are, as of tf.data.Dataset.element_spec."""
-        return self._pairs.element_spec[1]
+        return self._pairs.element_spec[1][1]
 
     def shuffle(self, *args: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.shuffle."""
         return self._with(self._pairs.shuffle(*args, **kwargs))
 
-    def batch(self, *args: Any, **kwargs: Any) -> Records:
+    def batch(
+        self, batch_size: Any, drop_remainder: bool = False, **kwargs: Any
+    ) -> Records:
         """As tf.data.Dataset.batch.
 
         What `drop_remainder=True` leaves at the end counts as seen.
         """
-        return self._with(self._pairs.batch(*args, **kwargs))
+
+        def batch(drop_remainder: bool) -> Any:
+            return self._pairs.batch(
+                batch_size, drop_remainder=drop_remainder, **kwargs
+            )
+
+        return self._batched(batch, batch_size, drop_remainder)
 
     def padded_batch(
         self,
-        batch_size: int,
+        batch_size: Any,
         padded_shapes: Any = None,
         padding_values: Any = None,
+        drop_remainder: bool = False,
         **kwargs: Any,
     ) -> Records:
-        """As tf.data.Dataset.padded_batch."""
+        """As tf.data.Dataset.padded_batch; see `batch`."""
         if padded_shapes is not None:
-            padded_shapes = ([], padded_shapes)
+            padded_shapes = ([], ([], padded_shapes))
         if padding_values is not None:
-            padding_values = (tf.constant(0, tf.int64), padding_values)
-        pairs = self._pairs.padded_batch(
-            batch_size, padded_shapes, padding_values, **kwargs
-        )
-        return self._with(pairs)
+            zero = tf.constant(0, tf.int64)
+            padding_values = (zero, (zero, padding_values))
+
+        def batch(drop_remainder: bool) -> Any:
+            return self._pairs.padded_batch(
+                batch_size,
+                padded_shapes,
+                padding_values,
+                drop_remainder=drop_remainder,
+                **kwargs,
+            )
+
+        return self._batched(batch, batch_size, drop_remainder)
 
     def map(self, map_func: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.map."""
         pairs = self._pairs.map(
-            lambda slot, element: (slot, _call(map_func, element)), **kwargs
+            lambda number, pair: (number, (pair[0], _call(map_func, pair[1]))),
+            **kwargs,
         )
         return self._with(pairs)
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.filter; what is left out counts as seen."""
-        port = self._port
-
-        def keep(slots: Any, element: Any) -> Any:
-            is_kept = tf.convert_to_tensor(_call(predicate, element), tf.bool)
-            with tf.control_dependencies([port.note_dropped(slots, is_kept)]):
-                return tf.identity(is_kept)
-
-        return self._with(self._pairs.filter(keep, **kwargs))
+        return self._with(
+            self._filtered(
+                self._pairs,
+                _FILTERED,
+                lambda _, element: _call(predicate, element),
+                **kwargs,
+            )
+        )
 
     def prefetch(self, *args: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.prefetch."""
@@ -335,8 +351,9 @@ class Records:
         """
         port = self._port
 
-        def strip(slots: Any, element: Any) -> Any:
-            with tf.control_dependencies([port.note_batch(slots)]):
+        def strip(numbers: Any, pair: Any) -> Any:
+            slots, element = pair
+            with tf.control_dependencies([port.note_batch(slots, numbers)]):
                 return tf.nest.map_structure(
                     tf.identity, element, expand_composites=True
                 )
@@ -348,6 +365,38 @@ class Records:
 
     def _with(self, pairs: Any) -> Records:
         return Records(self._port, pairs)
+
+    def _batched(
+        self, batch: Callable[[bool], Any], batch_size: Any, drop: bool
+    ) -> Records:
+        if not drop:
+            return self._with(batch(False))
+        # tf.data would drop the rest without a word.
+        full = self._filtered(
+            batch(False),
+            _REMAINDER,
+            lambda slots, _: tf.equal(_i64(tf.shape(slots)[0]), batch_size),
+        )
+        spec = batch(True).element_spec
+        return self._with(full.map(lambda *pair: _of_shape(pair, spec)))
+
+    def _filtered(
+        self,
+        pairs: Any,
+        kind: int,
+        predicate: Callable[..., Any],
+        **kwargs: Any,
+    ) -> Any:
+        port = self._port
+
+        def keep(numbers: Any, pair: Any) -> Any:
+            slots, element = pair
+            is_kept = tf.convert_to_tensor(predicate(slots, element), tf.bool)
+            note = port.note_dropped(kind, slots, numbers, is_kept)
+            with tf.control_dependencies([note]):
+                return tf.identity(is_kept)
+
+        return pairs.filter(keep, **kwargs)
 
 
 def without_hidden_prefetch() -> tf.data.Options:
@@ -373,15 +422,17 @@ def _when_reached(note: Callable[[], Any], dataset: Any) -> Any:
     return tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).flat_map(run)
 
 
-def _counter() -> Any:
-    """Returns a dataset of 0, 1, 2, ...
-
-    Dataset.range (and with it enumerate) would make tf.data optimise a graph
-    anew for each item, which takes longer than to read one.
-    """
-    zero = _i64(0)
-    zeros = tf.data.Dataset.from_tensors(zero).repeat()
-    return zeros.scan(zero, lambda count, _: (count + 1, count))
+def _rows(kind: int, slots: Any, numbers: Any) -> Any:
+    """Returns an event for each item: how many records, first, last number."""
+    numbers = tf.reshape(numbers, [-1])
+    slots, places, counts = tf.unique_with_counts(
+        tf.reshape(slots, [-1]), out_idx=tf.int64
+    )
+    num_items = tf.size(slots)
+    first = tf.math.unsorted_segment_min(numbers, places, num_items)
+    last = tf.math.unsorted_segment_max(numbers, places, num_items)
+    kinds = tf.fill(tf.shape(slots), _i64(kind))
+    return tf.stack([kinds, slots, counts, first, last], 1)
 
 
 def _i64(value: Any) -> Any:
@@ -400,8 +451,15 @@ def _call(function: Callable[..., Any], element: Any) -> Any:
     )
 
 
-def _zipped(chunk: Any) -> Any:
-    """Returns the datasets of a window's components as one dataset."""
-    if isinstance(chunk, tf.data.Dataset):
-        return chunk
-    return tf.data.Dataset.zip(chunk)
+def _of_shape(values: Any, spec: Any) -> Any:
+    """Returns `values` with the shapes of `spec`, which are known to hold."""
+
+    def shaped(value: Any, expected: Any) -> Any:
+        if isinstance(value, tf.Tensor):
+            return tf.ensure_shape(value, expected.shape)
+        if isinstance(value, tf.SparseTensor):
+            value = tf.sparse.map_values(tf.identity, value)
+            value.set_shape(expected.shape)
+        return value
+
+    return tf.nest.map_structure(shaped, values, spec)

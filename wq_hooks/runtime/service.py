@@ -38,6 +38,8 @@ _LEAVE_SECS = 2.0
 _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
 _BARRED_POLL_SECS = 0.2
+_COUNT_EVERY_SECS = 0.1
+_MAX_NAMES = 20
 
 
 class ServiceRunner(tf1.train.QueueRunner):
@@ -109,6 +111,7 @@ class Service:
         self._mailbox = MailboxSession(work_queue.mailbox, session)
         self._ready = threading.Event()
         self._has_left = threading.Event()
+        self._is_in_haste = threading.Event()
         self._has_hook_ended = False
         self._are_readers_through = True
         task = work_queue.task.name
@@ -126,6 +129,7 @@ class Service:
             name = task if number == 0 else f"{task}/{number + 1}"
             port_session = port.in_session(session)
             self._ports.append(port_session)
+            counts_records = isinstance(port_session, RecordsPortSession)
             self._loops.append(
                 ConsumerLoop(
                     Consumer(name, self._task.incarnation),
@@ -134,8 +138,12 @@ class Service:
                     prefetch=work_queue.prefetch,
                     num_clients=work_queue.num_clients,
                     is_end=self._is_end,
-                    counts_records=isinstance(port_session, RecordsPortSession),
-                    pause=functools.partial(
+                    counts_records=counts_records,
+                    # Its shuffle buffer would be kept from the train step. The
+                    # chief stays, for what others may hand back.
+                    pause=None
+                    if counts_records and not work_queue.is_chief
+                    else functools.partial(
                         self._coord.wait_for_stop, _BARRED_POLL_SECS
                     ),
                 )
@@ -260,10 +268,13 @@ class Service:
     ) -> None:
         while True:
             loop.acknowledge(port.count_events())
+            # What comes meanwhile is counted in one step.
+            self._is_in_haste.wait(_COUNT_EVERY_SECS)
 
     def settle(self, timeout_secs: float = _LEAVE_SECS) -> None:
         """Waits until the records delivered so far have been counted."""
         deadline = time.monotonic() + timeout_secs
+        self._is_in_haste.set()
         for port in self._ports:
             if isinstance(port, RecordsPortSession):
                 # Twice: the event taken last may still be under way.
@@ -271,6 +282,7 @@ class Service:
                 while num_quiet < 2 and time.monotonic() < deadline:
                     num_quiet = num_quiet + 1 if port.is_settled() else 0
                     time.sleep(_SETTLE_POLL_SECS)
+        self._is_in_haste.clear()
 
     def _leave(self) -> None:
         is_through = self._has_ended_well() and self._are_readers_through
@@ -298,19 +310,22 @@ class Service:
                 self.settle()
 
     def _tell_what_was_read(self) -> None:
-        """Logs what the readers were at: not all of their errors say so."""
+        """Logs what was being read: not all errors of readers say so."""
         names = [
             name
             for port in self._ports
             if isinstance(port, RecordsPortSession)
-            for name in port.tracker.unread()
+            for name in port.tracker.under_way()
         ]
         if names:
+            more = f" and {len(names) - _MAX_NAMES} more"
             logging.log(
                 logging.INFO if self._has_ended_well() else logging.WARNING,
-                "Work queue %s: the session ends while %s is being read.",
+                "Work queue %s: the session ends before all records of %s%s "
+                "were trained.",
                 self._queue.name,
-                ", ".join(names),
+                ", ".join(names[:_MAX_NAMES]),
+                more if len(names) > _MAX_NAMES else "",
             )
 
     def _discard_ports(self) -> None:

@@ -1,0 +1,82 @@
+"""Steps that are run often, at less than half of what `Session.run` costs.
+
+    steps = Steps(session)
+    steps.run(queue.size())
+    steps.run(enqueue, [text], [b"a.csv"])
+
+`Session.run` looks its fetches and feeds up anew each time, which takes longer
+than the step itself (0.2 of 0.3 ms for the size of a local queue).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+# Session.make_callable is public, but goes through Session.run as soon as
+# something is fed. Keras feeds its graphs in the way that is used here.
+from tensorflow.core.protobuf import config_pb2
+
+
+class Steps:
+    """Runs steps of one session; may be called from several threads.
+
+    Args:
+      session: The session. One that cannot prepare a step runs each of them as
+        it comes.
+    """
+
+    def __init__(self, session: tf1.Session):
+        self._session = session
+        self._prepare = getattr(session, "_make_callable_from_options", None)
+        self._prepared: dict[tuple[str, ...], Any] = {}
+
+    def run(
+        self,
+        fetches: Any,
+        feeds: Sequence[Any] = (),
+        values: Sequence[Any] = (),
+    ) -> Any:
+        """Runs one step.
+
+        Args:
+          fetches: A tensor, an operation, or a list of tensors.
+          feeds: Placeholders.
+          values: What to feed them with.
+
+        Returns:
+          As of `tf.compat.v1.Session.run`, whose errors it raises.
+        """
+        if self._prepare is None:
+            return self._session.run(fetches, dict(zip(feeds, values)))
+        is_list = isinstance(fetches, list)
+        wanted = fetches if is_list else [fetches]
+        key = (*(x.name for x in wanted), "", *(x.name for x in feeds))
+        step = self._prepared.get(key)
+        if step is None:
+            # Two threads may prepare the same step; one of them is forgotten.
+            step = self._prepared[key] = self._prepare(_options(wanted, feeds))
+        fetched = step(
+            *(
+                np.asarray(value, feed.dtype.as_numpy_dtype)
+                for feed, value in zip(feeds, values)
+            )
+        )
+        if is_list:
+            return fetched
+        return fetched[0] if fetched else None
+
+
+def _options(fetches: Sequence[Any], feeds: Sequence[Any]) -> Any:
+    options = config_pb2.CallableOptions()
+    for fetch in fetches:
+        if isinstance(fetch, tf.Operation):
+            options.target.append(fetch.name)
+        else:
+            options.fetch.append(fetch.name)
+    options.feed.extend(feed.name for feed in feeds)
+    return options
