@@ -15,12 +15,12 @@ RUN = $(VENV)/bin/python -m
 INSTALLED = $(VENV)/.installed-$(PYVER)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test chaos lint clean
+.PHONY: help venv demo test chaos benchmarks lint clean
 
 help: ## list the targets
 	@echo "usage: make <target> [PYTHON=python3] [VENV=$(VENV)] [ARGS=...]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 venv: $(INSTALLED) ## make the environment, with TensorFlow and all else
@@ -34,13 +34,16 @@ test: $(INSTALLED) ## run the tests
 chaos: $(INSTALLED) ## kill and restart tasks of real clusters by 100 schedules
 	@$(RUN) tests.chaos.run --seeds 0-99 $(ARGS)
 
+benchmarks: $(INSTALLED) ## measure, beside what people would use instead
+	@$(RUN) benchmarks $(ARGS)
+
 lint: $(INSTALLED) ## run ruff and mypy
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
 clean: ## remove environments, caches and what the demo wrote
-	rm -rf .venv-* demo_run build dist ./*.egg-info
+	rm -rf .venv-* demo_run benchmark_results build dist ./*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -416,7 +416,7 @@ class WorkQueue:
             path = checkpoint.works_path(
                 directory, self.name, works.fingerprint
             )
-            checkpoint.write_works(path, list(works))
+            checkpoint.write_works(path, works)
             dispatcher.works_directory = directory
         # What was trained before this instant may still have to be counted.
         service.settle()

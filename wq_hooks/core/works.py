@@ -47,7 +47,7 @@ class Works(Sequence[str]):
             raise TypeError(
                 f"Expected prefix to be str or None; got {prefix!r:.200}."
             )
-        self._names = [_name(work, i) for i, work in enumerate(works)]
+        self._names = _names(works)
         self._prefix = "" if prefix is None else _decoded(prefix)
         self._fingerprint: str | None = None
 
@@ -79,8 +79,8 @@ def fingerprint_of(names: Sequence[str]) -> str:
     """Returns the fingerprint (32 hexadecimal digits) of a list of works."""
     digest = hashlib.blake2b(digest_size=16)
     for start in range(0, len(names), _CHUNK):
-        for name in names[start : start + _CHUNK]:
-            digest.update(encoded(name + _SEPARATOR))
+        chunk = names[start : start + _CHUNK]
+        digest.update(encoded(_SEPARATOR.join(chunk) + _SEPARATOR))
     return digest.hexdigest()
 
 
@@ -122,6 +122,25 @@ def _decoded(text: str | bytes) -> str:
                 f"Expected text that UTF-8 can hold; got {text!r:.200}."
             ) from e
     return text.decode("utf-8", "surrogateescape")
+
+
+def _names(works: Sequence[Any]) -> list[str]:
+    # Ten million works are listed in two seconds if nothing is wrong with
+    # them, and in ten if each is looked at alone.
+    try:
+        names = list(map(str.strip, works))
+        all_names = _SEPARATOR.join(names)
+    except TypeError:
+        all_names = "not only str"
+        names = []
+    if (
+        names
+        and all(names)
+        and all_names.isascii()
+        and all_names.count(_SEPARATOR) == len(names) - 1
+    ):
+        return names
+    return [_name(work, i) for i, work in enumerate(works)]
 
 
 def _name(work: Any, index: int) -> str:

@@ -197,7 +197,7 @@ def works_path(directory: str, name: str, fingerprint: str) -> str:
     return os.path.join(directory, file_name)
 
 
-def write_works(path: str, names: list[str]) -> None:
+def write_works(path: str, names: Sequence[str]) -> None:
     """Keeps a long list of works beside the checkpoints, once.
 
     Args:

@@ -1,0 +1,1 @@
+"""What a benchmark runs in the processes of a cluster."""

@@ -1,0 +1,111 @@
+"""A process that lists many works: memory, times, size of a checkpoint.
+
+Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import os
+import resource
+import tempfile
+import time
+from typing import Any
+
+import tensorflow as tf
+
+from wq_hooks import WorkQueue
+
+tf1 = tf.compat.v1
+
+_NUM_SAVES = 5
+
+
+def main() -> None:
+    """Measures one way to hold the works."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--how", choices=("queue", "list"))
+    parser.add_argument("--num_works", type=int)
+    args = parser.parse_args()
+    works = [f"hdfs://warehouse/part-{i:08d}" for i in range(args.num_works)]
+    # What TensorFlow takes by itself does not count.
+    with tf.Graph().as_default(), tf1.Session() as session:
+        session.run(tf.constant(1))
+    before = _resident_megabytes()
+    with tempfile.TemporaryDirectory() as directory:
+        prefix = os.path.join(directory, "model.ckpt")
+        first_secs, save_secs = _run(args.how, works, prefix, restores=False)
+        grown = _resident_megabytes() - before
+        files = [f for f in glob.glob(prefix + "*") if not f.endswith(".meta")]
+        size = sum(map(os.path.getsize, files))
+        restore_secs, _ = _run(args.how, works, prefix, restores=True)
+    print(
+        "FIGURES",
+        json.dumps(
+            {
+                "first_secs": first_secs,
+                "save_secs": save_secs,
+                "checkpoint_bytes": size,
+                "megabytes": grown,
+                "restore_secs": restore_secs,
+            }
+        ),
+    )
+
+
+def _run(
+    how: str, works: list[str], prefix: str, *, restores: bool
+) -> tuple[float, float]:
+    """Returns seconds to the first item, and those of a save."""
+    begin = time.perf_counter()
+    with tf.Graph().as_default():
+        take = _take(how, works)
+        tf1.train.get_or_create_global_step()
+        saver = tf1.train.Saver()
+        tf1.add_to_collection(tf1.GraphKeys.SAVERS, saver)
+        with tf1.Session() as session:
+            session.run(
+                [
+                    tf1.global_variables_initializer(),
+                    tf1.local_variables_initializer(),
+                ]
+            )
+            if restores:
+                saver.restore(session, prefix)
+            coord = tf1.train.Coordinator()
+            threads = tf1.train.start_queue_runners(session, coord)
+            session.run(take)
+            first_secs = time.perf_counter() - begin
+            saves = []
+            for _ in range(0 if restores else _NUM_SAVES):
+                saving = time.perf_counter()
+                saver.save(session, prefix)
+                saves.append(time.perf_counter() - saving)
+            coord.request_stop()
+            session.close()
+            coord.join(threads, stop_grace_period_secs=20)
+    # The first save writes what is kept once.
+    return first_secs, min(saves, default=0.0)
+
+
+def _take(how: str, works: list[str]) -> Any:
+    if how == "queue":
+        return WorkQueue(works).take()
+    # DeepRec's way on stock ops: the list in the graph and in the checkpoint.
+    names = tf1.Variable(
+        tf.constant(works), name="works", trainable=False, use_resource=True
+    )
+    position = tf1.Variable(0, trainable=False, use_resource=True)
+    index = position.assign_add(1, read_value=True)
+    return tf.gather(names, index - 1)
+
+
+def _resident_megabytes() -> float:
+    # ru_maxrss is in KiB on Linux.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Recovery: kill -9 of one of three workers at a random moment."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+from benchmarks.jobs import Job, run_job
+from benchmarks.results import Bar, Result, spread
+
+_LEASE_SECS = 5.0
+
+
+def run(*, quick: bool) -> Result:
+    """Kills, and counts what is lost, repeated and how long it takes."""
+    num_runs = 1 if quick else 3
+    num_files = 12 if quick else 60
+    record_secs = 0.02
+    works = [f"file-{i}=10" for i in range(num_files)]
+    generator = random.Random(1)
+    result = Result(
+        "recovery",
+        "kill -9 of one of a chief and 3 workers, leases of "
+        f"{_LEASE_SECS:.0f} s.",
+        (
+            "handed out by",
+            "files lost",
+            "files repeated",
+            "s until trained again",
+            "jobs that ended",
+        ),
+    )
+    lost: dict[str, int] = {}
+    for how, label in (
+        ("queue", "work queue"),
+        ("data_service", "tf.data service, dynamic"),
+        ("fifo", "FIFOQueue on the PS"),
+    ):
+        jobs = [
+            run_job(
+                how,
+                works,
+                record_secs=record_secs,
+                lease_secs=_LEASE_SECS,
+                kill_after=generator.uniform(0.2, 0.7)
+                * num_files
+                * 10
+                * record_secs
+                / 4,
+            )
+            for _ in range(num_runs)
+        ]
+        lost[how] = sum(len(_lost(job, works)) for job in jobs)
+        again = [secs for job in jobs for secs in _secs_to_train_again(job)]
+        result.rows.append(
+            (
+                label,
+                lost[how],
+                sum(
+                    len(job.steps) - len({s.item for s in job.steps})
+                    for job in jobs
+                ),
+                f"{statistics.median(again):.1f} ({spread(again)})"
+                if again
+                else "-",
+                f"{sum(job.has_ended for job in jobs)} of {len(jobs)}",
+            )
+        )
+    result.bars.append(Bar("files lost, work queue", lost["queue"], "<=", 0))
+    result.notes.append(
+        f"{num_runs} jobs of {num_files} files each. A file is trained again "
+        "when its lease has expired, or when the same worker comes back, "
+        "which it does not do here."
+    )
+    return result
+
+
+def _lost(job: Job, works: list[str]) -> set[str]:
+    return set(works) - {step.item for step in job.steps}
+
+
+def _secs_to_train_again(job: Job) -> list[float]:
+    """Returns how long after the kill the files that were held came back.
+
+    The files of the dead worker are those that the others began out of order:
+    the queue hands out in order, so a file that is begun after later ones, and
+    after the kill, was handed back.
+    """
+    found = []
+    greatest = -1
+    for step in sorted(job.steps, key=lambda step: step.begin):
+        number = int(step.item.partition("=")[0].rpartition("-")[2])
+        if number < greatest - 8 and step.begin > job.killed_at:
+            found.append(step.end - job.killed_at)
+        greatest = max(greatest, number)
+    return found

@@ -1,0 +1,100 @@
+"""Scale: ten million works in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import Bar, Curve, Result
+
+_ROOT = Path(__file__).parents[1]
+_LIMIT_SECS = 300.0
+_LABELS = {"queue": "work queue", "list": "list in graph and checkpoint"}
+# The constant of a longer list does not go into a GraphDef, 2 GB at most.
+_MOST_FOR_LIST = 10**6
+
+
+def run(*, quick: bool) -> Result:
+    """Measures a chief that lists its works, as these grow."""
+    sizes = (10**3, 10**4) if quick else (10**4, 10**5, 10**6, 10**7)
+    result = Result(
+        "scale",
+        "Works that are listed, in one process.",
+        (
+            "works",
+            "what",
+            "s to first item",
+            "MB",
+            "checkpoint bytes",
+            "ms of a save",
+            "s to first item after a restore",
+        ),
+        curve_axes=("works", "seconds to the first item"),
+    )
+    baseline = _figures("list", 100)
+    found: dict[str, dict[int, dict[str, float]]] = {n: {} for n in _LABELS}
+    for num_works in sizes:
+        for how in _LABELS:
+            if how == "list" and num_works > _MOST_FOR_LIST:
+                continue
+            figures = _figures(how, num_works)
+            found[how][num_works] = figures
+            result.rows.append(
+                (
+                    num_works,
+                    _LABELS[how],
+                    figures["first_secs"],
+                    figures["megabytes"],
+                    figures["checkpoint_bytes"],
+                    figures["save_secs"] * 1e3,
+                    figures["restore_secs"],
+                )
+            )
+    most = found["queue"][sizes[-1]]
+    result.curves = [
+        Curve(
+            _LABELS[how],
+            tuple(by_works),
+            tuple(figures["first_secs"] for figures in by_works.values()),
+        )
+        for how, by_works in found.items()
+    ]
+    added_ms = (most["save_secs"] - baseline["save_secs"]) * 1e3
+    result.bars = [
+        Bar("s to first item, most works", most["first_secs"], "<=", 5),
+        Bar("MB grown, most works", most["megabytes"], "<=", 1024),
+        Bar("checkpoint bytes", most["checkpoint_bytes"], "<=", 2**20),
+        Bar("ms added to a save", added_ms, "<=", 50),
+        Bar("s to restore", most["restore_secs"], "<=", 5),
+    ]
+    result.notes.append(
+        "MB: growth of the process behind the list itself, TensorFlow's own "
+        "left out. A checkpoint without its .meta, the exported graph."
+    )
+    return result
+
+
+def _figures(how: str, num_works: int) -> Any:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.programs.scale",
+            f"--how={how}",
+            f"--num_works={num_works}",
+        ],
+        cwd=_ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=_LIMIT_SECS,
+        text=True,
+    )
+    (line,) = (
+        line for line in done.stdout.splitlines() if line.startswith("FIGURES")
+    )
+    return json.loads(line.partition(" ")[2])

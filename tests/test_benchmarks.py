@@ -1,0 +1,88 @@
+"""The benchmarks run, and say what they have found as it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import __main__ as benchmarks
+from benchmarks.jobs import limit_secs
+from benchmarks.results import Bar, Curve, Result, short
+
+
+def test_a_bar_says_whether_it_is_met():
+    assert Bar("a", 1.0, "<=", 1.05).holds
+    assert not Bar("a", 1.06, "<=", 1.05).holds
+    assert Bar("a", 3.0, ">=", 3.0).holds
+    assert str(Bar("p50", 2, "<=", 1)) == "p50: 2 (<= 1): MISSED"
+
+
+def test_the_exponent_of_a_curve():
+    x = (1e3, 1e4, 1e5)
+    assert Curve("a", x, (1.0, 1.0, 1.0)).exponent == pytest.approx(0)
+    assert Curve("a", x, (2.0, 20.0, 200.0)).exponent == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1234567, "1,234,567"),
+        (1234.6, "1,235"),
+        (0.0123456, "0.0123"),
+        ("a", "a"),
+    ],
+)
+def test_numbers_in_short(value, text):
+    assert short(value) == text
+
+
+def test_a_result_is_read_as_it_was_saved(tmp_path):
+    result = Result(
+        "take",
+        "What a take costs.",
+        ("works", "ms"),
+        [(1000, 1.5)],
+        [Bar("p50", 1.3, "<=", 1.2)],
+        [Curve("take", (1.0, 10.0), (2.0, 3.0))],
+        ("works", "ms"),
+        ["a note"],
+    )
+    result.save(tmp_path / "take.json")
+
+    again = Result.load(tmp_path / "take.json")
+
+    assert again.to_text() == result.to_text()
+    assert "MISSED" in again.to_text()
+    assert "| 1,000 | 1.5 |" in again.to_text()
+
+
+def test_the_limit_is_work_divided_by_the_sum_of_speeds():
+    together = {"a": 0.0, "b": 0.0}
+    assert limit_secs(together, {"a": 1.0, "b": 3.0}, 8) == pytest.approx(2)
+    # The second one joins when half of the work is done.
+    late = {"a": 10.0, "b": 14.0}
+    assert limit_secs(late, {"a": 1.0, "b": 3.0}, 8) == pytest.approx(5)
+    # Or when all of it is.
+    never = {"a": 10.0, "b": 99.0}
+    assert limit_secs(never, {"a": 1.0, "b": 3.0}, 8) == pytest.approx(8)
+
+
+def test_a_benchmark_from_the_command_line(tmp_path, capfd):
+    command = ["ledger", "overhead", "--quick", f"--output_dir={tmp_path}"]
+
+    assert benchmarks.main(command) == 0
+
+    printed = capfd.readouterr().out
+    assert "## ledger" in printed
+    assert "queue, records()" in printed
+    figures = json.loads((tmp_path / "overhead.json").read_text())
+    assert len(figures["rows"]) == 6
+    assert (tmp_path / "growth.png").stat().st_size > 1000
+    assert "figures mean nothing" in (tmp_path / "performance.md").read_text()
+
+
+def test_a_name_that_does_not_exist(tmp_path, capfd):
+    assert benchmarks.main(["speed", f"--output_dir={tmp_path}"]) == 1
+
+    assert "got speed" in capfd.readouterr().err
