@@ -26,10 +26,15 @@ WITHOUT_TENSORFLOW = [
     "wq_hooks.core.progress",
     "wq_hooks.core.record_tracker",
     "wq_hooks.core.resume",
+    "wq_hooks.core.slice_text",
     "wq_hooks.core.snapshot",
     "wq_hooks.core.tail",
     "wq_hooks.core.tasks",
     "wq_hooks.core.works",
+    "wq_hooks.sources",
+    "wq_hooks.sources.registry",
+    "wq_hooks.sources.text",
+    "wq_hooks.sources.tfrecord",
 ]
 
 _PROBE = """

@@ -17,3 +17,7 @@ class SnapshotError(WorkQueueError, ValueError):
 
 class TwoChiefsError(WorkQueueError, RuntimeError):
     """Another process acts as the chief of the same queue."""
+
+
+class SourceError(WorkQueueError, ValueError):
+    """A source cannot be read, or is not what it was when it was listed."""

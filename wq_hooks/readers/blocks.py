@@ -1,0 +1,117 @@
+"""Reads slices block by block: one call of Python each, the rest TensorFlow.
+
+A whole file is read by TensorFlow's own dataset.
+
+The trap: what calls Python runs in the process that built the graph, not on a
+remote task that merely executes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from wq_hooks.core.slice_text import parse_slice
+from wq_hooks.sources import files
+
+to_variant = tf.data.experimental.to_variant
+
+
+def call_python(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    dtypes: Any,
+    shapes: Any,
+) -> Any:
+    """Returns what a Python function gives when the graph runs.
+
+    Args:
+      function: Called with numbers as numpy has them and strings as str.
+      args: Tensors.
+      dtypes: The dtype of the result, or a tuple of them.
+      shapes: The static shape of the result, or a tuple of them.
+    """
+
+    def called(*values: Any) -> Any:
+        return function(*(_as_text(value) for value in values))
+
+    results = tf.numpy_function(called, args, dtypes)
+    if not isinstance(dtypes, tuple):
+        results.set_shape(shapes)
+        return results
+    for result, shape in zip(results, shapes):
+        result.set_shape(shape)
+    return tuple(results)
+
+
+def read_in_blocks(
+    item: Any,
+    blocks_of: Callable[[str, int, int | None], Sequence[tuple[int, int]]],
+    read_block: Callable[[Any, Any, Any], Any],
+    read_whole: Callable[[Any, Any], Any],
+) -> Any:
+    """Returns the records of a file, or of a slice of it, as a dataset.
+
+    Args:
+      item: The text of an item, a tf.string scalar.
+      blocks_of: Python; returns [(start, end), ...] of the blocks of a slice
+        (path, start, end).
+      read_block: Returns a tensor of the records, from tensors (path, start,
+        end).
+      read_whole: Returns a dataset of the records, from tensors (path,
+        compression type).
+    """
+
+    def plan(text: str) -> tuple[bytes, bytes, Any]:
+        files.expect_unambiguous(text)
+        path, start, end = parse_slice(text)
+        blocks: Sequence[tuple[int, int]] = ()
+        if start is not None and (start > 0 or end is not None):
+            # No block at all stands for a whole file.
+            blocks = blocks_of(path, start, end) or [(start, start)]
+        return (
+            path.encode("utf-8", "surrogateescape"),
+            files.compression_of(path).encode(),
+            np.array(blocks, dtype=np.int64).reshape(-1, 2),
+        )
+
+    path, compression, blocks = call_python(
+        plan,
+        [item],
+        (tf.string, tf.string, tf.int64),
+        ([], [], [None, 2]),
+    )
+
+    def whole() -> Any:
+        return to_variant(read_whole(path, compression))
+
+    def one() -> Any:
+        records = read_block(path, blocks[0, 0], blocks[0, 1])
+        return to_variant(tf.data.Dataset.from_tensor_slices(records))
+
+    def many() -> Any:
+        def read(block: Any) -> Any:
+            records = read_block(path, block[0], block[1])
+            return tf.data.Dataset.from_tensor_slices(records)
+
+        pieces = tf.data.Dataset.from_tensor_slices(blocks)
+        return to_variant(pieces.flat_map(read))
+
+    # Each dataset that a record has to pass through costs a fifth of what it
+    # takes to read a line, so there is no more than one where one will do.
+    num = tf.shape(blocks)[0]
+    variant = tf.case(
+        [(tf.equal(num, 1), one), (tf.equal(num, 0), whole)], default=many
+    )
+    return tf.data.experimental.from_variant(
+        variant, tf.TensorSpec([], tf.string)
+    )
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return value

@@ -1,0 +1,92 @@
+"""Files of any file system: local ones as they are, others by TensorFlow.
+
+    with open_bytes("gs://bucket/a.csv") as f: ...
+
+Paths with a scheme (gs://, s3://, hdfs://, ...) go through `tf.io.gfile`,
+which needs TensorFlow and, for some, tensorflow-io.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any, cast
+
+from wq_hooks.core.slice_text import looks_sliced, slice_text
+from wq_hooks.errors import SourceError
+
+_COMPRESSED = {".gz": "GZIP", ".zz": "ZLIB", ".zlib": "ZLIB"}
+
+
+def is_local(path: str) -> bool:
+    """Whether a path has no scheme."""
+    return "://" not in path
+
+
+def open_bytes(path: str) -> IO[bytes]:
+    """Opens a file for reading bytes, with seek and read.
+
+    Raises:
+      SourceError: If it cannot be opened.
+    """
+    try:
+        if is_local(path):
+            return open(path, "rb")
+        file = _gfile().GFile(path, "rb")
+        file.size()  # A GFile opens when it is first used.
+        return cast("IO[bytes]", file)
+    except Exception as e:
+        raise SourceError(
+            f"Expected a file that can be read; got {path!r:.300}: {e}"
+        ) from e
+
+
+def size_of(path: str) -> int:
+    """Returns the size of a file in bytes.
+
+    Raises:
+      SourceError: If there is no such file.
+    """
+    return version_of(path)[0]
+
+
+def version_of(path: str) -> tuple[int, int]:
+    """Returns (size in bytes, time of the last change in ns) of a file.
+
+    Raises:
+      SourceError: If there is no such file.
+    """
+    try:
+        if is_local(path):
+            local = os.stat(path)
+            return local.st_size, local.st_mtime_ns
+        remote = _gfile().stat(path)
+        return int(remote.length), int(remote.mtime_nsec)
+    except Exception as e:
+        raise SourceError(
+            f"Expected a file that can be read; got {path!r:.300}: {e}"
+        ) from e
+
+
+def compression_of(path: str) -> str:
+    """Returns TensorFlow's compression_type by the ending; "": none."""
+    return _COMPRESSED.get(os.path.splitext(path)[1].lower(), "")
+
+
+def expect_unambiguous(text: str) -> None:
+    """Raises an error for a slice's text that is the path of a file as well.
+
+    Raises:
+      SourceError: If there is such a local file.
+    """
+    if looks_sliced(text) and is_local(text) and os.path.exists(text):
+        raise SourceError(
+            f"Expected a slice or a path; got {text!r:.300}, which reads as a "
+            "slice and is the name of a file too. Rename the file, or list "
+            f"{slice_text(text, 0, None)!r:.300}."
+        )
+
+
+def _gfile() -> Any:
+    import tensorflow as tf
+
+    return tf.io.gfile
