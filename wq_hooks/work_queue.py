@@ -43,6 +43,8 @@ from wq_hooks.runtime.records import (
     without_hidden_prefetch,
 )
 from wq_hooks.runtime.service import Service, ServiceRunner
+from wq_hooks.sources.registry import TableSource
+from wq_hooks.sources.slicer import Slicer
 
 _CPU = "/device:CPU:0"
 _READY_SECS = 10.0
@@ -63,15 +65,16 @@ class WorkQueue:
     """Hands out works, one at a time, to whichever task is free.
 
     Args:
-      works: A non-empty sequence of str or bytes: the paths or tables to be
-        read. Surrounding white space is stripped; duplicates are separate
-        items.
+      works: A non-empty sequence of str, bytes or sources (see
+        `wq_hooks.sources`): the paths or tables to be read. Surrounding white
+        space is stripped; duplicates are separate items.
       num_epochs: How often each work is handed out; None: without end.
       shuffle: Whether each epoch comes in an order of its own.
       seed: Makes the orders reproducible; None: another one in each job.
       prefix: Joined in front of what is handed out, as it is.
-      num_slices: Number of items wanted from sliceable works. Whole files
-        stay whole.
+      num_slices: Number of items wanted, in one epoch, of all works that can
+        be cut: tables, and files whose `source` is named. It is shared out by
+        size; no slice is empty. Other works stay whole.
       name: Names the queue among those of a job, and its variable in the
         checkpoint.
       num_clients: How many readers draw from one `input_producer` or
@@ -93,6 +96,9 @@ class WorkQueue:
         completes it first counts. Repeats records.
       start_over: Whether to ignore the position in a checkpoint.
       save: Whether the position goes into checkpoints.
+      source: Returns the source of a work, from its text with the prefix, so
+        that it can be cut, such as `wq_hooks.sources.TextLines`; None: tables
+        have one by their scheme or ending, plain files have none.
 
     Raises:
       TypeError: If an argument is of a wrong type.
@@ -120,6 +126,7 @@ class WorkQueue:
         backup_tasks: bool = False,
         start_over: bool = False,
         save: bool = True,
+        source: Callable[[str], TableSource | None] | None = None,
     ):
         self._works = Works(works, prefix)
         self._options = Options(
@@ -151,6 +158,7 @@ class WorkQueue:
                 f"Expected a name that no other queue of the graph has; got "
                 f"name={name!r} twice."
             )
+        self._slicer = Slicer(self._works, num_slices, source, name)
         self.mailbox = Mailbox(
             name,
             is_saved=save,
@@ -262,8 +270,12 @@ class WorkQueue:
         return self.mailbox.remaining
 
     def __len__(self) -> int:
-        """Number of items in one epoch."""
-        return len(self._works)
+        """Number of items in one epoch.
+
+        Where works are cut: the number that was asked for. There are less if
+        the works have not so many records, and more if there are more works.
+        """
+        return self._slicer.num_items
 
     def __repr__(self) -> str:
         return f"WorkQueue({self._works!r}, name={self.name!r})"
@@ -384,9 +396,10 @@ class WorkQueue:
         self._has_begun = True
         ledger = self._new_ledger(snapshot)
         logging.info(
-            "Work queue %s: %d works, %s, %s epochs; %s on %s.",
+            "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
             self.name,
-            len(self),
+            len(self._works),
+            self._slicer.in_words(ledger.plan),
             "shuffled" if self._options.shuffle else "in order",
             self._options.num_epochs or "endless",
             _position_in_words(ledger, snapshot),
@@ -411,13 +424,11 @@ class WorkQueue:
             yield
             return
         ledger = dispatcher.ledger
-        if ledger.pack_works() is None and directory:
-            works = ledger.plan.works
-            path = checkpoint.works_path(
-                directory, self.name, works.fingerprint
-            )
-            checkpoint.write_works(path, works)
-            dispatcher.works_directory = directory
+        if directory:
+            for fingerprint, lines in ledger.long_lists().items():
+                path = checkpoint.works_path(directory, self.name, fingerprint)
+                checkpoint.write_works(path, lines())
+                dispatcher.works_directory = directory
         # What was trained before this instant may still have to be counted.
         service.settle()
         with dispatcher.held_position():
@@ -442,13 +453,13 @@ class WorkQueue:
         if self.is_chief:
             return True
         (theirs,) = mailbox.look_up(messages.WORKS)
-        ours = f"{len(self)} {self._works.fingerprint}"
+        ours = f"{len(self._works)} {self._works.fingerprint}"
         if theirs and theirs != ours:
             logging.warning(
                 "Work queue %s: this task lists %d works, the chief %s "
                 "others; the chief's are handed out.",
                 self.name,
-                len(self),
+                len(self._works),
                 theirs.partition(" ")[0],
             )
         return bool(theirs)
@@ -465,6 +476,8 @@ class WorkQueue:
                 num_epochs=options.num_epochs,
                 shuffle=options.shuffle,
                 seed=secrets.randbits(63) if seed is None else seed,
+                slicing=self._slicer.slice_works(),
+                num_slices=options.num_slices,
             )
         else:
             resumption = resume(
@@ -474,6 +487,8 @@ class WorkQueue:
                 shuffle=options.shuffle,
                 seed=options.seed,
                 read_works=self._read_works,
+                num_slices=options.num_slices,
+                slice_works=self._slicer.slice_works,
             )
             _log_changes(self.name, resumption)
             plan = resumption.plan

@@ -15,17 +15,20 @@ from __future__ import annotations
 import heapq
 import statistics
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wq_hooks.core.plan import Item, Plan, live_segments
 from wq_hooks.core.resume import Resumption
+from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import OpenItem, Snapshot
 from wq_hooks.core.tail import Pace, useless_at_the_end
-from wq_hooks.core.works import pack_names
+from wq_hooks.core.works import fingerprint_of, pack_names
 
 # A list of works travels in the snapshot as long as it is this short, packed.
 _MAX_PACKED_CHARS = 64 * 1024
+# And the sizes of so many works.
+_MAX_PACKED_SIZES = 8192
 # An item may be between the mailbox and the report of its lease this long.
 _MISSING_GRACE_SECS = 5.0
 _KEPT_EVENTS = 10_000
@@ -160,6 +163,7 @@ class Ledger:
         self._suspects: dict[int, float] = {}
         self._packed_works: str | None = None
         self._is_packed = False
+        self._slicings: tuple[Slicing | str | None, ...] | None = None
 
     # What the account says.
 
@@ -493,7 +497,35 @@ class Ledger:
             fingerprint=works.fingerprint,
             packed_works=self.pack_works(),
             works_directory=works_directory,
+            slicings=self._short_slicings(),
+            num_slices=self.plan.num_slices,
         )
+
+    def long_lists(self) -> dict[str, Callable[[], Sequence[str]]]:
+        """Returns what is too long for the snapshot, to be kept beside it.
+
+        Returns:
+          {fingerprint: function that returns the list}.
+        """
+        lists: dict[str, Callable[[], Sequence[str]]] = {}
+        if self.pack_works() is None:
+            works = self.plan.works
+            lists[works.fingerprint] = lambda: works
+        for whole, short in zip(self.plan.slicings, self._short_slicings()):
+            if whole is not None and isinstance(short, str):
+                lists[short] = whole.to_list
+        return lists
+
+    def _short_slicings(self) -> tuple[Slicing | str | None, ...]:
+        """Returns the plan's slicings, a fingerprint for each long one."""
+        if self._slicings is None:
+            self._slicings = tuple(
+                fingerprint_of(slicing.to_list())
+                if slicing is not None and slicing.num_works > _MAX_PACKED_SIZES
+                else slicing
+                for slicing in self.plan.slicings
+            )
+        return self._slicings
 
     def pack_works(self) -> str | None:
         """Returns the list of works, packed, or None if it is a long one."""

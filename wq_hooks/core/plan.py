@@ -15,25 +15,27 @@ import base64
 import binascii
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from wq_hooks.core.order import EpochOrder
+from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError
 
 
 @dataclass(frozen=True)
 class Item:
-    """One work in one epoch: the unit that is handed out.
+    """One work, or one slice of it, in one epoch: what is handed out.
 
     Attributes:
       ticket: Its number in the order of issue, from 0.
       epoch: Number of its epoch, from 0.
-      index: Its work's place in the list of works.
+      index: Its work's place in the list of works; where works are cut, its
+        place among all slices.
       text: What the reader gets: the work with the prefix joined in front.
     """
 
@@ -52,6 +54,7 @@ class Epochs:
     num_epochs: int | None
     shuffle: bool
     seed: int
+    slicing: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,19 @@ class Listed:
 
     first_ticket: int
     entries: tuple[tuple[int, int], ...]
+    slicing: int = 0
 
 
 @dataclass(frozen=True)
 class Masked:
-    """One epoch without the works that are done: a bit for each work."""
+    """One epoch without the items that are done: a bit for each item."""
 
     first_ticket: int
     epoch: int
     shuffle: bool
     seed: int
     mask: npt.NDArray[np.bool_]
+    slicing: int = 0
 
 
 Segment = Union[Epochs, Listed, Masked]
@@ -82,15 +87,26 @@ class Plan:
     Args:
       works: The works that the segments' indices point into.
       segments: In the order of their tickets, without gaps.
+      slicings: What the segments' `slicing` points into: how the works are
+        cut; None: they are whole.
+      num_slices: What the last slicing was made for.
     """
 
-    def __init__(self, works: Works, segments: Sequence[Segment]):
+    def __init__(
+        self,
+        works: Works,
+        segments: Sequence[Segment],
+        slicings: Sequence[Slicing | None] = (None,),
+        num_slices: int | None = None,
+    ):
         self.works = works
         self.segments = tuple(segments)
+        self.slicings = tuple(slicings)
+        self.num_slices = num_slices
         self._counts = [self._count(segment) for segment in self.segments]
         # What was computed last: items come in the order of their tickets.
         self._order: EpochOrder | None = None
-        self._order_key: tuple[int, int, bool] | None = None
+        self._order_key: tuple[int, int, bool, int] | None = None
         self._masked: dict[int, list[int]] = {}
 
     @classmethod
@@ -101,14 +117,39 @@ class Plan:
         num_epochs: int | None,
         shuffle: bool,
         seed: int,
+        slicing: Slicing | None = None,
+        num_slices: int | None = None,
     ) -> Plan:
         """Returns the plan of a run that starts at the beginning."""
-        return cls(works, [Epochs(0, 0, num_epochs, shuffle, seed)])
+        segments = [Epochs(0, 0, num_epochs, shuffle, seed)]
+        return cls(works, segments, [slicing], num_slices)
 
     @property
     def items_per_epoch(self) -> int:
-        """Number of items in one whole epoch."""
-        return len(self.works)
+        """Number of items in one whole epoch, the last; at least 1."""
+        return max(1, self.items_in(self.segments[-1]))
+
+    def items_in(self, segment: Segment) -> int:
+        """Returns the number of items in a whole epoch of a segment."""
+        slicing = self.slicings[segment.slicing]
+        return len(self.works) if slicing is None else slicing.num_items
+
+    def slicing_of(self, segment: Segment) -> Slicing:
+        """Returns how the works of a segment are cut."""
+        slicing = self.slicings[segment.slicing]
+        return slicing or Slicing.whole(len(self.works))
+
+    def segment_of(self, ticket: int) -> Segment:
+        """Returns the segment that a ticket is in.
+
+        Raises:
+          IndexError: If the plan has no such ticket.
+        """
+        for segment, count in zip(self.segments, self._counts):
+            offset = ticket - segment.first_ticket
+            if offset >= 0 and (count is None or offset < count):
+                return segment
+        raise IndexError(f"Expected a ticket of the plan; got {ticket}.")
 
     @property
     def total(self) -> int | None:
@@ -125,12 +166,15 @@ class Plan:
         Raises:
           IndexError: If the plan has no such ticket.
         """
-        for segment, count in zip(self.segments, self._counts):
-            offset = ticket - segment.first_ticket
-            if offset >= 0 and (count is None or offset < count):
-                epoch, index = self._locate(segment, offset)
-                return Item(ticket, epoch, index, self.works.text(index))
-        raise IndexError(f"Expected a ticket of the plan; got {ticket}.")
+        segment = self.segment_of(ticket)
+        epoch, index = self._locate(segment, ticket - segment.first_ticket)
+        slicing = self.slicings[segment.slicing]
+        if slicing is None:
+            text = self.works.text(index)
+        else:
+            work = slicing.locate(index).work
+            text = slicing.text(index, self.works.text(work))
+        return Item(ticket, epoch, index, text)
 
     def epoch_end(self, ticket: int) -> int:
         """Returns the first ticket after the epoch that holds `ticket`."""
@@ -139,7 +183,7 @@ class Plan:
             if offset < 0 or (count is not None and offset >= count):
                 continue
             if isinstance(segment, Epochs):
-                n = self.items_per_epoch
+                n = self.items_in(segment)
                 return segment.first_ticket + (offset // n + 1) * n
             return segment.first_ticket + int(count or 0)
         return ticket
@@ -149,15 +193,15 @@ class Plan:
 
         Those of a `Listed` segment are left out.
         """
-        n = self.items_per_epoch
         for segment in self.segments:
+            n = self.items_in(segment)
             count = next_ticket - segment.first_ticket
             if isinstance(segment, Masked) and segment.epoch == epoch:
                 order = self._masked_order(segment)
                 return np.array(order[: max(count, 0)], dtype=np.int64)
             if isinstance(segment, Epochs):
                 number = epoch - segment.first_epoch
-                if number >= 0 and (
+                if (n and number >= 0) and (
                     segment.num_epochs is None or number < segment.num_epochs
                 ):
                     stop = min(max(count - number * n, 0), n)
@@ -166,9 +210,11 @@ class Plan:
 
     def _count(self, segment: Segment) -> int | None:
         if isinstance(segment, Epochs):
+            n = self.items_in(segment)
             if segment.num_epochs is None:
-                return None
-            return segment.num_epochs * self.items_per_epoch
+                # Nothing but empty tables, for ever, is the end at once.
+                return None if n else 0
+            return segment.num_epochs * n
         if isinstance(segment, Listed):
             return len(segment.entries)
         return int(segment.mask.sum())
@@ -178,15 +224,16 @@ class Plan:
             return segment.entries[offset]
         if isinstance(segment, Masked):
             return segment.epoch, self._masked_order(segment)[offset]
-        number, place = divmod(offset, self.items_per_epoch)
+        number, place = divmod(offset, self.items_in(segment))
         epoch = segment.first_epoch + number
         return epoch, self._epoch_order(segment, epoch)[place]
 
     def _epoch_order(self, segment: Epochs | Masked, epoch: int) -> EpochOrder:
-        key = (epoch, segment.seed, segment.shuffle)
+        n = self.items_in(segment)
+        key = (epoch, segment.seed, segment.shuffle, n)
         if self._order is None or key != self._order_key:
             self._order = EpochOrder(
-                self.items_per_epoch,
+                n,
                 shuffle=segment.shuffle,
                 seed=segment.seed,
                 epoch=epoch,
@@ -197,7 +244,7 @@ class Plan:
     def _masked_order(self, segment: Masked) -> list[int]:
         if segment.first_ticket not in self._masked:
             order = self._epoch_order(segment, segment.epoch)
-            whole = order.range(0, self.items_per_epoch)
+            whole = order.range(0, len(segment.mask))
             self._masked[segment.first_ticket] = whole[
                 segment.mask[whole]
             ].tolist()
@@ -220,20 +267,28 @@ def live_segments(plan: Plan, low_watermark: int) -> list[Segment]:
 def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Returns the segment as a value that json can write."""
     if isinstance(segment, Epochs):
-        return {"kind": "epochs", **vars(segment)}
+        return {"kind": "epochs", **_fields(segment)}
     if isinstance(segment, Listed):
         return {
             "kind": "listed",
-            "first_ticket": segment.first_ticket,
+            **_fields(segment),
             "entries": [list(entry) for entry in segment.entries],
         }
     bits = zlib.compress(np.packbits(segment.mask).tobytes(), 6)
     return {
         "kind": "masked",
-        **vars(replace(segment)),
+        **_fields(segment),
         "mask": base64.b64encode(bits).decode("ascii"),
         "num_works": len(segment.mask),
     }
+
+
+def _fields(segment: Segment) -> dict[str, Any]:
+    """Returns the fields of a segment, as they were before works were cut."""
+    fields = dict(vars(segment))
+    if segment.slicing == 0:
+        del fields["slicing"]
+    return fields
 
 
 def segment_from_json(value: dict[str, Any]) -> Segment:
@@ -249,7 +304,8 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
             return Epochs(**fields)
         if kind == "listed":
             entries = tuple((int(e), int(i)) for e, i in fields["entries"])
-            return Listed(int(fields["first_ticket"]), entries)
+            first, slicing = fields["first_ticket"], fields.get("slicing", 0)
+            return Listed(int(first), entries, int(slicing))
         if kind == "masked":
             num_works = fields.pop("num_works")
             bits = zlib.decompress(base64.b64decode(fields.pop("mask")))

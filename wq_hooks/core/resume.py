@@ -4,8 +4,8 @@
     ledger = Ledger(resumption.plan, ...)
 
 Works done stay done, new works join the epoch that was interrupted, works no
-longer listed are dropped, a higher num_epochs adds epochs, another order
-applies from the next epoch. What was in flight comes first.
+longer listed are dropped, a higher num_epochs adds epochs, another order or
+num_slices applies from the next epoch. What was in flight comes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from wq_hooks.core.merge_slices import Merged, merge_slices
 from wq_hooks.core.plan import Epochs, Listed, Masked, Plan, Segment
+from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works, fingerprint_of, unpack_names
 from wq_hooks.errors import SnapshotError
@@ -56,6 +58,8 @@ def resume(
     shuffle: bool,
     seed: int | None,
     read_works: Callable[[Snapshot], list[str] | None] = lambda _: None,
+    num_slices: int | None = None,
+    slice_works: Callable[[], Slicing | None] = lambda: None,
 ) -> Resumption:
     """Returns where a run with these arguments continues.
 
@@ -67,6 +71,9 @@ def resume(
       seed: As asked for now, or None to go on with the snapshot's.
       read_works: Returns the list of works of a snapshot that does not hold
         it (a long one), or None where it cannot be found.
+      num_slices: As asked for now.
+      slice_works: Returns how the works are to be cut now, or None: not at
+        all. Called only if the works or `num_slices` have changed.
 
     Raises:
       SnapshotError: If the works have changed and the list that the snapshot
@@ -78,27 +85,83 @@ def resume(
                 f"Expected {snapshot.num_works} works; got {len(works)}."
             )
         segments = list(snapshot.segments)
+        slicings = _read_slicings(snapshot, read_works)
         next_ticket = snapshot.next_ticket
         attempts = {i.ticket: i.attempts for i in snapshot.outstanding}
         counts = (len(works), 0, 0)
+        if snapshot.num_slices != num_slices:
+            slicings = (*slicings, slice_works())
     else:
         old = Works(_old_names(snapshot, read_works))
-        segments, attempts = _merge(works, old, snapshot)
-        next_ticket = segments[0].first_ticket
-        if isinstance(segments[0], Listed):
-            next_ticket += len(segments[0].entries)
+        slicings = _read_slicings(snapshot, read_works)
+        slicing = slice_works()
+        if slicing is None and not any(slicings):
+            segments, attempts = _merge(works, old, snapshot)
+            next_ticket = segments[0].first_ticket
+            if isinstance(segments[0], Listed):
+                next_ticket += len(segments[0].entries)
+        else:
+            merged = _merge_slices(works, old, snapshot, slicings, slicing)
+            segments, attempts = merged.segments, merged.attempts
+            slicings, next_ticket = merged.slicings, merged.next_ticket
         counts = _counts(works, old)
     notes: list[str] = []
-    _change_order(segments, works, next_ticket, shuffle, seed, notes)
-    _change_epochs(segments, works, next_ticket, num_epochs, notes)
+    plan = Plan(works, segments, slicings, num_slices)
+    _change_order(segments, plan, next_ticket, shuffle, seed, notes)
+    _change_epochs(segments, plan, next_ticket, num_epochs, notes)
     return Resumption(
-        Plan(works, segments),
+        Plan(works, segments, slicings, num_slices),
         next_ticket,
         attempts,
         snapshot.given_up,
         *counts,
         notes=tuple(notes),
     )
+
+
+def _merge_slices(
+    works: Works,
+    old: Works,
+    snapshot: Snapshot,
+    slicings: tuple[Slicing | None, ...],
+    slicing: Slicing | None,
+) -> Merged:
+    last = _last_epochs(snapshot.segments)
+    if snapshot.next_ticket == 0 and len(snapshot.segments) == 1:
+        # Nothing has begun.
+        return Merged([replace(last, slicing=0)], (slicing,), 0, {})
+    old_plan = Plan(old, snapshot.segments, slicings)
+    return merge_slices(
+        works,
+        old_plan,
+        snapshot,
+        interrupted=_interrupted_epoch(old_plan, snapshot.next_ticket),
+        order=_order_of(old_plan, snapshot.next_ticket),
+        last=last,
+        slicing=slicing,
+    )
+
+
+def _read_slicings(
+    snapshot: Snapshot,
+    read_works: Callable[[Snapshot], list[str] | None],
+) -> tuple[Slicing | None, ...]:
+    """Returns the snapshot's slicings, with those that are kept beside it."""
+
+    def read(slicing: Slicing | str | None) -> Slicing | None:
+        if not isinstance(slicing, str):
+            return slicing
+        lines = read_works(replace(snapshot, fingerprint=slicing))
+        if lines is None or fingerprint_of(lines) != slicing:
+            raise SnapshotError(
+                "Expected the sizes of the works that queue "
+                f"{snapshot.name!r} was saved with (fingerprint {slicing}) "
+                "beside the checkpoint; they were not found, or are damaged. "
+                "Ask to start over."
+            )
+        return Slicing.from_list(lines)
+
+    return tuple(read(slicing) for slicing in snapshot.slicings)
 
 
 def _old_names(
@@ -178,7 +241,8 @@ def _interrupted_epoch(plan: Plan, next_ticket: int) -> int:
             return segment.epoch
         if isinstance(segment, Epochs) and segment.first_ticket < next_ticket:
             offset = next_ticket - 1 - segment.first_ticket
-            return segment.first_epoch + offset // plan.items_per_epoch
+            n = max(1, plan.items_in(segment))
+            return segment.first_epoch + offset // n
     return 0
 
 
@@ -260,19 +324,27 @@ def _to_do(
 
 def _change_order(
     segments: list[Segment],
-    works: Works,
+    plan: Plan,
     next_ticket: int,
     shuffle: bool,
     seed: int | None,
     notes: list[str],
 ) -> None:
-    """Lets another shuffle or seed apply from the next epoch on."""
+    """Lets another order or slicing apply from the next epoch on."""
     last = _last_epochs(segments)
     seed = last.seed if seed is None else seed
-    if (last.shuffle, last.seed) == (shuffle, seed):
+    slicing = len(plan.slicings) - 1
+    is_cut_anew = plan.slicings[slicing] != plan.slicings[last.slicing]
+    if (last.shuffle, last.seed) != (shuffle, seed):
+        notes.append("the new order applies from the next epoch")
+    elif not is_cut_anew:
         return
-    notes.append("the new order applies from the next epoch")
-    begun = _begun_epochs(last, len(works), next_ticket)
+    if is_cut_anew:
+        notes.append("the new num_slices applies from the next epoch")
+    else:
+        slicing = last.slicing
+    num_items = plan.items_in(last)
+    begun = _begun_epochs(last, num_items, next_ticket)
     rest = None if last.num_epochs is None else last.num_epochs - begun
     if begun:
         segments[-1] = replace(last, num_epochs=begun)
@@ -280,18 +352,19 @@ def _change_order(
         segments.pop()
     segments.append(
         Epochs(
-            last.first_ticket + begun * len(works),
+            last.first_ticket + begun * num_items,
             last.first_epoch + begun,
             rest,
             shuffle,
             seed,
+            slicing,
         )
     )
 
 
 def _change_epochs(
     segments: list[Segment],
-    works: Works,
+    plan: Plan,
     next_ticket: int,
     num_epochs: int | None,
     notes: list[str],
@@ -306,13 +379,13 @@ def _change_epochs(
     wanted = None
     if num_epochs is not None:
         # An epoch that is begun is finished.
-        begun = _begun_epochs(last, len(works), next_ticket)
+        begun = _begun_epochs(last, plan.items_in(last), next_ticket)
         wanted = max(num_epochs - last.first_epoch, begun, 0)
     if wanted != last.num_epochs:
         notes.append(f"num_epochs is now {num_epochs}, was {before}")
         segments[-1] = replace(last, num_epochs=wanted)
 
 
-def _begun_epochs(segment: Epochs, num_works: int, next_ticket: int) -> int:
+def _begun_epochs(segment: Epochs, num_items: int, next_ticket: int) -> int:
     issued = max(next_ticket - segment.first_ticket, 0)
-    return -(-issued // num_works)
+    return -(-issued // max(1, num_items))

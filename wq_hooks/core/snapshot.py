@@ -16,10 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from wq_hooks.core.plan import Segment, segment_from_json, segment_to_json
+from wq_hooks.core.slicing import Slicing
+from wq_hooks.core.works import pack_names, unpack_names
 from wq_hooks.errors import SnapshotError
 
 FORMAT = "wq_hooks.core.snapshot"
-VERSION = 1
+# Works that are cut came with version 2; whole ones are written as before.
+VERSION = 2
+_VERSION_OF_WHOLE_WORKS = 1
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class Snapshot:
       packed_works: The list itself (`works.pack_names`) if it is short, or
         None.
       works_directory: Where a long list was kept, or None.
+      slicings: How the works are cut: what the segments' `slicing` points
+        into. None: whole. A fingerprint stands for a long one, which is kept
+        where a long list of works is.
+      num_slices: What the last of them was made for.
     """
 
     name: str
@@ -67,6 +75,8 @@ class Snapshot:
     fingerprint: str
     packed_works: str | None = None
     works_directory: str | None = None
+    slicings: tuple[Slicing | str | None, ...] = (None,)
+    num_slices: int | None = None
 
     @property
     def low_watermark(self) -> int:
@@ -97,10 +107,15 @@ class Snapshot:
             "packed_works": self.packed_works,
             "works_directory": self.works_directory,
         }
+        version = _VERSION_OF_WHOLE_WORKS
+        if any(self.slicings):
+            version = VERSION
+            body["slicings"] = [_slicing_to_json(s) for s in self.slicings]
+            body["num_slices"] = self.num_slices
         return json.dumps(
             {
                 "format": FORMAT,
-                "version": VERSION,
+                "version": version,
                 "checksum": _checksum(body),
                 "body": body,
             }
@@ -129,6 +144,10 @@ class Snapshot:
                 fingerprint=str(body["fingerprint"]),
                 packed_works=body["packed_works"],
                 works_directory=body["works_directory"],
+                slicings=tuple(
+                    _slicing_from_json(s) for s in body.get("slicings", [None])
+                ),
+                num_slices=body.get("num_slices"),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise SnapshotError(
@@ -150,9 +169,9 @@ def _body(text: str | bytes) -> Mapping[str, Any]:
             f"Expected a snapshot of format {FORMAT!r}; got {text!r:.80}."
         )
     version = document.get("version")
-    if version != VERSION:
+    if version not in (_VERSION_OF_WHOLE_WORKS, VERSION):
         raise SnapshotError(
-            f"Expected a snapshot of version {VERSION}; got version "
+            f"Expected a snapshot of version 1 to {VERSION}; got version "
             f"{version!r:.80}. Read it with the wq_hooks that wrote it, or a "
             "newer one."
         )
@@ -165,6 +184,20 @@ def _body(text: str | bytes) -> Mapping[str, Any]:
             f"{text!r:.80}."
         )
     return body
+
+
+def _slicing_to_json(slicing: Slicing | str | None) -> Any:
+    if slicing is None or isinstance(slicing, str):
+        return slicing and {"kept": slicing}
+    return {"packed": pack_names(slicing.to_list())}
+
+
+def _slicing_from_json(value: Any) -> Slicing | str | None:
+    if value is None:
+        return None
+    if "kept" in value:
+        return str(value["kept"])
+    return Slicing.from_list(unpack_names(value["packed"]))
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

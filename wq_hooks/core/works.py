@@ -23,13 +23,15 @@ class Works(Sequence[str]):
     """The works in the order in which they are listed.
 
     Args:
-      works: A non-empty sequence of str or bytes. Surrounding white space is
-        stripped; duplicates are separate items.
+      works: A non-empty sequence of str, bytes or sources (see
+        `wq_hooks.sources`). Surrounding white space is stripped; duplicates
+        are separate items.
       prefix: Joined in front of what is handed out, or None.
 
     Raises:
-      TypeError: If `works` is no sequence, or a work is no str or bytes.
-      ValueError: If `works` is empty, or a work is blank.
+      TypeError: If `works` is no sequence, or a work is of a wrong type.
+      ValueError: If `works` is empty, or a work is blank, or there is a
+        prefix and a source, which has a complete name of its own.
     """
 
     def __init__(self, works: Sequence[Any], prefix: str | None = None):
@@ -47,7 +49,13 @@ class Works(Sequence[str]):
             raise TypeError(
                 f"Expected prefix to be str or None; got {prefix!r:.200}."
             )
-        self._names = _names(works)
+        self.sources: dict[int, Any] = {}
+        self._names = _names(works, self.sources)
+        if prefix and self.sources:
+            raise ValueError(
+                f"Expected no prefix where works are sources; got {prefix!r}. "
+                "Join it to their names."
+            )
         self._prefix = "" if prefix is None else _decoded(prefix)
         self._fingerprint: str | None = None
 
@@ -124,7 +132,8 @@ def _decoded(text: str | bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-def _names(works: Sequence[Any]) -> list[str]:
+def _names(works: Sequence[Any], sources: dict[int, Any]) -> list[str]:
+    """Returns the names of works; notes those that are sources."""
     # Ten million works are listed in two seconds if nothing is wrong with
     # them, and in ten if each is looked at alone.
     try:
@@ -140,7 +149,13 @@ def _names(works: Sequence[Any]) -> list[str]:
         and all_names.count(_SEPARATOR) == len(names) - 1
     ):
         return names
-    return [_name(work, i) for i, work in enumerate(works)]
+    names = []
+    for index, work in enumerate(works):
+        if hasattr(work, "count_records"):
+            sources[index] = work
+            work = getattr(work, "name", None)
+        names.append(_name(work, index))
+    return names
 
 
 def _name(work: Any, index: int) -> str:
