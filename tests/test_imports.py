@@ -35,8 +35,11 @@ WITHOUT_TENSORFLOW = [
     "wq_hooks.core.tasks",
     "wq_hooks.core.works",
     "wq_hooks.sources",
+    "wq_hooks.sources.odps",
+    "wq_hooks.sources.parquet",
     "wq_hooks.sources.registry",
     "wq_hooks.sources.slicer",
+    "wq_hooks.sources.sql",
     "wq_hooks.sources.text",
     "wq_hooks.sources.tfrecord",
 ]

@@ -5,13 +5,15 @@ And what its users ask: in which order do several threads read?
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections import Counter
 
 import pytest
 import tensorflow as tf
 from sessions import draw, element_of, raw_session
 
-from wq_hooks import WorkQueue
+from wq_hooks import TableRecordReader, WorkQueue
 
 tf1 = tf.compat.v1
 
@@ -37,6 +39,18 @@ READER = f"""
 work_queue = WorkQueue([path1, path2, path3], shuffle=True)
 work_queue.add_summary()
 reader = tf.TextLineReader()
+keys, values = reader.read_up_to(work_queue.input_producer(), num_records=2)
+with tf.train.MonitoredTrainingSession() as sess:
+  while not sess.should_stop():
+    batches.append(sess.run([keys, values]))
+"""
+TABLE_READER = f"""
+{DEEPREC_IMPORT}
+
+work_queue = WorkQueue(
+  [odps_path1, odps_path2, odps_path3], shuffle=True,
+  num_slices=num_workers * 10)
+reader = TableRecordReader()
 keys, values = reader.read_up_to(work_queue.input_producer(), num_records=2)
 with tf.train.MonitoredTrainingSession() as sess:
   while not sess.should_stop():
@@ -115,6 +129,42 @@ def test_the_reader_example(files):
         for path in dict.fromkeys(key.rpartition(":")[0] for key in keys)
         for number in range(1, 1 + len(files[path]))
     ]
+
+
+def test_the_table_example(tmp_path):
+    """The tables stand in SQLite: MaxCompute is not to be had in a test."""
+    database = tmp_path / "tables.db"
+    sizes = {"small": 3, "big": 1000, "empty": 0}
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        for table, size in sizes.items():
+            connection.execute(f"CREATE TABLE {table} (id INTEGER, name TEXT)")
+            connection.executemany(
+                f"INSERT INTO {table} VALUES (?, ?)",
+                [(i, f"{table}, {i}") for i in range(size)],
+            )
+        connection.commit()
+    paths = [f"sqlite:///{database}#{table}" for table in sizes]
+    batches = []
+    run_example(
+        TABLE_READER,
+        tf=tf1,
+        TableRecordReader=TableRecordReader,
+        odps_path1=paths[0],
+        odps_path2=paths[1],
+        odps_path3=paths[2],
+        num_workers=3,
+        batches=batches,
+    )
+    keys = [key.decode() for batch, _ in batches for key in batch]
+    lines = [line.decode() for _, batch in batches for line in batch]
+    rows = {
+        f"sqlite:///{database}#{table}:{i}": f'{i},"{table}, {i}"'
+        for table, size in sizes.items()
+        for i in range(size)
+    }
+    assert dict(zip(keys, lines)) == rows
+    assert len(keys) == len(rows)
+    assert {len(batch) for batch, _ in batches} == {1, 2}
 
 
 def read_with(files, *, num_readers, num_threads, **queue_args):

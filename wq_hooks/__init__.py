@@ -18,16 +18,21 @@ from wq_hooks._version import __version__
 if TYPE_CHECKING:
     from wq_hooks.hooks import WorkQueueHook
     from wq_hooks.queue_runner import GeneralQueueRunner
+    from wq_hooks.readers.table import TableRecordDataset, TableRecordReader
     from wq_hooks.work_queue import WorkQueue
 
 _MODULE_OF_NAME = {
     "GeneralQueueRunner": "wq_hooks.queue_runner",
+    "TableRecordDataset": "wq_hooks.readers.table",
+    "TableRecordReader": "wq_hooks.readers.table",
     "WorkQueue": "wq_hooks.work_queue",
     "WorkQueueHook": "wq_hooks.hooks",
 }
 
 __all__ = [
     "GeneralQueueRunner",
+    "TableRecordDataset",
+    "TableRecordReader",
     "WorkQueue",
     "WorkQueueHook",
     "__version__",

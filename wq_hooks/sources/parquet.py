@@ -1,0 +1,139 @@
+"""Parquet files, cut by rows; only the row groups that are needed are read.
+
+    source = ParquetRows("a.parquet")
+    for row in source.read(0, 1000): ...      # tuples, one value a column
+
+Needs pyarrow: pip install "wq-hooks[parquet]".
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from wq_hooks.core.slice_text import slice_text
+from wq_hooks.errors import SourceError
+from wq_hooks.sources import files
+
+_BATCH_ROWS = 4096
+
+
+class ParquetRows:
+    """The rows of one Parquet file.
+
+    Args:
+      path: Of the file, on any file system that TensorFlow knows.
+      columns: Names of the columns that are read; None: all.
+    """
+
+    def __init__(self, path: str, *, columns: Sequence[str] | None = None):
+        self.name = path
+        self._columns = None if columns is None else list(columns)
+
+    def __repr__(self) -> str:
+        return f"ParquetRows({self.name!r})"
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns, in the order of a row's values."""
+        if self._columns is not None:
+            return self._columns
+        with self._opened() as file:
+            return list(file.schema_arrow.names)
+
+    def count_records(self) -> int:
+        """Returns the number of rows, from the end of the file alone.
+
+        Raises:
+          SourceError: If the file cannot be read, or is no Parquet file.
+        """
+        with self._opened() as file:
+            return int(file.metadata.num_rows)
+
+    def read(self, start: int, end: int) -> Iterator[tuple[Any, ...]]:
+        """Yields rows [start, end).
+
+        Raises:
+          SourceError: If the file cannot be read, has not so many rows (any
+            more), or lacks a column.
+        """
+        with self._opened() as file:
+            num_rows = file.metadata.num_rows
+            if end > num_rows:
+                raise SourceError(
+                    f"Expected at least {end} rows in {self.name!r:.300}; got "
+                    f"{num_rows}: it has become shorter since it was listed."
+                )
+            missing = set(self._columns or ()) - set(file.schema_arrow.names)
+            if missing:
+                raise SourceError(
+                    f"Expected columns {sorted(missing)} in "
+                    f"{self.name!r:.300}; got {file.schema_arrow.names}."
+                )
+            try:
+                yield from self._rows(file, start, end)
+            except Exception as e:
+                raise SourceError(
+                    "Expected to read "
+                    f"{slice_text(self.name, start, end)!r:.300}: {e}"
+                ) from e
+
+    def _rows(
+        self, file: Any, start: int, end: int
+    ) -> Iterator[tuple[Any, ...]]:
+        metadata = file.metadata
+        sizes = [
+            metadata.row_group(group).num_rows
+            for group in range(metadata.num_row_groups)
+        ]
+        begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        groups = [
+            group
+            for group in range(len(sizes))
+            if begins[group] < end and begins[group + 1] > start
+        ]
+        if start >= end or not groups:
+            return
+        row = int(begins[groups[0]])
+        for batch in file.iter_batches(
+            _BATCH_ROWS, row_groups=groups, columns=self._columns
+        ):
+            first, last = max(start - row, 0), min(end - row, len(batch))
+            row += len(batch)
+            if first < last:
+                piece = batch.slice(first, last - first)
+                if self._columns is not None:
+                    piece = piece.select(self._columns)
+                columns = [column.to_pylist() for column in piece.columns]
+                yield from zip(*columns)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            import pyarrow.parquet
+        except ImportError as e:
+            raise SourceError(
+                f"Expected pyarrow, to read {self.name!r:.300}; it cannot be "
+                'imported. Install it: pip install "wq-hooks[parquet]".'
+            ) from e
+        with files.open_bytes(self.name) as raw:
+            try:
+                file = pyarrow.parquet.ParquetFile(_as_arrow_file(raw))
+            except Exception as e:
+                raise SourceError(
+                    f"Expected a Parquet file; got {self.name!r:.300}: {e}"
+                ) from e
+            with file:
+                yield file
+
+
+def _as_arrow_file(raw: IO[bytes]) -> Any:
+    """Returns a file for pyarrow, which asks more of it than GFile has."""
+    if hasattr(raw, "readinto"):
+        return raw
+    import pyarrow
+
+    return pyarrow.BufferReader(raw.read())
