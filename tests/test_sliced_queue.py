@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 import tensorflow as tf
+from in_process_cluster import Background, InProcessCluster
 from sessions import draw, element_of, items, raw_session, train
 
 from wq_hooks import WorkQueue, readers, sources
@@ -51,6 +52,36 @@ def test_the_lines_of_all_slices_are_those_of_the_files(files, has_records):
         with raw_session() as session:
             lines = draw(session, line)
     assert Counter(lines) == Counter(lines_of(files) * 2)
+
+
+def test_the_tasks_of_a_cluster_share_the_slices(files):
+    cluster = InProcessCluster(num_workers=2)
+
+    def read(index):
+        with cluster.task(index) as task:
+            queue = WorkQueue(files, num_slices=30, source=sources.TextLines)
+            dataset = queue.records(readers.text_lines, cycle_length=2)
+            batch = element_of(dataset.shuffle(50).batch(8).to_dataset())
+            with task.session() as session:
+                return draw(session, batch)
+
+    tasks = [Background(read, index) for index in range(2)]
+    batches = [batch for task in tasks for batch in task.result()]
+    lines = Counter(line.decode() for batch in batches for line in batch)
+    assert lines == Counter(lines_of(files))
+
+
+def test_slices_may_be_interleaved(files):
+    with tf.Graph().as_default():
+        queue = WorkQueue(
+            files, num_slices=9, source=sources.TextLines, num_clients=3
+        )
+        dataset = queue.input_dataset().interleave(
+            readers.text_lines, cycle_length=3
+        )
+        line = element_of(dataset)
+        with raw_session() as session:
+            assert Counter(draw(session, line)) == Counter(lines_of(files))
 
 
 def test_sources_may_be_listed(files):

@@ -9,7 +9,7 @@ remote task that merely executes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,12 @@ import tensorflow as tf
 from wq_hooks.core.slice_text import parse_slice
 from wq_hooks.sources import files
 
-to_variant = tf.data.experimental.to_variant
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def as_it_is(function: _F) -> _F:
+    """Keeps AutoGraph, which warns of what it cannot read, off a reader."""
+    return cast("_F", tf.autograph.experimental.do_not_convert(function))
 
 
 def call_python(
@@ -86,11 +91,13 @@ def read_in_blocks(
     )
 
     def whole() -> Any:
-        return to_variant(read_whole(path, compression))
+        return tf.data.experimental.to_variant(read_whole(path, compression))
 
     def one() -> Any:
         records = read_block(path, blocks[0, 0], blocks[0, 1])
-        return to_variant(tf.data.Dataset.from_tensor_slices(records))
+        return tf.data.experimental.to_variant(
+            tf.data.Dataset.from_tensor_slices(records)
+        )
 
     def many() -> Any:
         def read(block: Any) -> Any:
@@ -98,7 +105,7 @@ def read_in_blocks(
             return tf.data.Dataset.from_tensor_slices(records)
 
         pieces = tf.data.Dataset.from_tensor_slices(blocks)
-        return to_variant(pieces.flat_map(read))
+        return tf.data.experimental.to_variant(pieces.flat_map(read))
 
     # Each dataset that a record has to pass through costs a fifth of what it
     # takes to read a line, so there is no more than one where one will do.

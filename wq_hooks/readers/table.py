@@ -25,12 +25,14 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.slice_text import parse_slice
 from wq_hooks.errors import SourceError
+from wq_hooks.readers.blocks import as_it_is
 from wq_hooks.runtime.records import without_hidden_prefetch
 from wq_hooks.sources.registry import source_of
 
 _BATCH_ROWS = 1024
 
 
+@as_it_is
 def table_records(
     item: Any,
     record_defaults: Sequence[Any],
@@ -69,6 +71,7 @@ def table_records(
     )
 
 
+@as_it_is
 def table_lines(
     item: Any,
     *,

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from wq_hooks.readers.blocks import call_python, read_in_blocks
+from wq_hooks.readers.blocks import as_it_is, call_python, read_in_blocks
 from wq_hooks.sources import files
 from wq_hooks.sources.text import BLOCK_BYTES, TextLines
 
@@ -20,6 +20,7 @@ from wq_hooks.sources.text import BLOCK_BYTES, TextLines
 _ONE_BLOCK_BYTES = 8 << 20
 
 
+@as_it_is
 def text_lines(item: Any, *, num_header_lines: int = 0) -> Any:
     """Returns the lines of an item as a tf.data.Dataset of tf.string.
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from wq_hooks.readers.blocks import call_python, read_in_blocks
+from wq_hooks.readers.blocks import as_it_is, call_python, read_in_blocks
 from wq_hooks.sources.tfrecord import TFRecords
 
 
+@as_it_is
 def tf_records(item: Any) -> Any:
     """Returns the records of an item as a tf.data.Dataset of tf.string.
 

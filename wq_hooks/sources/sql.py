@@ -159,7 +159,10 @@ class SqlTable:
     def _connect(self) -> Any:
         if self._is_sqlite:
             path = urllib.parse.quote(self._path)
-            return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            # A generator is used by one thread at a time, not by the same.
+            return sqlite3.connect(
+                f"file:{path}?mode=ro", uri=True, check_same_thread=False
+            )
         try:
             import psycopg
         except ImportError as e:
