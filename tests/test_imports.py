@@ -15,6 +15,7 @@ WITHOUT_TENSORFLOW = [
     "wq_hooks.core.consumer",
     "wq_hooks.core.dispatcher",
     "wq_hooks.errors",
+    "wq_hooks.core.factoring",
     "wq_hooks.launcher.launch",
     "wq_hooks.core.ledger",
     "wq_hooks.launcher.local_cluster",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wq_hooks.core.factoring import factor
 from wq_hooks.core.ledger import Consumer, Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.resume import resume
@@ -54,7 +55,10 @@ class Job:
         self.num_measured += 1
         if num_slices is None:
             return None
-        return Slicing.share(list(self.sizes.values()), num_slices)
+        sizes = list(self.sizes.values())
+        if num_slices == "auto":
+            return factor(sizes, 3)
+        return Slicing.share(sizes, num_slices)
 
     def run(self, num_items, rng=None):
         """Takes items and completes most of them; returns their records."""
@@ -90,8 +94,8 @@ SIZES = st.dictionaries(
 @given(
     SIZES,
     SIZES,
-    st.none() | st.integers(1, 30),
-    st.none() | st.integers(1, 30),
+    st.none() | st.just("auto") | st.integers(1, 30),
+    st.none() | st.just("auto") | st.integers(1, 30),
     st.integers(0, 60),
     st.integers(0, 2**32),
 )

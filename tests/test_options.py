@@ -35,6 +35,7 @@ GOOD = {
         {"seed": -5},
         {"seed": 2**100},
         {"num_slices": 1},
+        {"num_slices": "auto"},
         {"num_clients": 8},
         {"ack": "take"},
         {"is_chief": True},

@@ -38,12 +38,16 @@ def lines_of(paths):
 
 
 @pytest.mark.parametrize("has_records", [False, True])
-def test_the_lines_of_all_slices_are_those_of_the_files(files, has_records):
+@pytest.mark.parametrize("num_slices", [20, "auto"])
+def test_the_lines_of_all_slices_are_those_of_the_files(
+    files, has_records, num_slices, monkeypatch
+):
+    monkeypatch.setattr(sources.TextLines, "least_slice", 10)
     with tf.Graph().as_default():
         queue = WorkQueue(
-            files, num_epochs=2, num_slices=20, source=sources.TextLines
+            files, num_epochs=2, num_slices=num_slices, source=sources.TextLines
         )
-        assert len(queue) == 20
+        assert len(queue) == 20 or num_slices == "auto"
         if has_records:
             dataset = queue.records(readers.text_lines).to_dataset()
         else:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wq_hooks.core.tasks import Task
+from wq_hooks.core.tasks import Task, num_workers
 
 LOCAL = Task("local", 0, is_chief=True)
 WITH_CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
@@ -111,3 +111,11 @@ def test_a_parameter_server_device_leaves_it_to_tf_config():
 def test_a_damaged_tf_config_is_refused(text):
     with pytest.raises(ValueError, match="Expected TF_CONFIG to be JSON"):
         find(tf_config=text)
+
+
+def test_the_number_of_workers():
+    cluster = {"ps": ["a"], "chief": ["b"], "worker": ["c", "d"]}
+    config = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
+    assert num_workers({"TF_CONFIG": json.dumps(config)}) == 3
+    assert num_workers({}) is None
+    assert num_workers({"TF_CONFIG": "{}"}) is None

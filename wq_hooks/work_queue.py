@@ -31,7 +31,7 @@ from wq_hooks.core.plan import Plan
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.resume import Resumption, resume
 from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.tasks import Task
+from wq_hooks.core.tasks import Task, num_workers
 from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint, interrupt
@@ -74,7 +74,8 @@ class WorkQueue:
       prefix: Joined in front of what is handed out, as it is.
       num_slices: Number of items wanted, in one epoch, of all works that can
         be cut: tables, and files whose `source` is named. It is shared out by
-        size; no slice is empty. Other works stay whole.
+        size; no slice is empty. Other works stay whole. "auto": long slices
+        first, and short ones towards the end.
       name: Names the queue among those of a job, and its variable in the
         checkpoint.
       num_clients: How many readers draw from one `input_producer` or
@@ -113,7 +114,7 @@ class WorkQueue:
         shuffle: bool = True,
         seed: int | None = None,
         prefix: str | None = None,
-        num_slices: int | None = None,
+        num_slices: int | str | None = None,
         name: str = "work_queue",
         *,
         num_clients: int = 1,
@@ -158,7 +159,9 @@ class WorkQueue:
                 f"Expected a name that no other queue of the graph has; got "
                 f"name={name!r} twice."
             )
-        self._slicer = Slicer(self._works, num_slices, source, name)
+        self._slicer = Slicer(
+            self._works, num_slices, source, name, num_workers(os.environ)
+        )
         self.mailbox = Mailbox(
             name,
             is_saved=save,

@@ -141,10 +141,16 @@ def _carry(
     others = others or Slicing.whole(num_works)
     sizes = [others.size_of(work) for work in range(num_works)]
     counts = [len(others.items_of(work)) for work in range(num_works)]
+    edges = {work: others.edges_of(work) for work in range(num_works)}
     for before, now in new_of_old.items():
         sizes[now] = old.size_of(before)
         counts[now] = len(old.items_of(before))
-    return Slicing(sizes, counts)
+        edges[now] = old.edges_of(before)
+    return Slicing(
+        sizes,
+        counts,
+        {work: places for work, places in edges.items() if places},
+    )
 
 
 def _moved(

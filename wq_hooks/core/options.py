@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 
 ACKS = ("take", "next")
+# Of num_slices: slices that become shorter towards the end.
+AUTO = "auto"
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*\Z")
 
 
@@ -22,7 +24,7 @@ class Options:
     num_epochs: int | None
     shuffle: bool
     seed: int | None
-    num_slices: int | None
+    num_slices: int | str | None
     name: str
     num_clients: int
     ack: str
@@ -37,7 +39,14 @@ class Options:
 
     def __post_init__(self) -> None:
         _expect_int("num_epochs", self.num_epochs, 1, is_optional=True)
-        _expect_int("num_slices", self.num_slices, 1, is_optional=True)
+        if isinstance(self.num_slices, str):
+            if self.num_slices != AUTO:
+                raise TypeError(
+                    f"Expected num_slices to be an int, {AUTO!r} or None; got "
+                    f"{self.num_slices!r}."
+                )
+        else:
+            _expect_int("num_slices", self.num_slices, 1, is_optional=True)
         _expect_int("max_attempts", self.max_attempts, 1, is_optional=True)
         _expect_int("num_clients", self.num_clients, 1)
         _expect_int("prefetch", self.prefetch, 0)

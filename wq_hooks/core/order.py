@@ -73,6 +73,34 @@ class EpochOrder:
         return position.astype(np.int64)
 
 
+class LongestFirst:
+    """A permutation in which long items come first, else as in another.
+
+    The longest processing time first keeps the tail short (Graham, "Bounds on
+    Multiprocessing Timing Anomalies", SIAM J. Appl. Math. 1969).
+
+    Args:
+      order: Decides among items of one length.
+      lengths: Of the items, int64 [num_items]. All are held in memory.
+    """
+
+    def __init__(self, order: EpochOrder, lengths: npt.NDArray[np.int64]):
+        items = order.range(0, len(order))
+        ranks = np.argsort(-lengths[items], kind="stable")
+        self._items = items[ranks]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> int:
+        """Returns the work that comes at `index` of this epoch."""
+        return int(self._items[index])
+
+    def range(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Returns the works at [start, stop) of this epoch, int64."""
+        return self._items[start:stop]
+
+
 def _round_keys(
     num_items: int, seed: int, epoch: int
 ) -> list[tuple[np.uint64, np.uint64]]:

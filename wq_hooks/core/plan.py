@@ -21,7 +21,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from wq_hooks.core.order import EpochOrder
+from wq_hooks.core.order import EpochOrder, LongestFirst
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError
@@ -97,7 +97,7 @@ class Plan:
         works: Works,
         segments: Sequence[Segment],
         slicings: Sequence[Slicing | None] = (None,),
-        num_slices: int | None = None,
+        num_slices: int | str | None = None,
     ):
         self.works = works
         self.segments = tuple(segments)
@@ -105,7 +105,7 @@ class Plan:
         self.num_slices = num_slices
         self._counts = [self._count(segment) for segment in self.segments]
         # What was computed last: items come in the order of their tickets.
-        self._order: EpochOrder | None = None
+        self._order: EpochOrder | LongestFirst | None = None
         self._order_key: tuple[int, int, bool, int] | None = None
         self._masked: dict[int, list[int]] = {}
 
@@ -118,7 +118,7 @@ class Plan:
         shuffle: bool,
         seed: int,
         slicing: Slicing | None = None,
-        num_slices: int | None = None,
+        num_slices: int | str | None = None,
     ) -> Plan:
         """Returns the plan of a run that starts at the beginning."""
         segments = [Epochs(0, 0, num_epochs, shuffle, seed)]
@@ -172,8 +172,7 @@ class Plan:
         if slicing is None:
             text = self.works.text(index)
         else:
-            work = slicing.locate(index).work
-            text = slicing.text(index, self.works.text(work))
+            text = slicing.text(index, self.works.text)
         return Item(ticket, epoch, index, text)
 
     def epoch_end(self, ticket: int) -> int:
@@ -228,9 +227,11 @@ class Plan:
         epoch = segment.first_epoch + number
         return epoch, self._epoch_order(segment, epoch)[place]
 
-    def _epoch_order(self, segment: Epochs | Masked, epoch: int) -> EpochOrder:
+    def _epoch_order(
+        self, segment: Epochs | Masked, epoch: int
+    ) -> EpochOrder | LongestFirst:
         n = self.items_in(segment)
-        key = (epoch, segment.seed, segment.shuffle, n)
+        key = (epoch, segment.seed, segment.shuffle, segment.slicing)
         if self._order is None or key != self._order_key:
             self._order = EpochOrder(
                 n,
@@ -238,6 +239,9 @@ class Plan:
                 seed=segment.seed,
                 epoch=epoch,
             )
+            slicing = self.slicings[segment.slicing]
+            if slicing is not None and slicing.is_uneven and segment.shuffle:
+                self._order = LongestFirst(self._order, slicing.lengths())
             self._order_key = key
         return self._order
 

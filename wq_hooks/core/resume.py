@@ -58,7 +58,7 @@ def resume(
     shuffle: bool,
     seed: int | None,
     read_works: Callable[[Snapshot], list[str] | None] = lambda _: None,
-    num_slices: int | None = None,
+    num_slices: int | str | None = None,
     slice_works: Callable[[], Slicing | None] = lambda: None,
 ) -> Resumption:
     """Returns where a run with these arguments continues.

@@ -12,7 +12,7 @@ part of the checkpoint format; do not "improve" it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,13 +37,20 @@ class Slicing:
     Args:
       sizes: Length of each work, in records or bytes; None: it stays whole.
       counts: Number of slices of each work; 1 for one that stays whole.
+      edges: {work: [0, ..., size]} of works whose slices are not of about the
+        same length; see `wq_hooks.core.factoring`.
 
     Raises:
       ValueError: If a work would have an empty slice, or none though it is
         not empty.
     """
 
-    def __init__(self, sizes: Sequence[int | None], counts: Sequence[int]):
+    def __init__(
+        self,
+        sizes: Sequence[int | None],
+        counts: Sequence[int],
+        edges: Mapping[int, Sequence[int]] | None = None,
+    ):
         self._sizes = np.array(
             [_WHOLE if size is None else size for size in sizes], np.int64
         )
@@ -58,6 +65,17 @@ class Slicing:
                 "Expected 0 to `size` slices of each work, and whole works in "
                 f"one; got sizes={sizes!r:.200}, counts={counts!r:.200}."
             )
+        self._edges = {work: list(e) for work, e in (edges or {}).items()}
+        for work, places in self._edges.items():
+            if (
+                len(places) != len(self.items_of(work)) + 1
+                or (places[0], places[-1]) != (0, self.size_of(work))
+                or sorted(set(places)) != places
+            ):
+                raise ValueError(
+                    "Expected edges from 0 to the size, one more than slices; "
+                    f"got {places!r:.200} of work {work}."
+                )
 
     @classmethod
     def share(cls, sizes: Sequence[int | None], num_slices: int) -> Slicing:
@@ -128,6 +146,31 @@ class Slicing:
         size = int(self._sizes[work])
         return None if size == _WHOLE else size
 
+    def edges_of(self, work: int) -> list[int] | None:
+        """Returns where a work's slices begin and end, if not evenly."""
+        return self._edges.get(work)
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether slices differ in length, and long ones are to come first."""
+        return bool(self._edges)
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Returns the length of each item; that of a whole work is not known.
+
+        It counts as the longest: what is not known may be anything.
+        """
+        cuts = [self.locate(item) for item in range(self.num_items)]
+        return np.array(
+            [
+                np.iinfo(np.int64).max
+                if cut.start is None or cut.end is None
+                else cut.end - cut.start
+                for cut in cuts
+            ],
+            np.int64,
+        )
+
     def locate(self, item: int) -> Cut:
         """Returns what an item is."""
         work = int(np.searchsorted(self._offsets, item, side="right")) - 1
@@ -135,22 +178,34 @@ class Slicing:
         if size is None:
             return Cut(work, None, None)
         number, count = item - int(self._offsets[work]), int(self._counts[work])
+        edges = self._edges.get(work)
+        if edges is not None:
+            return Cut(work, edges[number], edges[number + 1])
         return Cut(work, number * size // count, (number + 1) * size // count)
 
-    def text(self, item: int, work_text: str) -> str:
-        """Returns what the reader gets for an item of this work."""
+    def text(self, item: int, work_text: Callable[[int], str]) -> str:
+        """Returns what the reader gets for an item.
+
+        Args:
+          item: The item.
+          work_text: Returns the text of a work.
+        """
         cut = self.locate(item)
+        text = work_text(cut.work)
         if cut.start is None:
             # As listed: what the user wrote is what the user gets.
-            return work_text
-        return slice_text(work_text, cut.start, cut.end)
+            return text
+        return slice_text(text, cut.start, cut.end)
 
     def to_list(self) -> list[str]:
         """Returns the slicing as a list of text, for `from_list`."""
-        return [
+        lines = [
             f"{'' if size == _WHOLE else size}:{count}"
             for size, count in zip(self._sizes.tolist(), self._counts.tolist())
         ]
+        for work, edges in self._edges.items():
+            lines[work] += ":" + ",".join(map(str, edges))
+        return lines
 
     @classmethod
     def from_list(cls, lines: Sequence[str]) -> Slicing:
@@ -159,10 +214,15 @@ class Slicing:
         Raises:
           ValueError: If it is damaged.
         """
-        pairs = [line.partition(":")[::2] for line in lines]
+        fields = [(*line.split(":"), "", "")[:3] for line in lines]
         return cls(
-            [int(size) if size else None for size, _ in pairs],
-            [int(count) for _, count in pairs],
+            [int(size) if size else None for size, _, _ in fields],
+            [int(count) for _, count, _ in fields],
+            {
+                work: [int(edge) for edge in edges.split(",")]
+                for work, (_, _, edges) in enumerate(fields)
+                if edges
+            },
         )
 
 

@@ -76,7 +76,7 @@ class Snapshot:
     packed_works: str | None = None
     works_directory: str | None = None
     slicings: tuple[Slicing | str | None, ...] = (None,)
-    num_slices: int | None = None
+    num_slices: int | str | None = None
 
     @property
     def low_watermark(self) -> int:

@@ -88,3 +88,21 @@ def _from_tf_config(text: str) -> tuple[frozenset[str], str | None, int]:
             f"got {text!r:.200}."
         ) from e
     return jobs, job, index
+
+
+def num_workers(environ: Mapping[str, str]) -> int | None:
+    """Returns how many tasks train, by TF_CONFIG; None if it does not say.
+
+    Args:
+      environ: The environment.
+    """
+    jobs, job, _ = _from_tf_config(environ.get("TF_CONFIG", ""))
+    if job is None or not jobs:
+        return None
+    cluster = json.loads(environ["TF_CONFIG"])["cluster"]
+    counts = [
+        len(addresses)
+        for name, addresses in cluster.items()
+        if name not in ("ps", "evaluator")
+    ]
+    return sum(counts) or None

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wq_hooks.core.factoring import factor, typical_num
 from wq_hooks.core.measure import measure
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.works import Works
 from wq_hooks.sources.registry import TableSource, find_source
+
+# Where TF_CONFIG does not say how many: rather too many, which makes slices
+# shorter than they need be, than too few, which would leave a tail.
+_NUM_WORKERS = 64
 
 
 class Slicer:
@@ -20,19 +25,21 @@ class Slicer:
 
     Args:
       works: The works.
-      num_slices: Number of items wanted of those that can be cut; None: all
-        stay whole.
+      num_slices: Number of items wanted of those that can be cut; "auto": see
+        `wq_hooks.core.factoring`; None: all stay whole.
       source: Returns the source of a work, from its text; None: the registry
         knows.
       name: Of the queue, for the log.
+      num_workers: How many tasks share the works; None: not known.
     """
 
     def __init__(
         self,
         works: Works,
-        num_slices: int | None,
+        num_slices: int | str | None,
         source: Callable[[str], TableSource | None] | None,
         name: str,
+        num_workers: int | None = None,
     ):
         self._works = works
         self._num_slices = num_slices
@@ -40,13 +47,18 @@ class Slicer:
         self._name = name
         self._num_items = len(works)
         self._is_cut = False
+        self._num_workers = num_workers or _NUM_WORKERS
         if num_slices is not None:
             num_whole = sum(
                 self._source_of(index) is None for index in range(len(works))
             )
             self._is_cut = num_whole < len(works)
             if self._is_cut:
-                self._num_items = num_whole + num_slices
+                self._num_items = num_whole + (
+                    num_slices
+                    if isinstance(num_slices, int)
+                    else typical_num(self._num_workers)
+                )
 
     @property
     def num_items(self) -> int:
@@ -62,7 +74,13 @@ class Slicer:
         if not self._is_cut or self._num_slices is None:
             return None
         sizes = measure(self._works, self._source_of, name=self._name)
-        return Slicing.share(sizes, self._num_slices)
+        if isinstance(self._num_slices, int):
+            return Slicing.share(sizes, self._num_slices)
+        least = [
+            getattr(self._source_of(index), "least_slice", 1)
+            for index in range(len(self._works))
+        ]
+        return factor(sizes, self._num_workers, least=max(least))
 
     def in_words(self, plan: Plan) -> str:
         """Returns how many items an epoch has, for the log."""

@@ -30,6 +30,9 @@ class TextLines:
       num_header_lines: How many lines at its beginning are no records.
     """
 
+    # What `num_slices="auto"` does not go below: shorter ones cost throughput.
+    least_slice = 1 << 18
+
     def __init__(self, path: str, *, num_header_lines: int = 0):
         self.name = path
         self._num_header_lines = num_header_lines
