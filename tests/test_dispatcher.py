@@ -1052,3 +1052,17 @@ def test_any_job_ends_with_every_item_trained(first_seed):
         assert {(ticket, text) for ticket, text in enumerate(expected)} <= set(
             trained
         ), f"simulate({seed})"
+
+
+def test_records_are_counted_from_any_report():
+    chief = Chief()
+    chief.run()
+    item = chief.take_item(A)
+    records = Claim(messages.RECORDS, 20)
+    chief.mailbox.report(messages.ALIVE, A, records)
+    chief.mailbox.report(messages.ACK, A, item, records)
+    chief.mailbox.report(messages.LEAVE, B, records)
+    chief.run()
+    assert chief.ledger.records == 60
+    assert chief.ledger.consumers["worker:0"].records == 40
+    assert chief.ledger.completed == 1

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
@@ -8,10 +7,8 @@ import pytest
 from wq_hooks.core.ledger import Consumer, Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.progress import (
-    STATE_VERSION,
     ProgressMeter,
     duration_in_words,
-    state_of,
 )
 from wq_hooks.core.works import Works
 
@@ -74,14 +71,15 @@ class TestProgress:
         assert progress.level == 1.0
         assert progress.low_watermark == 2
         assert progress.epoch == 0.5
-        assert progress.items_per_sec == 0.2
-        assert progress.eta_secs == pytest.approx(30.0)
+        # The clock starts with the first consumer, at 5 s.
+        assert progress.items_per_sec == 0.4
+        assert progress.eta_secs == pytest.approx(15.0)
         assert progress.oldest_lease_secs == 4.0
         assert progress.oldest_holder == "worker:1"
         assert progress.num_consumers == 2
         assert progress.in_words() == (
-            "2 of 8 items completed, 2 in flight, level 1.00, 0.2 items/s, "
-            "30 s to go, oldest lease 4 s (worker:1)"
+            "2 of 8 items completed, 2 in flight, level 1.00, 0.4 items/s, "
+            "15 s to go, oldest lease 4 s (worker:1)"
         )
 
     def test_at_the_end(self):
@@ -158,63 +156,87 @@ class TestProgress:
         assert meter.measure(restored, now=30.0).items_per_sec == 0.1
 
 
-class TestState:
-    def test_is_json_with_one_entry_for_each_task(self):
-        ledger = make_ledger("abcdef", num_epochs=2)
-        train(ledger, A, 1)
-        take(ledger, A, 1, now=2.0)
-        take(ledger, Consumer("worker:0/2", "a1"), 1, now=3.0)
-        take(ledger, B, 1, now=4.0)
-        ledger.leave(B, 5.0)
-        state = json.loads(json.dumps(state_of(ledger, now=10.0)))
-        assert state["version"] == STATE_VERSION
-        assert (state["total"], state["items_per_epoch"]) == (12, 6)
-        assert (
-            state["remaining"],
-            state["in_flight"],
-            state["completed"],
-            state["low_watermark"],
-        ) == (9, 2, 1, 1)
-        assert [worker["name"] for worker in state["workers"]] == [
-            "worker:0",
-            "worker:1",
-        ]
-        first, second = state["workers"]
-        assert (first["taken"], first["completed"]) == (3, 1)
-        assert not first["has_left"]
-        assert first["last_heard_secs"] == 7.0
-        assert first["item_secs"] == 0.0
-        assert first["items"] == [
-            {"ticket": 1, "text": "p/b", "held_secs": 8.0},
-            {"ticket": 2, "text": "p/c", "held_secs": 7.0},
-        ]
-        assert second["has_left"]
-        assert second["items"] == []
-        assert second["item_secs"] is None
+class Steady:
+    """Workers that take a given time for an item, one after the other."""
 
-    def test_names_what_was_given_up(self):
-        ledger = make_ledger("ab", max_attempts=1)
+    def __init__(self, secs_of, num_items, begin=0.0):
+        self.ledger = make_ledger([f"w{i}" for i in range(num_items)])
+        self.secs_of = dict(enumerate(secs_of))
+        self.free_at = dict.fromkeys(self.secs_of, begin)
+        self.held = {}
+        self.now = 0.0
+
+    def run_until(self, time):
+        while self.free_at and min(self.free_at.values()) <= time:
+            k = min(self.free_at, key=self.free_at.get)
+            now, worker = self.free_at[k], Consumer(f"worker:{k}", "x")
+            if k in self.held:
+                self.ledger.acknowledge(worker, self.held.pop(k), now)
+                self.now = now
+            tickets = take(self.ledger, worker, 1, now)
+            if tickets:
+                (self.held[k],) = tickets
+                self.free_at[k] += self.secs_of[k]
+            else:
+                del self.free_at[k]
+
+
+class TestEstimate:
+    @pytest.mark.parametrize("secs_of", [[40.0] * 4, [40.0] * 3 + [160.0]])
+    @pytest.mark.parametrize("every", [5.0, 17.0, 60.0])
+    @pytest.mark.parametrize("begin", [0.0, 50.0])
+    @pytest.mark.parametrize("num_items", [80, 400])
+    def test_is_within_a_tenth_from_one_quarter_on(
+        self, secs_of, every, begin, num_items
+    ):
+        whole = Steady(secs_of, num_items, begin)
+        whole.run_until(math.inf)
+        end = whole.now
+        job = Steady(secs_of, num_items, begin)
+        now, errors = 0.0, []
+        meter = ProgressMeter()
+        while now < end:
+            job.run_until(now)
+            progress = meter.measure(job.ledger, now)
+            if begin + (end - begin) / 4 < now < end:
+                error = now + progress.eta_secs - end
+                errors.append(abs(error) / (end - begin))
+            now += every
+        assert max(errors) < 0.1
+
+    def test_the_end_waits_for_the_slowest(self):
+        job = Steady([10.0, 10.0, 95.0], 22)
+        meter = ProgressMeter()
+        for now in range(0, 120, 5):
+            job.run_until(now)
+            progress = meter.measure(job.ledger, now)
+        assert progress.remaining == 0
+        assert progress.in_flight == 1
+        assert progress.eta_secs == pytest.approx(75)
+
+    def test_the_slowest_is_told(self):
+        job = Steady([10.0, 10.0, 40.0], 100)
+        job.run_until(21.0)
+        progress = ProgressMeter().measure(job.ledger, 21.0)
+        assert progress.slowest == "worker:2"
+        assert progress.slowness == pytest.approx(2.1)
+        assert "slowest worker:2 (2.1x the usual time)" in progress.in_words()
+
+    def test_nobody_is_slow_where_all_are_alike(self):
+        job = Steady([10.0, 11.0, 12.0], 100)
+        job.run_until(55.0)
+        progress = ProgressMeter().measure(job.ledger, 55.0)
+        assert progress.slowest == ""
+        assert progress.item_secs == (10.0, 11.0, 12.0)
+
+    def test_records(self):
+        ledger = make_ledger()
+        meter = ProgressMeter()
         take(ledger, A)
-        ledger.leave(A, 0.0)
-        assert state_of(ledger, 0.0)["given_up"] == ["p/a"]
-
-    def test_without_end(self):
-        state = state_of(make_ledger(num_epochs=None), 0.0)
-        assert state["total"] is None
-        assert state["remaining"] is None
-
-    def test_holding_items_of_two_epochs_does_not_disturb_the_hand_out(self):
-        plan = Plan.fresh(
-            Works([f"w{i}" for i in range(20)]),
-            num_epochs=2,
-            shuffle=True,
-            seed=1,
-        )
-        ledger = Ledger(plan)
-        take(ledger, A, 25)
-        order = plan._order
-        state_of(ledger, 0.0)
-        assert plan._order is order
+        meter.measure(ledger, 0.0)
+        ledger.count_records(A, 600)
+        progress = meter.measure(ledger, 60.0)
+        assert (progress.records, progress.records_per_sec) == (600, 10.0)
 
 
 @pytest.mark.parametrize(

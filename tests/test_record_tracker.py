@@ -303,3 +303,13 @@ def test_no_record_is_untrained_when_its_item_is_completed(
     if not failed:
         assert completed == {claim(slot) for slot in range(len(sizes))}
     assert tracker.num_trained == num_trained
+
+
+def test_records_trained_are_told_once():
+    tracker, records = started(4)
+    batch(tracker, {1: records[1][:3]})
+    assert tracker.take_num_trained() == 0
+    batch(tracker)
+    assert tracker.take_num_trained() == 3
+    assert tracker.take_num_trained() == 0
+    assert tracker.num_trained == 3

@@ -17,11 +17,13 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
-from wq_hooks.core.progress import Progress, ProgressMeter
+from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint
-from wq_hooks.summary import progress_pb
+from wq_hooks.summary import view_pb
 from wq_hooks.work_queue import WorkQueue, queues_of
+
+_START = tf1.SessionLog(status=tf1.SessionLog.START)
 
 
 class WorkQueueHook(tf1.train.SessionRunHook):
@@ -77,7 +79,9 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             every_secs=every_n_secs, every_steps=every_n_steps
         )
         self._queues: list[WorkQueue] = []
-        self._meters: dict[str, ProgressMeter] = {}
+        self._viewers: dict[str, Viewer] = {}
+        self._has_layout: set[str] = set()
+        self._written_step = 0
         self._is_in_run = False
         self._has_met_end = False
         self._global_step: Any = None
@@ -102,7 +106,9 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 "Expected a WorkQueue in the graph of the session; there is "
                 "none."
             )
-        self._meters = {queue.name: ProgressMeter() for queue in self._queues}
+        self._viewers = {q.name: Viewer(q.name) for q in self._queues}
+        self._has_layout = set()
+        self._written_step = 0
         self._is_in_run = self._has_met_end = False
         self._last_step = 0
         self._timer.reset()
@@ -182,25 +188,30 @@ class WorkQueueHook(tf1.train.SessionRunHook):
 
     def _report(self) -> None:
         for queue in self._queues:
-            progress = queue.progress(self._meters[queue.name])
-            if progress is not None:
+            view = queue.view(self._viewers[queue.name])
+            if view is not None:
                 logging.info(
-                    "Work queue %s: %s.", queue.name, progress.in_words()
+                    "Work queue %s: %s.", queue.name, view.progress.in_words()
                 )
-                self._write_summary(queue, progress)
+                self._write_summary(queue, view)
 
-    def _write_summary(self, queue: WorkQueue, progress: Progress) -> None:
+    def _write_summary(self, queue: WorkQueue, view: View) -> None:
         directory = self._summary_dir or queue.checkpoint_directory
         if not directory:
             return
         writer = tf1.summary.FileWriterCache.get(directory)
-        summary = progress_pb(
-            queue.name,
-            len(queue),
-            progress,
+        step = self._last_step
+        if step < self._written_step:
+            # The session went back to a checkpoint: the curve goes on there.
+            writer.add_session_log(_START, step)
+        self._written_step = step
+        summary = view_pb(
+            view,
             with_level=not queue.has_summary,
+            with_layout=queue.name not in self._has_layout,
         )
-        writer.add_summary(summary, self._last_step)
+        self._has_layout.add(queue.name)
+        writer.add_summary(summary, step)
         writer.flush()
 
 

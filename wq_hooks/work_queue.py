@@ -32,6 +32,7 @@ from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.resume import Resumption, resume
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.tasks import Task, num_workers
+from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint, interrupt
@@ -446,6 +447,11 @@ class WorkQueue:
         """Returns who has what, for json; None but on a chief that runs."""
         dispatcher = self.dispatcher
         return None if dispatcher is None else dispatcher.state()
+
+    def view(self, viewer: Viewer) -> View | None:
+        """Returns all that is written; None but on a chief that runs."""
+        dispatcher = self.dispatcher
+        return None if dispatcher is None else dispatcher.view(viewer)
 
     def compare_works(self, mailbox: MailboxSession) -> bool:
         """Logs, on a worker, that its works differ from the chief's.

@@ -19,8 +19,10 @@ from absl import logging
 from wq_hooks.core import messages
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.messages import Report
-from wq_hooks.core.progress import Progress, ProgressMeter, state_of
+from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.state import state_of
+from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import encoded
 from wq_hooks.errors import TwoChiefsError
 
@@ -244,9 +246,14 @@ class Dispatcher:
             return meter.measure(self.ledger, self._clock())
 
     def state(self) -> dict[str, Any]:
-        """Returns who has what; see `wq_hooks.core.progress.state_of`."""
+        """Returns who has what; see `wq_hooks.core.state.state_of`."""
         with self._changed:
             return state_of(self.ledger, self._clock())
+
+    def view(self, viewer: Viewer) -> View:
+        """Returns all that is written of the queue."""
+        with self._changed:
+            return viewer.look(self.ledger, self._clock(), time.time())
 
     @property
     def is_saved(self) -> bool:
@@ -341,6 +348,9 @@ class Dispatcher:
             for claim in report.claims
             if claim.generation == self.generation
         ]
+        for claim in report.claims:
+            if claim.generation == messages.RECORDS:
+                ledger.count_records(sender, claim.ticket)
         if report.kind == messages.WAKE:
             return
         if report.kind == messages.LEASE:

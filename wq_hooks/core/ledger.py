@@ -73,6 +73,7 @@ class Event:
       consumer: Whose doing it was, or "".
       item: Which item it was about, or None.
       secs: How long the consumer held the item, or 0.
+      attempt: How often the item had been leased by then, or 0.
     """
 
     kind: str
@@ -80,6 +81,7 @@ class Event:
     consumer: str = ""
     item: Item | None = None
     secs: float = 0.0
+    attempt: int = 0
 
 
 @dataclass
@@ -89,8 +91,11 @@ class ConsumerState:
     consumer: Consumer
     joined: float
     last_heard: float
+    # Of all lives of the consumer.
+    lives: int = 1
     taken: int = 0
     completed: int = 0
+    records: int = 0
     held: dict[int, float] = field(default_factory=dict)
     asking_since: float | None = None
     has_left: bool = False
@@ -133,6 +138,8 @@ class Ledger:
         self.total = plan.total
         self.lease_secs = lease_secs
         self.events: deque[Event] = deque(maxlen=_KEPT_EVENTS)
+        self.num_events = 0
+        self.records = 0
         self.consumers: dict[str, ConsumerState] = {}
         self.given_up = list(start.given_up)
         self.repeated = 0
@@ -318,7 +325,12 @@ class Ledger:
             retired.add(state.consumer.incarnation)
             if state.held:
                 self._return_all(state, now, "lost")
-        self.consumers[consumer.name] = ConsumerState(consumer, now, now)
+        fresh = ConsumerState(consumer, now, now)
+        if state is not None:
+            fresh.lives = state.lives + 1
+            fresh.taken, fresh.completed = state.taken, state.completed
+            fresh.records = state.records
+        self.consumers[consumer.name] = fresh
         names = self._names_of_task.setdefault(task_of(consumer.name), set())
         names.add(consumer.name)
         self._note("joined", now, consumer)
@@ -328,6 +340,13 @@ class Ledger:
         """Notes a sign of life of a task, for all of its consumers."""
         for name in list(self._names_of_task.get(task.name, ())):
             self.heard(Consumer(name, task.incarnation), now)
+
+    def count_records(self, consumer: Consumer, num_records: int) -> None:
+        """Notes that a consumer has trained so many more records."""
+        self.records += num_records
+        state = self.consumers.get(consumer.name)
+        if state is not None:
+            state.records += num_records
 
     def ask(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer wants an item."""
@@ -385,7 +404,7 @@ class Ledger:
             return False
         lease = self._leases.pop(ticket, None)
         backup = self._backups.pop(ticket, None)
-        secs = 0.0
+        secs, attempt = 0.0, 0
         for holding in (lease, backup):
             if holding is not None:
                 holder = self.consumers.get(holding.consumer.name)
@@ -397,13 +416,13 @@ class Ledger:
         if state is not None:
             state.completed += 1
         if lease is not None and lease.consumer == consumer:
-            secs = now - lease.since
+            secs, attempt = now - lease.since, lease.attempt
             self.durations.append(secs)
             if state is not None:
                 state.durations.append(secs)
                 state.paces.append(now - state.busy_since)
                 state.busy_since = now
-        self._note("completed", now, consumer, ticket, secs)
+        self._note("completed", now, consumer, ticket, secs, attempt)
         self._complete(ticket)
         return True
 
@@ -587,13 +606,14 @@ class Ledger:
 
     def _return(self, ticket: int, now: float) -> None:
         lease = self._leases.pop(ticket)
+        held = now - lease.since, lease.attempt
         if self._max_attempts and lease.attempt >= self._max_attempts:
             self.given_up.append((ticket, self._open[ticket].text))
-            self._note("given_up", now, lease.consumer, ticket)
+            self._note("given_up", now, lease.consumer, ticket, *held)
             self._complete(ticket)
             return
         heapq.heappush(self._to_reissue, ticket)
-        self._note("returned", now, lease.consumer, ticket)
+        self._note("returned", now, lease.consumer, ticket, *held)
 
     def _drop_settled(self) -> None:
         """Forgets the heads of the line that need not be issued any more.
@@ -617,11 +637,13 @@ class Ledger:
         consumer: Consumer | None = None,
         ticket: int | None = None,
         secs: float = 0.0,
+        attempt: int = 0,
     ) -> None:
         item = None if ticket is None else self._open.get(ticket)
         name = "" if consumer is None else consumer.name
-        event = Event(kind, now, name, item, secs)
+        event = Event(kind, now, name, item, secs, attempt)
         self.events.append(event)
+        self.num_events += 1
         if kind != "completed":
             self._news.append(event)
 

@@ -26,6 +26,10 @@ ALIVE = "alive"  # still there
 LEAVE = "leave"  # ends; the payload is what it has completed
 WAKE = "wake"  # from the chief to itself: look whether you should stop
 
+# In the place of a generation: the number of the claim is that of the records
+# that the sender has trained since it said so last.
+RECORDS = "records"
+
 # Slots of the work mailbox: what an element is. The board says, for each, the
 # token of those that count; others are left over from an earlier life.
 ITEM = 0
@@ -35,6 +39,7 @@ END = 1
 REMAINING = 2
 LEVEL = 3
 WORKS = 4
+STATUS = 5
 _FIRST_GATE = 16
 
 

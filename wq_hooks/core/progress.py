@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import collections
 import statistics
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from wq_hooks.core.ledger import Ledger, task_of
+from wq_hooks.core.ledger import ConsumerState, Ledger
 
-STATE_VERSION = 1
 _WINDOW_SECS = 300.0
 _MIN_WINDOW = 3
+# Of an item under way, no more than this counts as done.
+_MAX_PART = 0.95
+_MIN_SLOWNESS = 1.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class Progress:
       repeated: Items that were handed out once more.
       given_up: Items that were given up.
       num_consumers: Consumers that have not left.
+      records: Records trained, where `records()` counts them.
+      records_per_sec: Rate over the last minutes.
+      item_secs: (p10, p50, p90) of what the last items took; None if nothing
+        is known.
+      slowest: The slowest consumer if it is much slower than usual, or "".
+      slowness: How often the usual time it takes for an item.
     """
 
     remaining: int | None
@@ -57,6 +65,11 @@ class Progress:
     repeated: int
     given_up: int
     num_consumers: int
+    records: int = 0
+    records_per_sec: float = 0.0
+    item_secs: tuple[float, float, float] | None = None
+    slowest: str = ""
+    slowness: float = 1.0
 
     def in_words(self) -> str:
         """Returns one line for the log."""
@@ -68,12 +81,18 @@ class Progress:
         ]
         if self.items_per_sec:
             words.append(f"{self.items_per_sec:.3g} items/s")
+        if self.records_per_sec:
+            words.append(f"{self.records_per_sec:.3g} records/s")
         if self.eta_secs is not None:
             words.append(f"{duration_in_words(self.eta_secs)} to go")
         if self.oldest_holder:
             words.append(
                 f"oldest lease {duration_in_words(self.oldest_lease_secs)} "
                 f"({self.oldest_holder})"
+            )
+        if self.slowest:
+            words.append(
+                f"slowest {self.slowest} ({self.slowness:.1f}x the usual time)"
             )
         if self.repeated:
             words.append(f"{self.repeated} handed out again")
@@ -82,11 +101,21 @@ class Progress:
         return ", ".join(words)
 
 
+@dataclass(frozen=True)
+class _Point:
+    """What was done at an instant; items under way count in part."""
+
+    time: float
+    completed: int
+    done: float
+    records: int
+
+
 class ProgressMeter:
     """Measures a ledger from time to time, for its rate."""
 
     def __init__(self) -> None:
-        self._points: collections.deque[tuple[float, int]] = collections.deque()
+        self._points: collections.deque[_Point] = collections.deque()
 
     def measure(self, ledger: Ledger, now: float) -> Progress:
         """Returns the state of the ledger.
@@ -95,23 +124,27 @@ class ProgressMeter:
           ledger: The ledger, not changed meanwhile.
           now: In seconds, of the ledger's clock.
         """
-        points = self._points
-        if points and ledger.completed < points[-1][1]:
-            # The queue went back to a checkpoint.
-            points.clear()
-        points.append((now, ledger.completed))
-        while len(points) > _MIN_WINDOW and now - points[0][0] > _WINDOW_SECS:
-            points.popleft()
-        elapsed = now - points[0][0]
-        done = ledger.completed - points[0][1]
-        rate = done / elapsed if elapsed > 0 else 0.0
+        item_secs = _quantiles(ledger.durations)
+        usual = usual_secs(ledger)
+        parts, longest = _under_way(ledger, usual, now)
+        done = ledger.completed + parts
+        first = self._add(ledger, done, now)
+        elapsed = now - first.time
+        rate = records_rate = parts_rate = 0.0
+        if elapsed > 0:
+            rate = (ledger.completed - first.completed) / elapsed
+            records_rate = (ledger.records - first.records) / elapsed
+            parts_rate = max(done - first.done, 0.0) / elapsed
         remaining = ledger.remaining
         eta = None
-        if rate > 0 and remaining is not None:
-            eta = (remaining + ledger.in_flight) / rate
+        if remaining is not None and rate > 0 and parts_rate > 0:
+            to_do = remaining + ledger.in_flight - parts
+            # Near the end, the slowest of the items under way decides.
+            eta = max(to_do / parts_rate, longest)
         oldest = min(
             ledger.leases.values(), key=lambda lease: lease.since, default=None
         )
+        slowest, slowness = _slowest(ledger, usual, now)
         return Progress(
             remaining=remaining,
             in_flight=ledger.in_flight,
@@ -129,61 +162,100 @@ class ProgressMeter:
             num_consumers=sum(
                 not state.has_left for state in ledger.consumers.values()
             ),
+            records=ledger.records,
+            records_per_sec=records_rate,
+            item_secs=item_secs,
+            slowest=slowest,
+            slowness=slowness,
         )
 
+    def _add(self, ledger: Ledger, done: float, now: float) -> _Point:
+        """Notes a point; returns the one to measure the rate from."""
+        points = self._points
+        if points and ledger.completed < points[-1].completed:
+            # The queue went back to a checkpoint.
+            points.clear()
+        if points and points[-1].done == points[0].completed:
+            # Nothing was done: the clock starts with the first consumer, not
+            # with the session.
+            begun = min(
+                (state.joined for state in ledger.consumers.values()),
+                default=now,
+            )
+            first = points[0]
+            points.clear()
+            points.append(replace(first, time=max(first.time, begun)))
+        points.append(_Point(now, ledger.completed, done, ledger.records))
+        while len(points) > _MIN_WINDOW and now - points[0].time > _WINDOW_SECS:
+            points.popleft()
+        return points[0]
 
-def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
-    """Returns the ledger's state as a value that json can write.
 
-    One entry for each task; a task's consumers are added up. Names are data.
-
-    Args:
-      ledger: The ledger, not changed meanwhile.
-      now: In seconds, of the ledger's clock.
-    """
-    workers: dict[str, dict[str, Any]] = {}
-    for name, consumer in sorted(ledger.consumers.items()):
-        worker = workers.setdefault(
-            task_of(name),
-            {
-                "name": task_of(name),
-                "incarnation": consumer.consumer.incarnation,
-                "taken": 0,
-                "completed": 0,
-                "has_left": True,
-                "last_heard_secs": now - consumer.last_heard,
-                "item_secs": None,
-                "items": [],
-            },
-        )
-        worker["taken"] += consumer.taken
-        worker["completed"] += consumer.completed
-        worker["has_left"] = worker["has_left"] and consumer.has_left
-        worker["last_heard_secs"] = min(
-            worker["last_heard_secs"], now - consumer.last_heard
-        )
-        if consumer.durations:
-            worker["item_secs"] = statistics.median(consumer.durations)
-        worker["items"] += [
-            {
-                "ticket": ticket,
-                "text": ledger.open_item(ticket).text,
-                "held_secs": now - since,
-            }
-            for ticket, since in sorted(consumer.held.items())
-        ]
-    return {
-        "version": STATE_VERSION,
-        "total": ledger.total,
-        "items_per_epoch": ledger.plan.items_per_epoch,
-        "remaining": ledger.remaining,
-        "in_flight": ledger.in_flight,
-        "completed": ledger.completed,
-        "low_watermark": ledger.low_watermark,
-        "repeated": ledger.repeated,
-        "given_up": [name for _, name in ledger.given_up],
-        "workers": list(workers.values()),
+def usual_secs(ledger: Ledger) -> dict[str, float]:
+    """Returns the median time for an item, by consumer; "": of all items."""
+    usual = {
+        name: statistics.median(state.durations)
+        for name, state in ledger.consumers.items()
+        if state.durations
     }
+    if ledger.durations:
+        usual[""] = statistics.median(ledger.durations)
+    return usual
+
+
+def _under_way(
+    ledger: Ledger, usual: Mapping[str, float], now: float
+) -> tuple[float, float]:
+    """Returns how many items are done in parts, and secs to the last of them.
+
+    An item under way counts by its age, measured in the time that its
+    consumer usually takes.
+    """
+    parts = longest = 0.0
+    for lease in ledger.leases.values():
+        secs = usual.get(lease.consumer.name, usual.get("", 0.0))
+        if secs > 0:
+            age = now - lease.since
+            parts += min(age / secs, _MAX_PART)
+            longest = max(longest, secs - age, age * (1 - _MAX_PART))
+    return parts, longest
+
+
+def _slowest(
+    ledger: Ledger, usual: Mapping[str, float], now: float
+) -> tuple[str, float]:
+    """Returns who is much slower than usual, and how often the usual time."""
+    typical = usual.get("", 0.0)
+    if typical <= 0 or len(ledger.consumers) < 2:
+        return "", 1.0
+    factor, name = max(
+        (_secs_of(state, usual, now) / typical, name)
+        for name, state in ledger.consumers.items()
+    )
+    return (name, factor) if factor >= _MIN_SLOWNESS else ("", 1.0)
+
+
+def _secs_of(
+    state: ConsumerState, usual: Mapping[str, float], now: float
+) -> float:
+    if state.has_left:
+        return 0.0
+    ages = [now - since for since in state.held.values()]
+    return max([usual.get(state.consumer.name, 0.0), *ages])
+
+
+def _quantiles(
+    durations: collections.deque[float],
+) -> tuple[float, float, float] | None:
+    """Returns p10, p50 and p90."""
+    if not durations:
+        return None
+    ordered = sorted(durations)
+    p10, p50, p90 = (
+        ordered[min(len(ordered) * tenths // 10, len(ordered) - 1)]
+        for tenths in (1, 5, 9)
+    )
+    return p10, p50, p90
 
 
 def duration_in_words(secs: float) -> str:

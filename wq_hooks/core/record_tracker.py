@@ -66,6 +66,7 @@ class RecordTracker:
         self._in_training: collections.deque[collections.Counter[int]] = (
             collections.deque()
         )
+        self._num_told = 0
 
     def start(self, slot: int, claim: Claim, name: str = "") -> None:
         """Notes that an item is passed on to the reader."""
@@ -148,6 +149,13 @@ class RecordTracker:
         if item is not None:
             item.first = first if item.first is None else min(item.first, first)
             item.last = max(item.last, last)
+
+    def take_num_trained(self) -> int:
+        """Returns how many records were trained since the last call."""
+        with self._lock:
+            fresh = self.num_trained - self._num_told
+            self._num_told = self.num_trained
+            return fresh
 
     def _train(self, batch: collections.Counter[int]) -> None:
         for slot, num_records in batch.items():

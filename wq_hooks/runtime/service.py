@@ -27,6 +27,7 @@ from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
@@ -253,7 +254,9 @@ class Service:
                         break
                 while not self._coord.wait_for_stop(self._queue.beat_secs):
                     if self._loops:
-                        self._mailbox.report(messages.ALIVE, sender, "")
+                        self._mailbox.report(
+                            messages.ALIVE, sender, self._news_text()
+                        )
             self._settle_at_end()
         finally:
             # Also when the parameter server is gone: the next session must
@@ -267,7 +270,9 @@ class Service:
         self, port: RecordsPortSession, loop: ConsumerLoop
     ) -> None:
         while True:
-            loop.acknowledge(port.count_events())
+            completed = port.count_events()
+            if completed:
+                loop.acknowledge(completed + _records_trained(port))
             # What comes meanwhile is counted in one step.
             self._is_in_haste.wait(_COUNT_EVERY_SECS)
 
@@ -284,10 +289,17 @@ class Service:
                     time.sleep(_SETTLE_POLL_SECS)
         self._is_in_haste.clear()
 
+    def _news_text(self) -> str:
+        """Returns what a heartbeat says beside that the task is alive."""
+        return messages.claims_text(
+            claim for port in self._ports for claim in _records_trained(port)
+        )
+
     def _leave(self) -> None:
         is_through = self._has_ended_well() and self._are_readers_through
-        for loop in self._loops:
+        for port, loop in zip(self._ports, self._loops):
             claims = loop.claims_at_end() if is_through else []
+            claims += _records_trained(port)
             self._mailbox.report(
                 messages.LEAVE,
                 messages.sender_text(loop.consumer),
@@ -357,6 +369,14 @@ class Service:
                 logging.vlog(1, "Work queue %s: %s", self._queue.name, e)
             else:
                 self._coord.request_stop(e)
+
+
+def _records_trained(port: PortSession) -> list[Claim]:
+    """Returns how many records were trained since the last time, as a claim."""
+    if not isinstance(port, RecordsPortSession):
+        return []
+    num_trained = port.tracker.take_num_trained()
+    return [Claim(messages.RECORDS, num_trained)] if num_trained else []
 
 
 def _has_error(coord: tf.train.Coordinator) -> bool:
