@@ -1,0 +1,168 @@
+"""All that the page shows of one queue, as a value that json can write.
+
+Pure: from what the log holds to columns, rows and bars. The page only draws.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from wq_hooks.tensorboard_plugin import metadata
+from wq_hooks.tensorboard_plugin.checked import (
+    checked_state,
+    checked_takes,
+    number_of,
+    text_of,
+)
+from wq_hooks.tensorboard_plugin.reading import Found
+from wq_hooks.tensorboard_plugin.verdict import slow_workers, verdict_of
+
+_MAX_BARS = 1000
+_OPEN = "open"
+
+
+def card_of(found: Found, now: float) -> dict[str, Any]:
+    """Returns the card of a queue.
+
+    Args:
+      found: What the log holds.
+      now: In seconds since 1970.
+    """
+    state = checked_state(found.state)
+    points = [
+        {"step": step, **point} for step, point in sorted(found.points.items())
+    ]
+    slow = slow_workers(state)
+    by_time = sorted(points, key=lambda point: point["time"])
+    verdict = verdict_of(state, by_time, slow, now)
+    time = state["time"]
+    if time is None:
+        time = by_time[-1]["time"] if by_time else now
+    state["time"] = time
+    ipe, total = state["items_per_epoch"], state["total"]
+    return {
+        "run": text_of(found.run),
+        "queue": text_of(found.queue),
+        "step": found.step,
+        "time": time,
+        "now": now,
+        "status": verdict.status,
+        "verdict": verdict.text,
+        "eta_secs": verdict.eta_secs,
+        "eta_note": verdict.eta_note,
+        "num_epochs": math.ceil(total / ipe) if total and ipe else None,
+        **{
+            key: state[key]
+            for key in (
+                "remaining",
+                "in_flight",
+                "completed",
+                "total",
+                "items_per_epoch",
+                "low_watermark",
+                "epoch",
+                "items_per_sec",
+                "records_per_sec",
+                "records",
+                "repeated",
+                "num_given_up",
+                "given_up",
+                "oldest_lease_secs",
+                "item_secs",
+                "num_workers",
+            )
+        },
+        "series": _columns(points),
+        "workers": [_row(w, state, slow) for w in state["workers"]],
+        "timeline": _timeline(found, state, slow),
+    }
+
+
+def _columns(points: list[dict[str, float]]) -> dict[str, list[Any]]:
+    """Returns the points as columns, with None where nothing was written."""
+    columns = {
+        tag: [number_of(point.get(tag)) for point in points]
+        for tag in ("step", "time", *metadata.SERIES_TAGS)
+    }
+    return {
+        tag: column
+        for tag, column in columns.items()
+        if any(value is not None for value in column)
+    }
+
+
+def _row(
+    worker: dict[str, Any], state: dict[str, Any], slow: dict[str, str]
+) -> dict[str, Any]:
+    item = worker["items"][0] if worker["items"] else None
+    completed = sum(w["completed"] for w in state["workers"])
+    return {
+        "name": worker["name"],
+        "incarnation": worker["incarnation"],
+        "lives": worker["lives"],
+        "completed": worker["completed"],
+        "share": worker["completed"] / completed if completed else 0.0,
+        "records_per_sec": worker["records_per_sec"],
+        "item_secs": worker["item_secs"],
+        "item": item["text"] if item else "",
+        "in_hand": worker["in_hand"],
+        "age_secs": item["held_secs"] if item else None,
+        "last_heard_secs": worker["last_heard_secs"],
+        "has_left": worker["has_left"],
+        "is_silent": not worker["has_left"]
+        and worker["last_heard_secs"] > state["lease_secs"],
+        "slow": slow.get(worker["name"]),
+    }
+
+
+def _timeline(
+    found: Found, state: dict[str, Any], slow: dict[str, str]
+) -> dict[str, Any]:
+    """Returns the last bars, and what is under way, by worker."""
+    bars: list[list[Any]] = []
+    for takes in reversed(found.takes):
+        if len(bars) >= _MAX_BARS:
+            break
+        bars = checked_takes(takes) + bars
+    bars.sort(key=lambda bar: bar[3])
+    bars = bars[-_MAX_BARS:]
+    bars += [
+        [
+            worker["name"],
+            item["text"],
+            state["time"] - item["held_secs"],
+            state["time"],
+            _OPEN,
+        ]
+        for worker in state["workers"]
+        if not worker["has_left"]
+        for item in worker["items"]
+    ]
+    # Whoever is slow first, then by their names: "worker:2" before "worker:10".
+    names = sorted({bar[0] for bar in bars}, key=_natural)
+    names.sort(key=lambda name: name not in slow)
+    number = {name: i for i, name in enumerate(names)}
+    origin = min((bar[2] for bar in bars), default=state["time"])
+    return {
+        "origin": origin,
+        "workers": [{"name": n, "is_slow": n in slow} for n in names],
+        "bars": [
+            [
+                number[name],
+                text,
+                round(start - origin, 2),
+                round(end - origin, 2),
+                kind,
+            ]
+            for name, text, start, end, kind in bars
+        ],
+    }
+
+
+def _natural(name: str) -> tuple[str, int, str]:
+    head = name.rstrip("0123456789")
+    digits = name[len(head) :]
+    # int() refuses very long numbers, and other scripts have digits, too.
+    is_number = 0 < len(digits) <= 18 and digits.isascii()
+    return head, int(digits) if is_number else 0, name

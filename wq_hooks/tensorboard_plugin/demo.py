@@ -1,0 +1,324 @@
+"""Writes a log of queues that never were, for a look at the tab.
+
+    python -m wq_hooks.tensorboard_plugin.demo /tmp/demo
+    tensorboard --logdir /tmp/demo
+
+Needs TensorBoard, not TensorFlow. The queues are real ledgers whose workers
+are played, in a time that is played as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import os
+import sys
+import time
+import zlib
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.view import View, Viewer
+from wq_hooks.core.works import Works
+from wq_hooks.tensorboard_plugin import metadata
+
+_STEPS_PER_SEC = 20
+HOSTILE_WORKS = (
+    "<img src=x onerror=\"document.title='hacked'\">",
+    "../../etc/passwd",
+    "long-" + "x" * 10_000,
+    "\u202egpj.tfel-ot-thgir",
+    "\u0645\u0644\u0641-\u0662\u0660\u0662\u0666.csv",
+    "</script><script>alert(1)</script>",
+)
+
+
+class Player:
+    """A job whose workers take a given time for an item.
+
+    Args:
+      works: What they read.
+      secs_of: {worker: seconds it takes for an item}.
+      num_epochs: How often.
+      seed: Of what is random: every item takes a little more or less.
+    """
+
+    def __init__(
+        self,
+        works: Sequence[str],
+        secs_of: dict[str, float],
+        *,
+        num_epochs: int = 1,
+        seed: int = 1,
+    ):
+        plan = Plan.fresh(
+            Works(works), num_epochs=num_epochs, shuffle=True, seed=seed
+        )
+        self.ledger = Ledger(plan, lease_secs=60.0)
+        self.secs_of = dict(secs_of)
+        self._random = Random(seed)
+        self._held: dict[str, int] = {}
+        self._life: dict[str, int] = dict.fromkeys(secs_of, 1)
+        # (when, worker, life)
+        self._due = [(i * 0.1, w, 1) for i, w in enumerate(secs_of)]
+        heapq.heapify(self._due)
+
+    def run_until(self, now: float) -> None:
+        """Plays up to a time in seconds; never backwards."""
+        while self._due and self._due[0][0] <= now:
+            when, worker, life = heapq.heappop(self._due)
+            if life == self._life[worker]:
+                self._step(worker, when)
+        for worker in self._held:
+            self.ledger.heard(self._consumer(worker), now)
+        self.ledger.expire(now)
+
+    def kill(self, worker: str, now: float, back_in: float) -> None:
+        """Ends a worker's life; another one begins after so many seconds."""
+        self._held.pop(worker, None)
+        self._life[worker] += 1
+        heapq.heappush(self._due, (now + back_in, worker, self._life[worker]))
+
+    def _consumer(self, worker: str) -> Consumer:
+        life = f"{worker} {self._life[worker]}".encode()
+        return Consumer(worker, f"{zlib.crc32(life):08x}")
+
+    def _step(self, worker: str, now: float) -> None:
+        consumer, ledger = self._consumer(worker), self.ledger
+        ticket = self._held.pop(worker, None)
+        if ticket is not None:
+            ledger.acknowledge(consumer, ticket, now)
+            ledger.count_records(consumer, 10_000)
+        ledger.ask(consumer, now)
+        if consumer.name in ledger.barred(now):
+            return
+        items = ledger.issue(1, now)
+        if not items:
+            ledger.leave(consumer, now)
+            return
+        ledger.lease(consumer, items[0].ticket, now)
+        self._held[worker] = items[0].ticket
+        secs = self.secs_of[worker] * self._random.uniform(0.8, 1.2)
+        heapq.heappush(self._due, (now + secs, worker, self._life[worker]))
+
+
+class Log:
+    """Writes views to an event file, as `wq_hooks.summary` would.
+
+    Args:
+      directory: Of the run.
+      queue: Name of the queue.
+      begin: The time of the log's beginning, in seconds since 1970.
+    """
+
+    def __init__(self, directory: str, queue: str, begin: float):
+        os.makedirs(directory, exist_ok=True)
+        name = f"events.out.tfevents.{int(begin)}.demo.{queue}"
+        self._file = open(  # noqa: SIM115 (closed by close)
+            os.path.join(directory, name), "wb"
+        )
+        self._writer = RecordWriter(self._file)
+        first = event_pb2.Event(wall_time=begin, file_version="brain.Event:2")
+        self._writer.write(first.SerializeToString())
+        self._queue = queue
+        self._begin = begin
+        self._viewer = Viewer(queue)
+
+    def write(self, ledger: Ledger, now: float) -> None:
+        """Writes one step, `now` seconds after the beginning."""
+        wall_time = self._begin + now
+        view = self._viewer.look(ledger, now, wall_time)
+        event = event_pb2.Event(
+            wall_time=wall_time,
+            step=int(now * _STEPS_PER_SEC),
+            summary=_summary_of(self._queue, view),
+        )
+        self._writer.write(event.SerializeToString())
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._file.close()
+
+
+def _summary_of(queue: str, view: View) -> summary_pb2.Summary:
+    values = [
+        summary_pb2.Summary.Value(
+            tag=metadata.tag_of(queue, tag), simple_value=value
+        )
+        for tag, value in view.scalars().items()
+    ]
+    for tag, name, value in (
+        (metadata.STATE_TAG, metadata.PLUGIN_NAME, view.state),
+        (metadata.TAKES_TAG, metadata.TAKES_PLUGIN_NAME, view.takes),
+    ):
+        values.append(
+            _json_value(metadata.tag_of(queue, tag), name, json.dumps(value))
+        )
+    return summary_pb2.Summary(value=values)
+
+
+def _json_value(tag: str, plugin_name: str, text: str) -> Any:
+    return summary_pb2.Summary.Value(
+        tag=tag,
+        tensor=tensor_pb2.TensorProto(
+            dtype=DT_STRING, string_val=[text.encode()]
+        ),
+        metadata=summary_pb2.SummaryMetadata(
+            plugin_data=summary_pb2.SummaryMetadata.PluginData(
+                plugin_name=plugin_name
+            ),
+            data_class=summary_pb2.DATA_CLASS_TENSOR,
+        ),
+    )
+
+
+def write_job(
+    directory: str,
+    queue: str,
+    player: Player,
+    *,
+    end: float,
+    every: float,
+    last: float,
+    kills: Sequence[tuple[float, str, float]] = (),
+) -> None:
+    """Plays a job and writes its log.
+
+    Args:
+      directory: Of the run.
+      queue: Name of the queue.
+      player: The job.
+      end: How long to play, in seconds; no longer than the job.
+      every: Seconds from one write to the next.
+      last: When the last write was, in seconds since 1970.
+      kills: [(when, worker, back in seconds), ...].
+    """
+    log = Log(directory, queue, last - end)
+    now, to_kill = 0.0, sorted(kills)
+    while True:
+        while to_kill and to_kill[0][0] <= now:
+            when, worker, back_in = to_kill.pop(0)
+            player.kill(worker, when, back_in)
+        player.run_until(now)
+        log.write(player.ledger, now)
+        if now >= end or player.ledger.is_done:
+            break
+        now = min(now + every, end)
+    log.close()
+
+
+def parts(number: int) -> list[str]:
+    """Returns names of files."""
+    return [f"clicks/part-{i:05d}-of-{number:05d}.csv" for i in range(number)]
+
+
+def workers(number: int, secs: float) -> dict[str, float]:
+    """Returns workers that are alike."""
+    return {f"worker:{i}": secs for i in range(number)}
+
+
+def write_all(directory: str, now: float) -> None:
+    """Writes a run of each kind.
+
+    Args:
+      directory: Where.
+      now: When the running ones were written last, in seconds since 1970.
+    """
+
+    def run(name: str) -> str:
+        return os.path.join(directory, name)
+
+    slow = {"chief:0": 20.0, **workers(5, 20.0), "worker:5": 80.0}
+    write_job(
+        run("running"),
+        "train",
+        Player(parts(240), slow, num_epochs=3),
+        end=1500.0,
+        every=15.0,
+        last=now,
+        kills=[(400.0, "worker:2", 30.0)],
+    )
+    write_job(
+        run("running"),
+        "validation",
+        Player(parts(60), workers(3, 10.0)),
+        end=100.0,
+        every=10.0,
+        last=now,
+    )
+    write_job(
+        run("done, days ago"),
+        "train",
+        Player(parts(200), workers(4, 15.0)),
+        end=3600.0,
+        every=20.0,
+        last=now - 5 * 86_400,
+    )
+    write_job(
+        run("broken off, days ago"),
+        "train",
+        Player(parts(200), workers(4, 15.0)),
+        end=400.0,
+        every=20.0,
+        last=now - 3 * 86_400,
+    )
+    write_job(
+        run("one worker"),
+        "train",
+        Player(parts(40), workers(1, 12.0)),
+        end=200.0,
+        every=10.0,
+        last=now,
+    )
+    write_job(
+        run("hostile <b>names"),
+        "work_queue",
+        Player(
+            [*HOSTILE_WORKS * 5],
+            {"<b>worker</b>": 9.0, "../../etc/passwd": 11.0},
+        ),
+        end=100.0,
+        every=10.0,
+        last=now,
+    )
+
+
+def write_many(directory: str, now: float, num_workers: int = 1000) -> None:
+    """Writes a job of many workers and a hundred items for each."""
+    secs_of = workers(num_workers, 30.0)
+    secs_of["worker:7"] = 150.0
+    write_job(
+        os.path.join(directory, "many"),
+        "train",
+        Player(parts(100 * num_workers), secs_of),
+        end=600.0,
+        every=60.0,
+        last=now,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("logdir", help="where to write; made if need be")
+    parser.add_argument(
+        "--many", action="store_true", help="a job of 1,000 workers as well"
+    )
+    args = parser.parse_args(argv)
+    write_all(args.logdir, time.time())
+    if args.many:
+        write_many(args.logdir, time.time())
+    sys.stdout.write(f"Now run: tensorboard --logdir {args.logdir}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The tab "Work Queue": routes, from a request to JSON or to an asset.
+
+It reads through TensorBoard's data provider alone, so that remote log
+directories work, and never opens a path that came from a log. Each asset has a
+route of its own: no name from a request becomes a path.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tensorboard import errors, plugin_util
+from tensorboard.backend import http_util
+from tensorboard.plugins import base_plugin
+from werkzeug import wrappers
+
+from wq_hooks.tensorboard_plugin import metadata
+from wq_hooks.tensorboard_plugin.card import card_of
+from wq_hooks.tensorboard_plugin.reading import Reader
+
+_STATIC = os.path.join(os.path.dirname(__file__), "static")
+# A wrong type would keep the browser from running a module, and the types that
+# `mimetypes` knows depend on the machine.
+_TYPE_OF_ASSET = {
+    "index.js": "text/javascript",
+    "card.js": "text/javascript",
+    "chart.js": "text/javascript",
+    "dom.js": "text/javascript",
+    "format.js": "text/javascript",
+    "host.js": "text/javascript",
+    "level_chart.js": "text/javascript",
+    "rate_chart.js": "text/javascript",
+    "tiles.js": "text/javascript",
+    "timeline.js": "text/javascript",
+    "workers_table.js": "text/javascript",
+    "style.css": "text/css",
+}
+
+
+class WorkQueuePlugin(base_plugin.TBPlugin):
+    """Serves the tab.
+
+    Args:
+      context: TensorBoard's.
+    """
+
+    plugin_name = metadata.PLUGIN_NAME
+
+    def __init__(self, context: base_plugin.TBContext):
+        self._reader = Reader(context.data_provider)
+
+    def is_active(self) -> bool:
+        """Says no: TensorBoard shows the tab where there is a state to read."""
+        return False
+
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """Returns how TensorBoard shows the tab."""
+        return base_plugin.FrontendMetadata(
+            es_module_path="/index.js", tab_name="Work Queue"
+        )
+
+    def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
+        """Returns the routes."""
+        apps: dict[str, Callable[..., Any]] = {
+            f"/{name}": functools.partial(_serve_asset, name)
+            for name in _TYPE_OF_ASSET
+        }
+        application = wrappers.Request.application
+        apps["/queues"] = application(self._queues)
+        apps["/card"] = application(self._card)
+        return apps
+
+    def _queues(self, request: wrappers.Request) -> wrappers.Response:
+        """[{"run": ..., "queue": ..., "time": ...}, ...], newest first."""
+        return _json_response(
+            request, self._reader.queues(*_experiment_of(request))
+        )
+
+    def _card(self, request: wrappers.Request) -> wrappers.Response:
+        """Everything about one queue of one run; see `card.card_of`."""
+        run, queue = (request.args.get(key) for key in ("run", "queue"))
+        if run is None or queue is None:
+            raise errors.InvalidArgumentError(
+                "Expected the arguments run and queue; got "
+                f"{sorted(request.args)!r:.200}."
+            )
+        found = self._reader.read(*_experiment_of(request), run, queue)
+        if found is None:
+            raise errors.NotFoundError(
+                f"Expected a queue of the log; got {queue!r:.200} of run "
+                f"{run!r:.200}."
+            )
+        return _json_response(request, card_of(found, now=time.time()))
+
+
+def _experiment_of(request: wrappers.Request) -> tuple[Any, str]:
+    return (
+        plugin_util.context(request.environ),
+        plugin_util.experiment_id(request.environ),
+    )
+
+
+def _json_response(request: wrappers.Request, value: Any) -> wrappers.Response:
+    text = json.dumps(value, separators=(",", ":"))
+    return http_util.Respond(request, text, "application/json")
+
+
+def _serve_asset(name: str, environ: Any, start_response: Any) -> Any:
+    request = wrappers.Request(environ)
+    with open(os.path.join(_STATIC, name), "rb") as asset:
+        content = asset.read()
+    response = http_util.Respond(request, content, _TYPE_OF_ASSET[name])
+    return response(environ, start_response)

@@ -1,0 +1,111 @@
+// The numbers on top of a card.
+
+import {el} from './dom.js';
+import * as format from './format.js';
+
+const MAX_SEGMENTS = 12;
+
+function tile(id, label, value, unit, note, extra) {
+  return el(
+    'div',
+    {class: 'tile', 'data-tile': id},
+    el('dt', {}, label),
+    el(
+      'dd',
+      {},
+      el('span', {class: 'value'}, value),
+      unit ? el('span', {class: 'unit'}, unit) : null,
+      note ? el('span', {class: 'note'}, note) : null,
+      extra
+    )
+  );
+}
+
+// One segment for each epoch, filled as far as it is done.
+function epochBar(epoch, numEpochs) {
+  if (!numEpochs || numEpochs > MAX_SEGMENTS) {
+    return null;
+  }
+  const bar = el('span', {class: 'epochs', 'aria-hidden': 'true'});
+  for (let i = 0; i < numEpochs; i++) {
+    const part = Math.min(Math.max(epoch - i, 0), 1) * 100;
+    bar.append(el('span', {}, el('span', {style: `width: ${part}%`})));
+  }
+  return bar;
+}
+
+export function tiles(data) {
+  const endless = data.total === null;
+  const [rate, rateUnit] = format.rate(data.items_per_sec, 'items');
+  const [records, recordsUnit] = format.rate(data.records_per_sec, 'records');
+  const repeated = [
+    data.repeated ? `${format.count(data.repeated)} handed out again` : '',
+    data.num_given_up ? `${format.count(data.num_given_up)} GIVEN UP` : '',
+  ].filter(Boolean);
+  const made = [
+    tile(
+      'remaining',
+      'Remaining',
+      endless ? '\u221E' : format.count(data.remaining)
+    ),
+    tile(
+      'in_flight',
+      'In flight',
+      format.count(data.in_flight),
+      '',
+      data.in_flight ? `oldest ${format.secs(data.oldest_lease_secs)}` : ''
+    ),
+    tile(
+      'completed',
+      'Completed',
+      format.count(data.completed),
+      endless ? '' : `of ${format.count(data.total)}`,
+      repeated.join(', ') ||
+        (data.total ? format.percent(data.completed / data.total) : '')
+    ),
+    tile(
+      'epoch',
+      'Epoch',
+      format.number(data.epoch),
+      data.num_epochs ? `of ${format.count(data.num_epochs)}` : '',
+      '',
+      epochBar(data.epoch, data.num_epochs)
+    ),
+    tile(
+      'rate',
+      'Rate',
+      rate,
+      rateUnit,
+      data.records ? `${records} ${recordsUnit}` : ''
+    ),
+    tile(
+      'eta',
+      'To go',
+      data.eta_secs === null
+        ? data.status === 'done'
+          ? 'done'
+          : '\u2013'
+        : format.secs(data.eta_secs),
+      '',
+      data.eta_note
+    ),
+  ];
+  if (data.item_secs) {
+    const [p10, p50, p90] = data.item_secs;
+    made.push(
+      tile(
+        'item_secs',
+        'Time per item',
+        format.secs(p50),
+        'median',
+        `${format.secs(p10)} to ${format.secs(p90)}`
+      )
+    );
+  }
+  if (data.given_up.length) {
+    made.push(
+      tile('given_up', 'Given up', data.given_up.slice(0, 3).join(', '))
+    );
+  }
+  return made;
+}

@@ -1,0 +1,204 @@
+"""Is it moving, when will it be done, who is slow: in one line.
+
+    slow = slow_workers(state)
+    verdict = verdict_of(state, points, slow, now=time.time())
+
+Pure, from checked values. The rules have their models: no fixed thresholds
+but windows, as Burrow judges the lag of Kafka consumers; slow is what takes
+more than twice the median, as in DLRover (Spark: 1.5 times).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wq_hooks.core.progress import duration_in_words
+
+_SLOW_FACTOR = 2.0
+# Of very short items, an age in milliseconds says nothing.
+_MIN_AGE_SECS = 1.0
+_MIN_ITEM_SECS = 0.05
+# Silent: for longer than the last so many points took, and than this.
+_WINDOW_POINTS = 10
+_MIN_SILENT_SECS = 120.0
+# Stalled: nothing changed in so many points, for longer than this, and than
+# so many of the longer items; for this long where no item is done yet.
+_MIN_STALLED_POINTS = 3
+_MIN_STALLED_SECS = 60.0
+_STALLED_FACTOR = 3.0
+_STALLED_UNKNOWN_SECS = 600.0
+_DAY_SECS = 86_400
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of a queue.
+
+    Attributes:
+      status: "done", "draining", "ok", "straggler", "stalled" or "no data".
+      text: One sentence or two.
+      eta_secs: Seconds to the end; None where nothing can be said.
+      eta_note: What to know of it, or "".
+    """
+
+    status: str
+    text: str
+    eta_secs: float | None
+    eta_note: str
+
+
+def slow_workers(state: Mapping[str, Any]) -> dict[str, str]:
+    """Returns {name: why} of the workers that are slow against the median.
+
+    Args:
+      state: Checked.
+    """
+    if state["item_secs"] is None:
+        return {}
+    usual = state["item_secs"][1]
+    limit = _SLOW_FACTOR * usual
+    present = [w for w in state["workers"] if not w["has_left"]]
+    slow: dict[str, str] = {}
+    for worker in present:
+        age = max((i["held_secs"] for i in worker["items"]), default=0.0)
+        secs = worker["item_secs"] or 0.0
+        # What it holds at the same time, it reads at the same time.
+        age_limit = limit * max(worker["in_hand"], 1)
+        if age > max(age_limit, _MIN_AGE_SECS):
+            slow[worker["name"]] = (
+                f"has held {worker['items'][0]['text']} for "
+                f"{in_words(age)}, {_times(age, usual)} the usual time"
+            )
+        elif len(present) > 1 and secs > max(limit, _MIN_ITEM_SECS):
+            slow[worker["name"]] = (
+                f"takes {in_words(secs)} for an item, {_times(secs, usual)} "
+                "the usual time"
+            )
+    return slow
+
+
+def verdict_of(
+    state: Mapping[str, Any],
+    points: Sequence[Mapping[str, float]],
+    slow: Mapping[str, str],
+    now: float,
+) -> Verdict:
+    """Returns the judgement.
+
+    Args:
+      state: Checked.
+      points: In the order of time; each has "time", and "completed" and
+        "in_flight" if they are known.
+      slow: See `slow_workers`.
+      now: In seconds since 1970.
+    """
+    in_flight, remaining = state["in_flight"], state["remaining"]
+    given_up = ""
+    if state["num_given_up"]:
+        given_up = f" {_items(state['num_given_up'])} GIVEN UP."
+    of_total = "" if state["total"] is None else f" of {state['total']:,}"
+    if remaining == 0 and in_flight == 0:
+        text = f"All {_items(state['completed'])} are completed."
+        return Verdict("done", text + given_up, None, "")
+    silent_secs = _silent_secs(state, points, now)
+    if silent_secs is not None:
+        text = (
+            f"No news for {in_words(silent_secs)}; the last was that "
+            f"{state['completed']:,}{of_total} items are completed."
+        )
+        return Verdict("no data", text + given_up, None, "")
+    stalled_secs = _stalled_secs(state, points)
+    if stalled_secs is not None:
+        text = f"Nothing has moved for {in_words(stalled_secs)}: "
+        if in_flight:
+            text += (
+                f"{_items(in_flight)} in flight, the oldest held by "
+                f"{state['oldest_holder']} for "
+                f"{in_words(state['oldest_lease_secs'])}."
+            )
+        else:
+            text += "nobody takes an item."
+        return Verdict("stalled", text + given_up, None, "")
+    eta, note = state["eta_secs"], ""
+    if remaining == 0:
+        note = "tail: as long as the slowest"
+    if len(points) < _MIN_STALLED_POINTS:
+        eta = None
+    if slow:
+        name, why = next(iter(slow.items()))
+        others = f" and {len(slow) - 1} more" if len(slow) > 1 else ""
+        present = sum(not w["has_left"] for w in state["workers"])
+        verb = "is" if len(slow) == 1 else "are"
+        text = f"{len(slow):,} of {present:,} workers {verb} slow: {name} {why}"
+        return Verdict("straggler", f"{text}{others}.{given_up}", eta, note)
+    if remaining == 0:
+        text = (
+            f"Nothing remains to be handed out; {_items(in_flight)} in flight."
+        )
+        return Verdict("draining", text + given_up, eta, note)
+    text = f"Moving: {state['completed']:,}{of_total} items are completed"
+    if eta is not None:
+        text += f", about {in_words(eta)} to go"
+    return Verdict("ok", f"{text}.{given_up}", eta, note)
+
+
+def _silent_secs(
+    state: Mapping[str, Any],
+    points: Sequence[Mapping[str, float]],
+    now: float,
+) -> float | None:
+    """Returns for how long nothing was written, if that is unusual."""
+    times = [point["time"] for point in points[-_WINDOW_POINTS:]]
+    if state["time"] is not None:
+        times.append(state["time"])
+    if not times:
+        return None
+    silent = now - max(times)
+    usual = max(times) - min(times)
+    return silent if silent > max(usual, _MIN_SILENT_SECS) else None
+
+
+def _stalled_secs(
+    state: Mapping[str, Any], points: Sequence[Mapping[str, float]]
+) -> float | None:
+    """Returns for how long nothing was taken or completed, if too long."""
+    known = [p for p in points if "completed" in p and "in_flight" in p]
+    if not known or (known[-1].get("records_per_sec") or 0) > 0:
+        return None
+
+    def done_of(point: Mapping[str, float]) -> tuple[float, float]:
+        return point["completed"], point["completed"] + point["in_flight"]
+
+    same = 0
+    for point in reversed(known):
+        if done_of(point) != done_of(known[-1]):
+            break
+        same += 1
+    secs = known[-1]["time"] - known[-same]["time"]
+    limit = _STALLED_UNKNOWN_SECS
+    if state["item_secs"] is not None:
+        limit = _STALLED_FACTOR * state["item_secs"][2]
+    if not state["in_flight"]:
+        limit = 0.0
+    limit = max(limit, _MIN_STALLED_SECS)
+    return secs if same >= _MIN_STALLED_POINTS and secs > limit else None
+
+
+def in_words(secs: float) -> str:
+    """Returns such as "0.4 s", "45 s", "3 min 20 s", "2 d 5 h"."""
+    if secs < 10:
+        return f"{secs:.2g} s"
+    if secs < 2 * _DAY_SECS:
+        return duration_in_words(secs)
+    days, rest = divmod(int(secs), _DAY_SECS)
+    return f"{days} d {rest // 3600} h"
+
+
+def _times(secs: float, usual: float) -> str:
+    return f"{secs / usual:.1f}\N{MULTIPLICATION SIGN}" if usual else "beyond"
+
+
+def _items(number: int) -> str:
+    return f"{number:,} item" if number == 1 else f"{number:,} items"
