@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wq_hooks._version import __version__
+from wq_hooks.commands import inspect
 from wq_hooks.launcher import launch
 
 
@@ -34,7 +35,10 @@ class Subcommand(Protocol):
         """
 
 
-_SUBCOMMANDS: dict[str, Subcommand] = {"launch": launch}
+_SUBCOMMANDS: dict[str, Subcommand] = {
+    "launch": launch,
+    "inspect": inspect,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -156,6 +156,11 @@ class Snapshot:
             ) from e
 
 
+def works_file_name(name: str, fingerprint: str) -> str:
+    """Returns the name of the file that keeps a long list of works."""
+    return f"{name.replace('/', '_')}-{fingerprint}.works"
+
+
 def _body(text: str | bytes) -> Mapping[str, Any]:
     """Returns the checked inside of a snapshot's JSON."""
     try:

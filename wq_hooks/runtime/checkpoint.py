@@ -24,6 +24,7 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.core.snapshot import works_file_name
 from wq_hooks.core.works import encoded
 from wq_hooks.runtime.host import Host
 
@@ -193,8 +194,7 @@ def _step_of(session: tf1.Session) -> int | None:
 
 def works_path(directory: str, name: str, fingerprint: str) -> str:
     """Returns where the list of works of a queue is kept."""
-    file_name = f"{name.replace('/', '_')}-{fingerprint}.works"
-    return os.path.join(directory, file_name)
+    return os.path.join(directory, works_file_name(name, fingerprint))
 
 
 def write_works(path: str, names: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""The subcommands of `wq-hooks` that read: `inspect` and `status`."""

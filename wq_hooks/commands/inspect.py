@@ -1,0 +1,255 @@
+"""Tell what a checkpoint says of its work queues.
+
+    wq-hooks inspect /model
+    wq-hooks inspect /model/model.ckpt-1200 --works today.txt --json
+
+Exits with 0, or with 1 where there is nothing to read: no checkpoint, one
+without a queue, or a damaged one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from wq_hooks.commands import text
+from wq_hooks.commands.positions import (
+    Position,
+    find_positions,
+    find_works,
+    read_works,
+)
+from wq_hooks.core.plan import Epochs
+from wq_hooks.core.resume import resume
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import Works
+from wq_hooks.errors import SnapshotError, WorkQueueError
+
+_NUM_FIRST = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `wq-hooks inspect`."""
+    parser.add_argument(
+        "path",
+        metavar="CHECKPOINT|DIR|FILE",
+        help="a checkpoint, a directory of checkpoints (its latest counts), "
+        "or a file with what WorkQueue.snapshot() returned",
+    )
+    parser.add_argument("--name", help="tell of the queue of this name alone")
+    parser.add_argument(
+        "--works",
+        metavar="FILE",
+        help="tell what a resume with these works would do: one to a line",
+    )
+    parser.add_argument(
+        "--num_epochs",
+        type=int,
+        metavar="N",
+        help="with --works: as it would be asked for; default: as before",
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=20,
+        metavar="N",
+        help="how many items to list (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, with all items"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what was found; returns the exit code."""
+    if args.num_epochs is not None and args.works is None:
+        raise argparse.ArgumentTypeError(
+            "Expected --works with --num_epochs; got --num_epochs alone."
+        )
+    try:
+        works = None if args.works is None else _works_of(args.works)
+        reports = [
+            report_of(position, works, args.num_epochs)
+            for position in find_positions(args.path)
+        ]
+        if args.name is not None:
+            names = [report["name"] for report in reports]
+            reports = [r for r in reports if r["name"] == args.name]
+            if not reports:
+                raise WorkQueueError(
+                    f"Expected a queue named {args.name!r}; got {names}."
+                )
+    except (WorkQueueError, OSError, ValueError) as e:
+        text.complain("inspect", e)
+        return 1
+    if args.json:
+        text.write(json.dumps(reports, indent=2))
+    else:
+        for report in reports:
+            text.write(in_words(report, args.limit))
+    return 0
+
+
+def report_of(
+    position: Position, works: Works | None, num_epochs: int | None
+) -> dict[str, Any]:
+    """Returns what a position says, as a value that json can write.
+
+    Args:
+      position: The position.
+      works: Tell what a resume with these would do; None: do not.
+      num_epochs: As it would be asked for; None: as before.
+
+    Raises:
+      SnapshotError: If it is damaged, of another format, or cannot be merged
+        with the works.
+    """
+    report: dict[str, Any] = {
+        "checkpoint": position.source,
+        "tensor": position.key,
+        "name": position.key.rpartition("/")[0],
+    }
+    if not position.text:
+        return {**report, "is_empty": True}
+    try:
+        snapshot = Snapshot.from_json(position.text)
+    except SnapshotError as e:
+        where = f"tensor {position.key!r} of " if position.key else ""
+        raise SnapshotError(f"In {where}{position.source!r}: {e}") from e
+    last = snapshot.segments[-1] if snapshot.segments else None
+    epochs = total = None
+    if isinstance(last, Epochs) and last.num_epochs is not None:
+        epochs = last.first_epoch + last.num_epochs
+        total = last.first_ticket + last.num_epochs * snapshot.num_works
+    kept_at = find_works(position, snapshot)
+    report.update(
+        name=snapshot.name,
+        is_empty=False,
+        completed=snapshot.completed,
+        total=total,
+        remaining=None if total is None else total - snapshot.completed,
+        epoch=snapshot.completed / max(snapshot.num_works, 1),
+        num_epochs=epochs,
+        low_watermark=snapshot.low_watermark,
+        next_ticket=snapshot.next_ticket,
+        outstanding=[
+            {
+                "ticket": item.ticket,
+                "item": item.text,
+                "holder": item.holder,
+                "attempts": item.attempts,
+            }
+            for item in snapshot.outstanding
+        ],
+        given_up=[name for _, name in snapshot.given_up],
+        num_works=snapshot.num_works,
+        fingerprint=snapshot.fingerprint,
+        works=kept_at
+        or ("in the position" if snapshot.packed_works else "not kept"),
+    )
+    if works is not None:
+        asked = epochs if num_epochs is None else num_epochs
+        report["resume"] = _resume_of(works, snapshot, asked, last, kept_at)
+    return report
+
+
+def _resume_of(
+    works: Works,
+    snapshot: Snapshot,
+    num_epochs: int | None,
+    last: Any,
+    kept_at: str | None,
+) -> dict[str, Any]:
+    resumption = resume(
+        works,
+        snapshot,
+        num_epochs=num_epochs,
+        shuffle=last.shuffle,
+        seed=None,
+        read_works=lambda _: None if kept_at is None else read_works(kept_at),
+    )
+    plan, total = resumption.plan, resumption.plan.total
+    completed = resumption.next_ticket - len(resumption.attempts)
+    first = sorted(resumption.attempts)[:_NUM_FIRST]
+    ticket = resumption.next_ticket
+    while len(first) < _NUM_FIRST and (total is None or ticket < total):
+        first.append(ticket)
+        ticket += 1
+    return {
+        "kept": resumption.kept,
+        "added": resumption.added,
+        "dropped": resumption.dropped,
+        "notes": list(resumption.notes),
+        "to_do": None if total is None else total - completed,
+        "repeated": len(resumption.attempts),
+        "first": [plan.item_at(t).text for t in first],
+    }
+
+
+def _works_of(path: str) -> Works:
+    with open(path, "rb") as file:
+        names = [line for line in file.read().splitlines() if line.strip()]
+    if not names:
+        raise WorkQueueError(f"Expected one work to a line; {path!r} has none.")
+    return Works(names)
+
+
+def in_words(report: dict[str, Any], limit: int) -> str:
+    """Returns a report for a person.
+
+    Args:
+      report: See `report_of`.
+      limit: How many items to list.
+    """
+    title = f"Queue {report['name']!r} in {report['checkpoint']}"
+    if report["is_empty"]:
+        return f"{text.printable(title)}: nothing was written yet.\n"
+    total, epochs = report["total"], report["num_epochs"]
+    of_total = "items, without end" if total is None else f"of {total:,} items"
+    of_epochs = "" if epochs is None else f" of {epochs}"
+    held = [i for i in report["outstanding"] if i["holder"] is not None]
+    lines = [
+        text.printable(title),
+        f"  completed      {report['completed']:,} {of_total}",
+        f"  epoch          {report['epoch']:.2f}{of_epochs}",
+        f"  low watermark  {report['low_watermark']:,}",
+        f"  outstanding    {len(report['outstanding']):,}, of which "
+        f"{len(held):,} were in flight; they come first after a restore",
+        f"  given up       {len(report['given_up']):,}",
+        f"  works          {report['num_works']:,}, fingerprint "
+        f"{report['fingerprint'][:12]}; {text.printable(report['works'])}",
+    ]
+    rows = [
+        (
+            str(item["ticket"]),
+            item["holder"] or "nobody",
+            str(item["attempts"]),
+            item["item"],
+        )
+        for item in report["outstanding"][:limit]
+    ]
+    if rows:
+        listed = text.table(("TICKET", "HELD BY", "ATTEMPTS", "ITEM"), rows)
+        lines += ["", *(f"  {line}" for line in listed.splitlines())]
+        if len(report["outstanding"]) > limit:
+            lines.append(f"  ... {len(report['outstanding']) - limit:,} more")
+    lines += [
+        f"  GIVEN UP: {text.printable(name)}"
+        for name in report["given_up"][:limit]
+    ]
+    if "resume" in report:
+        lines += ["", *_resume_in_words(report["resume"])]
+    return "\n".join([*lines, ""])
+
+
+def _resume_in_words(plan: dict[str, Any]) -> list[str]:
+    to_do = "without end" if plan["to_do"] is None else f"{plan['to_do']:,}"
+    return [
+        "  A resume with these works:",
+        f"  works          {plan['kept']:,} kept, {plan['added']:,} added, "
+        f"{plan['dropped']:,} dropped",
+        f"  items to do    {to_do}, of which {plan['repeated']:,} once more",
+        f"  first          {text.printable(', '.join(plan['first']))}",
+        *(f"  note           {note}" for note in plan["notes"]),
+    ]

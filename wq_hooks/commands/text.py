@@ -1,0 +1,39 @@
+"""How the commands print: names that cannot harm a terminal, and tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """Returns a name without what would steer a terminal."""
+    return "".join(
+        c
+        if c.isprintable()
+        else c.encode("unicode_escape").decode()
+        if not 0xD800 <= ord(c) < 0xE000
+        else "\N{REPLACEMENT CHARACTER}"
+        for c in text
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table; its first row is the head. All but it is escaped."""
+    shown = [list(head), *([printable(c) for c in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*shown)]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip()
+        for row in shown
+    )
+
+
+def write(text: str) -> None:
+    """Prints a line, in the characters that the terminal has."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def complain(command: str, error: Exception) -> None:
+    """Prints an error as argparse does."""
+    sys.stderr.write(f"wq-hooks {command}: error: {printable(str(error))}\n")
