@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import queue
 import threading
 from random import Random
@@ -279,7 +280,9 @@ class TestBoard:
         chief = Chief("abcd", num_epochs=2)
         chief.run()
         works = chief.ledger.plan.works
-        assert chief.mailbox.board == {
+        board = dict(chief.mailbox.board)
+        assert json.loads(board.pop(messages.STATUS))["remaining"] == 8
+        assert board == {
             messages.ITEM: chief.dispatcher.generation,
             messages.END: "",
             messages.REMAINING: "8",
@@ -1066,3 +1069,20 @@ def test_records_are_counted_from_any_report():
     assert chief.ledger.records == 60
     assert chief.ledger.consumers["worker:0"].records == 40
     assert chief.ledger.completed == 1
+
+
+def test_the_status_is_told_from_time_to_time_and_at_the_end():
+    chief = Chief("abcd")
+    chief.run()
+    first = chief.mailbox.board[messages.STATUS]
+    item = chief.take_item(A)
+    chief.run()
+    assert chief.mailbox.board[messages.STATUS] == first
+    chief.run(2.0)
+    state = json.loads(chief.mailbox.board[messages.STATUS])
+    assert (state["name"], state["in_flight"]) == ("q", 1)
+    assert state["workers"][0]["items"][0]["text"] == "a"
+    chief.take_item(A, item)
+    chief.dispatcher.stop(ends_job=True)
+    state = json.loads(chief.mailbox.board[messages.STATUS])
+    assert state["completed"] == 1

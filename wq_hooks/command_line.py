@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wq_hooks._version import __version__
-from wq_hooks.commands import inspect
+from wq_hooks.commands import inspect, status
 from wq_hooks.launcher import launch
 
 
@@ -38,6 +38,7 @@ class Subcommand(Protocol):
 _SUBCOMMANDS: dict[str, Subcommand] = {
     "launch": launch,
     "inspect": inspect,
+    "status": status,
 }
 
 

@@ -22,6 +22,7 @@ from wq_hooks.core.messages import Report
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.state import state_of
+from wq_hooks.core.status import pause_secs, status_text
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import encoded
 from wq_hooks.errors import TwoChiefsError
@@ -31,7 +32,7 @@ _POSITION_EVERY_SECS = 1.0
 _PUBLISH_EVERY_SECS = 0.05
 _MIN_DEPTH = 16
 # What the board may say a little later.
-_LEISURELY = (messages.REMAINING, messages.LEVEL)
+_LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
 _LOGGED_EVENTS = {
     "lost": "Work queue %s: %s was lost; what it held goes to the others.",
     "missing": "Work queue %s: an item was taken and not reported: %s.",
@@ -102,6 +103,9 @@ class Dispatcher:
         self._next_tick = 0.0
         self._next_position = 0.0
         self._next_publish = 0.0
+        self._viewer = Viewer(name)
+        self._status = ""
+        self._next_status = 0.0
 
     # Threads.
 
@@ -135,11 +139,18 @@ class Dispatcher:
         """
         self.wake_to_stop()
         self._is_closed = True
-        if ends_job and not self._end_token:
+        if not ends_job:
+            return
+        elements = []
+        if not self._end_token:
             self._end_token = uuid.uuid4().hex[:12]
-            self._transport.deliver(
-                [_end(self._end_token)], {messages.END: self._end_token}
-            )
+            elements.append(_end(self._end_token))
+        with self._changed:
+            status = self._status_at(self._clock(), has_ended=True)
+        self._transport.deliver(
+            elements,
+            {messages.END: self._end_token, messages.STATUS: status},
+        )
 
     # Steps, also for tests.
 
@@ -374,6 +385,9 @@ class Dispatcher:
         for name in ledger.barred(now):
             gates[messages.gate_of(name)] = self.generation
         self._closed_gates = {gate for gate, token in gates.items() if token}
+        if now >= self._next_status:
+            self._next_status = now + pause_secs(len(ledger.consumers))
+            self._status = self._status_at(now)
         return {
             **gates,
             messages.ITEM: self.generation,
@@ -381,7 +395,12 @@ class Dispatcher:
             messages.REMAINING: str(-1 if remaining is None else remaining),
             messages.LEVEL: repr(ledger.level),
             messages.WORKS: f"{len(works)} {works.fingerprint}",
+            messages.STATUS: self._status,
         }
+
+    def _status_at(self, now: float, *, has_ended: bool = False) -> str:
+        view = self._viewer.look(self.ledger, now, time.time())
+        return status_text(view, has_ended=has_ended)
 
     def _log_events(self) -> None:
         for event in self.ledger.take_news():
