@@ -303,7 +303,9 @@ class TestBoard:
         assert chief.mailbox.board[messages.LEVEL] == "0.5"
         assert chief.dispatcher.feed()
 
-    def test_is_left_alone_when_nothing_changes(self):
+    def test_is_left_alone_when_nothing_changes(self, monkeypatch):
+        # But for the status, which says that the chief is there.
+        monkeypatch.setattr(dispatcher_module, "pause_secs", lambda _: 1e9)
         chief = Chief("abcd")
         chief.run(1.0)
         before = chief.mailbox.num_deliveries
@@ -1086,3 +1088,19 @@ def test_the_status_is_told_from_time_to_time_and_at_the_end():
     chief.dispatcher.stop(ends_job=True)
     state = json.loads(chief.mailbox.board[messages.STATUS])
     assert state["completed"] == 1
+
+
+def test_who_is_lost_and_what_it_held_and_who_is_back(caplog):
+    caplog.set_level("INFO", logger="absl")
+    chief = Chief("abcd", lease_secs=5.0)
+    chief.run()
+    chief.take_item(A)
+    chief.run(6.0)
+    assert (
+        "Work queue q: worker:0 was lost; what it held goes to the others: a."
+    ) in caplog.messages
+    chief.take_item(Consumer("worker:0", "a2"))
+    assert (
+        "Work queue q: worker:0 is back, in its life number 2."
+        in caplog.messages
+    )

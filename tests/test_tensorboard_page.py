@@ -6,6 +6,7 @@ WQ_HOOKS_SCREENSHOTS=/tmp/shots pytest tests/test_tensorboard_page.py
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 pytest.importorskip("tensorboard")
 pytest.importorskip("websocket")
 import browser
+from job import Job
+from sessions import wait_until
 
 from wq_hooks.tensorboard_plugin import demo
 
@@ -31,25 +34,9 @@ ROOT = Path(__file__).parents[1]
 HOSTILE_WORKER = "<img src=x onerror=\"document.title='hacked'\">"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The address of a TensorBoard over played jobs."""
-    logdir = tmp_path_factory.mktemp("logs")
-    # Ahead of time: a busy machine must not let the running jobs grow old.
-    now = time.time() + 3600
-    demo.write_all(str(logdir), now)
-    demo.write_many(str(logdir), now)
-    demo.write_job(
-        str(logdir / "hostile <i>too"),
-        "work_queue",
-        demo.Player(
-            demo.HOSTILE_WORKS * 5,
-            {HOSTILE_WORKER: 9.0, "../../etc/passwd": 11.0, "w" * 5000: 10.0},
-        ),
-        end=60.0,
-        every=10.0,
-        last=now,
-    )
+@contextlib.contextmanager
+def serving(logdir):
+    """Runs a TensorBoard; gives its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "programs.tensorboard_server", str(logdir)],
         cwd=ROOT,
@@ -71,6 +58,29 @@ def server(tmp_path_factory):
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of a TensorBoard over played jobs."""
+    logdir = tmp_path_factory.mktemp("logs")
+    # Ahead of time: a busy machine must not let the running jobs grow old.
+    now = time.time() + 3600
+    demo.write_all(str(logdir), now)
+    demo.write_many(str(logdir), now)
+    demo.write_job(
+        str(logdir / "hostile <i>too"),
+        "work_queue",
+        demo.Player(
+            demo.HOSTILE_WORKS * 5,
+            {HOSTILE_WORKER: 9.0, "../../etc/passwd": 11.0, "w" * 5000: 10.0},
+        ),
+        end=60.0,
+        every=10.0,
+        last=now,
+    )
+    with serving(logdir) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +138,18 @@ def tab(new_page):
     tab = Tab(new_page())
     yield tab
     assert tab.page.errors == []
+
+
+@pytest.fixture(scope="module")
+def opened(server, new_page):
+    return Tab(new_page()).open(server, "running", "train")
+
+
+@pytest.fixture
+def train_tab(opened):
+    """The tab with one card, as the test before has left it."""
+    yield opened
+    assert opened.page.errors == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -210,8 +232,8 @@ def test_a_log_that_is_days_old_is_no_alarm(server, tab):
     assert tab.texts(".verdict")[0].startswith("No news for 2 d 23 h;")
 
 
-def test_by_step_or_by_time(server, tab):
-    tab.open(server, "running", "train")
+def test_by_step_or_by_time(train_tab):
+    tab = train_tab
     by_time = tab.texts(".chart .tick")
     assert any(":" in text for text in by_time)
     tab.run("doc.querySelector('input[value=step]').click()")
@@ -220,8 +242,8 @@ def test_by_step_or_by_time(server, tab):
     assert "10K" in by_step
 
 
-def test_the_table_is_sorted(server, tab):
-    tab.open(server, "running", "train")
+def test_the_table_is_sorted(train_tab):
+    tab = train_tab
 
     def first():
         return tab.texts("tbody tr td:first-child .name")[0]
@@ -243,8 +265,8 @@ def test_the_table_is_sorted(server, tab):
     assert first() != "worker:5"
 
 
-def test_with_the_keyboard(server, tab):
-    tab.open(server, "running", "train")
+def test_with_the_keyboard(train_tab):
+    tab = train_tab
     tab.page.evaluate("document.querySelector('iframe').focus()")
     tab.focus(".chart")
     tab.page.press("End")
@@ -264,16 +286,16 @@ def test_with_the_keyboard(server, tab):
     assert tab.count(".is-chosen") == 1
 
 
-def test_dark_mode_is_followed(server, tab):
-    tab.open(server, "running", "train")
+def test_dark_mode_is_followed(train_tab):
+    tab = train_tab
     tab.page.evaluate("document.body.classList.add('dark-mode')")
     tab.wait_for("doc.documentElement.dataset.theme == 'dark'")
     tab.page.evaluate("document.body.classList.remove('dark-mode')")
     tab.wait_for("doc.documentElement.dataset.theme == 'light'")
 
 
-def test_the_reload_button_of_tensorboard_reloads(server, tab):
-    tab.open(server, "running", "train")
+def test_the_reload_button_of_tensorboard_reloads(train_tab):
+    tab = train_tab
     tab.run("doc.querySelector('[data-sort=name]').click()")
     tab.page.evaluate(
         "document.querySelector('app-header-reload button').click()"
@@ -327,3 +349,76 @@ def test_a_thousand_workers(server, tab):
     assert 100_000 < size < 1_000_000
     assert msecs < 30_000
     tab.shoot("many")
+
+
+@pytest.mark.cluster
+def test_a_real_job_with_a_slow_worker_a_killed_one_and_a_resume(
+    new_page, tmp_path
+):
+    # For the pictures of the documentation, a longer one.
+    is_long = bool(os.environ.get("WQ_HOOKS_SCREENSHOTS"))
+    num_workers = 5 if is_long else 2
+    slow = f"worker:{num_workers - 1}"
+    logdir = tmp_path / "click model"
+    logdir.mkdir()
+    kwargs = {
+        "num_workers": num_workers,
+        "slow": {slow: 4.0},
+        "source": "records",
+        "num_works": 80 if is_long else 30,
+        "num_epochs": 2,
+        "step_secs": 0.15 if is_long else 0.04,
+        "every_secs": 2.0 if is_long else 0.5,
+        "lease_secs": 4,
+        "save_steps": 50,
+    }
+    with Job(logdir, **kwargs) as job:
+        job.start()
+        job.wait_for_item("worker:0")
+        wait_until(lambda: len(job.items()) > (200 if is_long else 80))
+        job.kill("worker:0")
+        job.cluster.wait("worker:0", 60)
+        before = len(job.cluster.lines("worker:0"))
+        job.cluster.start("worker:0")
+        job.wait_for_item("worker:0", after=before)
+        wait_until(lambda: len(job.items()) > (650 if is_long else 160))
+        job.cluster.kill_all()
+    with Job(logdir, **kwargs) as job, serving(tmp_path) as url:
+        job.start()
+        wait_until(lambda: len(job.items()) > (450 if is_long else 50))
+        tab = Tab(new_page())
+        tab.open(url)
+        assert tab.texts("h2 .name") == ["work_queue", "click model"]
+        # With each reload it knows more; first the slow one has to be slow.
+        number = 1
+        while "straggler" not in tab.texts(".chip")[0]:
+            assert "done" not in tab.texts(".chip")[0], job.log("chief:0")
+            tab.page.evaluate(
+                "document.querySelector('app-header-reload button').click()"
+            )
+            number = tab.wait_for(
+                "((n) => n > " + str(number) + " && n)"
+                "(Number(doc.documentElement.dataset.ready))"
+            )
+        assert slow in tab.texts(".verdict")[0]
+        assert slow in tab.texts("tr.is-slow .name")
+        assert tab.count("tbody tr") == num_workers + 1
+        for kind in ("completed", "in-flight", "remaining"):
+            assert tab.count(f".area.{kind}") == 1
+        for kind in ("low-watermark", "items-rate", "records-rate", "oldest"):
+            assert tab.count(f".line.{kind}") == 1
+        # The kill, and what was in flight at the resume.
+        assert tab.count(".timeline .bar-done") > 10
+        assert tab.count(".timeline .bar-lost") >= 1
+        assert tab.count(".timeline .bar-again") >= 2
+        tab.shoot("real-light")
+        tab.page.evaluate("document.body.classList.add('dark-mode')")
+        tab.wait_for("doc.documentElement.dataset.theme == 'dark'")
+        tab.shoot("real-dark")
+        assert set(job.cluster.wait_for_job(120).values()) == {0}
+        while "done" not in tab.texts(".chip")[0]:
+            tab.run("doc.getElementById('reload').click()")
+            tab.page.evaluate("new Promise(r => setTimeout(r, 500))")
+            assert len(tab.page.errors) == 0
+        assert tab.texts(".verdict")[0].startswith("All ")
+        assert tab.page.errors == []

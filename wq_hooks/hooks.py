@@ -20,6 +20,7 @@ from absl import logging
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint
+from wq_hooks.runtime.reporter import Reporter
 from wq_hooks.summary import view_pb
 from wq_hooks.work_queue import WorkQueue, queues_of
 
@@ -32,10 +33,11 @@ class WorkQueueHook(tf1.train.SessionRunHook):
     `begin` finds the queues of the graph and guards the graph's Saver.
     `after_create_session`, on the chief, waits until the queue has read its
     position. `before_run` and `after_run` count steps on the chief and report
-    when it is time. `end` reports once more and tells whether the readers
-    have met the end of data; TensorFlow calls it at the end of data and at a
-    stop that was asked for, and not after an error: then what this task held
-    goes back to the line. When the session is created again, queue and model
+    when it is time; while a step of the chief waits for long, as for the
+    others near the end, a thread reports. `end` reports once more and tells
+    whether the readers have met the end of data; TensorFlow calls it at the
+    end of data and at a stop that was asked for, and not after an error: then
+    what this task held goes back to the line. When the session is created again, queue and model
     go back to the same checkpoint.
 
     Args:
@@ -86,6 +88,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._has_met_end = False
         self._global_step: Any = None
         self._last_step = 0
+        self._every_n_secs = every_n_secs
+        self._reporter: Reporter | None = None
 
     def begin(self) -> None:
         """Finds the queues and guards the Saver; see the class."""
@@ -134,6 +138,18 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             service = queue.service(session)
             if queue.is_chief and service is not None:
                 service.wait_until_ready()
+        if self._reporter is not None:
+            self._reporter.stop()
+            self._reporter = None
+        if self._every_n_secs is not None and self._has_ledger():
+            self._reporter = Reporter(
+                self._report,
+                every_secs=self._every_n_secs,
+                is_live=lambda: any(
+                    queue.dispatcher is not None for queue in self._queues
+                ),
+            )
+            self._reporter.start()
 
     def before_run(
         self, run_context: tf1.train.SessionRunContext
@@ -166,14 +182,16 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._read_step(run_context.session)
             if self._timer.should_trigger_for_step(self._last_step):
                 self._timer.update_last_triggered_step(self._last_step)
-                self._report()
+                self._report_now()
 
     def end(self, session: tf1.Session) -> None:
         """Reports, and notes whether readers have met the end of data."""
         is_through = self._is_in_run or self._has_met_end
         if self._has_ledger():
             self._read_step(session)
-            self._report()
+            self._report_now()
+        if self._reporter is not None:
+            self._reporter.stop()
         for queue in self._queues:
             service = queue.service(session)
             if service is not None:
@@ -185,6 +203,12 @@ class WorkQueueHook(tf1.train.SessionRunHook):
 
     def _has_ledger(self) -> bool:
         return any(queue.is_chief for queue in self._queues)
+
+    def _report_now(self) -> None:
+        if self._reporter is None:
+            self._report()
+        else:
+            self._reporter.report()
 
     def _report(self) -> None:
         for queue in self._queues:

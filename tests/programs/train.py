@@ -46,6 +46,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--hook", type=int, default=1)
     parser.add_argument("--queue", type=int, default=1)
     parser.add_argument("--step_secs", type=float, default=0.0)
+    parser.add_argument("--every_secs", type=float, default=2.0)
+    parser.add_argument("--records_per_item", type=int, default=10)
     parser.add_argument("--stop_at", type=int, default=0)
     parser.add_argument("--fail_at", type=int, default=0)
     parser.add_argument("--save_steps", type=int, default=5)
@@ -75,7 +77,7 @@ def train(
             stepped = step.assign_add(1)
     hooks = []
     if args.queue and args.hook:
-        hooks.append(WorkQueueHook(every_n_secs=2))
+        hooks.append(WorkQueueHook(every_n_secs=args.every_secs))
     if args.stop_at:
         hooks.append(tf1.train.StopAtStepHook(last_step=args.stop_at))
     slow = float(os.environ.get("WQ_HOOKS_SLOW", "1"))
@@ -115,7 +117,14 @@ def items_of(args: argparse.Namespace, works: list[str]) -> tf.Tensor:
         return queue.take()
     if args.source == "producer":
         return queue.input_producer().dequeue()
-    iterator = tf1.data.make_initializable_iterator(queue.input_dataset())
+    dataset = queue.input_dataset()
+    if args.source == "records":
+        dataset = queue.records(
+            lambda item: tf.data.Dataset.from_tensors(item).repeat(
+                args.records_per_item
+            )
+        ).to_dataset()
+    iterator = tf1.data.make_initializable_iterator(dataset)
     tf1.add_to_collection(
         tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer
     )

@@ -21,7 +21,7 @@ from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.messages import Report
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.state import state_of
+from wq_hooks.core.state import shown, state_of
 from wq_hooks.core.status import pause_secs, status_text
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import encoded
@@ -33,8 +33,8 @@ _PUBLISH_EVERY_SECS = 0.05
 _MIN_DEPTH = 16
 # What the board may say a little later.
 _LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
+_MAX_LOGGED_ITEMS = 5
 _LOGGED_EVENTS = {
-    "lost": "Work queue %s: %s was lost; what it held goes to the others.",
     "missing": "Work queue %s: an item was taken and not reported: %s.",
     "given_up": "Work queue %s: gave up %s, which failed too often.",
 }
@@ -403,11 +403,37 @@ class Dispatcher:
         return status_text(view, has_ended=has_ended)
 
     def _log_events(self) -> None:
-        for event in self.ledger.take_news():
+        news = self.ledger.take_news()
+        for event in news:
             text = _LOGGED_EVENTS.get(event.kind)
+            what = event.item.text if event.item else event.consumer
             if text is not None:
-                what = event.item.text if event.item else event.consumer
-                logging.warning(text, self._name, what)
+                logging.warning(text, self._name, shown(what))
+            elif event.kind == "lost":
+                held = [
+                    shown(e.item.text)
+                    for e in news
+                    if e.kind == "returned"
+                    and e.consumer == event.consumer
+                    and e.item is not None
+                ]
+                logging.warning(
+                    "Work queue %s: %s was lost; what it held goes to the "
+                    "others: %s.",
+                    self._name,
+                    event.consumer,
+                    ", ".join(held[:_MAX_LOGGED_ITEMS])
+                    + (", ..." if len(held) > _MAX_LOGGED_ITEMS else ""),
+                )
+            elif event.kind == "joined":
+                state = self.ledger.consumers.get(event.consumer)
+                if state is not None and state.lives > 1:
+                    logging.info(
+                        "Work queue %s: %s is back, in its life number %d.",
+                        self._name,
+                        event.consumer,
+                        state.lives,
+                    )
 
 
 def _end(token: str) -> tuple[int, str, str, bytes]:
