@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from sessions import items, train
 
-from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks import WorkQueue, WorkQueueHook, hooks
 from wq_hooks.core import messages
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import mailbox
@@ -404,3 +404,29 @@ class TestStops:
         )
         position = position_of(tmp_path)
         assert (position["next_ticket"], position["outstanding"]) == (6, [])
+
+
+class TestProgressBar:
+    def test_is_updated_and_closed(self, monkeypatch):
+        seen = []
+
+        class FakeBar:
+            def update(self, progress):
+                seen.append(progress.completed)
+
+            def close(self):
+                seen.append("closed")
+
+        monkeypatch.setattr(hooks, "new_bar", lambda name: FakeBar())
+        train(WORKS, hook_of=hook_with(progress_bar=True))
+        assert seen[-2:] == [6, "closed"]
+
+    def test_there_is_none_unless_it_is_asked_for(self, monkeypatch):
+        monkeypatch.setattr(hooks, "new_bar", lambda name: 1 / 0)
+        train(WORKS, hook_of=hook_with())
+
+    def test_where_there_is_no_terminal(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(hooks, "new_bar", asked.append)
+        train(WORKS, hook_of=hook_with(progress_bar=True))
+        assert asked == ["work_queue"]

@@ -10,6 +10,7 @@ checkpoint from before the queue was added restores.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +18,16 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
+from wq_hooks.core.progress import ProgressMeter
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.progress_bar import Bar, new_bar
 from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.reporter import Reporter
 from wq_hooks.summary import view_pb
 from wq_hooks.work_queue import WorkQueue, queues_of
 
+_BAR_EVERY_SECS = 0.5
 _START = tf1.SessionLog(status=tf1.SessionLog.START)
 
 
@@ -37,8 +41,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
     others near the end, a thread reports. `end` reports once more and tells
     whether the readers have met the end of data; TensorFlow calls it at the
     end of data and at a stop that was asked for, and not after an error: then
-    what this task held goes back to the line. When the session is created again, queue and model
-    go back to the same checkpoint.
+    what this task held goes back to the line. When the session is created
+    again, queue and model go back to the same checkpoint.
 
     Args:
       work_queue: A WorkQueue, a sequence of them, or None for every queue of
@@ -49,6 +53,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         checkpoints, from the first save or restore on.
       is_chief: Whether this task keeps the ledgers; None: as each queue has
         found out.
+      progress_bar: Whether the chief shows a bar where its standard error is
+        a terminal. Needs tqdm. Log lines go through it, so choose one.
       scaffold: The Scaffold that is given to the session, if it was made with
         a Saver of its own.
 
@@ -65,6 +71,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         every_n_steps: int | None = None,
         summary_dir: str | None = None,
         is_chief: bool | None = None,
+        progress_bar: bool = False,
         scaffold: tf1.train.Scaffold | None = None,
     ):
         if every_n_steps is not None:
@@ -82,6 +89,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         )
         self._queues: list[WorkQueue] = []
         self._viewers: dict[str, Viewer] = {}
+        self._bar_meters: dict[str, ProgressMeter] = {}
         self._has_layout: set[str] = set()
         self._written_step = 0
         self._is_in_run = False
@@ -90,6 +98,9 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._last_step = 0
         self._every_n_secs = every_n_secs
         self._reporter: Reporter | None = None
+        self._wants_bars = progress_bar
+        self._bars: dict[str, Bar] = {}
+        self._bars_due = 0.0
 
     def begin(self) -> None:
         """Finds the queues and guards the Saver; see the class."""
@@ -111,6 +122,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 "none."
             )
         self._viewers = {q.name: Viewer(q.name) for q in self._queues}
+        self._bar_meters = {q.name: ProgressMeter() for q in self._queues}
+        self._bars = {}
         self._has_layout = set()
         self._written_step = 0
         self._is_in_run = self._has_met_end = False
@@ -173,6 +186,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._is_in_run = False
         if not self._has_ledger():
             return
+        self._update_bars()
         if run_values.results is None:
             self._last_step += 1
         else:
@@ -192,6 +206,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._report_now()
         if self._reporter is not None:
             self._reporter.stop()
+        self._bars_due = 0.0
+        self._update_bars()
+        for bar in self._bars.values():
+            bar.close()
         for queue in self._queues:
             service = queue.service(session)
             if service is not None:
@@ -203,6 +221,23 @@ class WorkQueueHook(tf1.train.SessionRunHook):
 
     def _has_ledger(self) -> bool:
         return any(queue.is_chief for queue in self._queues)
+
+    def _update_bars(self) -> None:
+        now = time.monotonic()
+        if not self._wants_bars or now < self._bars_due:
+            return
+        self._bars_due = now + _BAR_EVERY_SECS
+        for queue in self._queues:
+            progress = queue.progress(self._bar_meters[queue.name])
+            if progress is None:
+                continue
+            if queue.name not in self._bars:
+                bar = new_bar(queue.name)
+                if bar is None:
+                    self._wants_bars = False
+                    return
+                self._bars[queue.name] = bar
+            self._bars[queue.name].update(progress)
 
     def _report_now(self) -> None:
         if self._reporter is None:
