@@ -430,3 +430,19 @@ class TestProgressBar:
         monkeypatch.setattr(hooks, "new_bar", asked.append)
         train(WORKS, hook_of=hook_with(progress_bar=True))
         assert asked == ["work_queue"]
+
+
+def test_after_a_restore_the_curves_go_on_at_the_restored_step(tmp_path):
+    logs = tmp_path / "logs"
+    for num_epochs in (1, 2):
+        train(
+            WORKS,
+            directory=tmp_path,
+            queue_args={"num_epochs": num_epochs},
+            # So often that it reports before the first step is through.
+            hook_of=hook_with(every_n_secs=0.001, summary_dir=logs),
+        )
+    events = events_of(logs)["work_queue/completed"]
+    steps = [step for step, _ in events]
+    assert steps == sorted(steps)
+    assert events[-1] == (12, 12)

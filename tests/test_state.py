@@ -86,6 +86,17 @@ class TestState:
         assert (worker["completed"], worker["records"]) == (3, 15)
         assert ledger.records == 15
 
+    def test_records_that_a_task_tells_count_for_one_of_its_consumers(self):
+        ledger = make_ledger()
+        for number in (2, 3):
+            ledger.ask(Consumer(f"worker:0/{number}", "a1"), 0.0)
+        ledger.count_records(A, 7)
+        ledger.count_records(Consumer("worker:0/3", "a1"), 5)
+        ledger.count_records(B, 1)
+        (worker,) = state_of(ledger, 0.0)["workers"]
+        assert worker["records"] == 12
+        assert ledger.records == 13
+
     def test_of_many_items_in_hand_the_oldest_are_told(self):
         ledger = make_ledger("abcdefgh")
         take(ledger, A, 7)

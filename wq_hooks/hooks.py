@@ -154,6 +154,9 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         if self._reporter is not None:
             self._reporter.stop()
             self._reporter = None
+        if self._has_ledger():
+            # The curves go on from here, whoever reports first.
+            self._read_step(session)
         if self._every_n_secs is not None and self._has_ledger():
             self._reporter = Reporter(
                 self._report,
@@ -258,7 +261,9 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         directory = self._summary_dir or queue.checkpoint_directory
         if not directory:
             return
-        writer = tf1.summary.FileWriterCache.get(directory)
+        with queue.graph.as_default():
+            # A thread of its own is in eager mode until it says otherwise.
+            writer = tf1.summary.FileWriterCache.get(directory)
         step = self._last_step
         if step < self._written_step:
             # The session went back to a checkpoint: the curve goes on there.

@@ -117,8 +117,9 @@ def items_of(args: argparse.Namespace, works: list[str]) -> tf.Tensor:
         return queue.take()
     if args.source == "producer":
         return queue.input_producer().dequeue()
-    dataset = queue.input_dataset()
-    if args.source == "records":
+    if args.source == "dataset":
+        dataset = queue.input_dataset()
+    else:
         dataset = queue.records(
             lambda item: tf.data.Dataset.from_tensors(item).repeat(
                 args.records_per_item

@@ -342,11 +342,12 @@ class Ledger:
             self.heard(Consumer(name, task.incarnation), now)
 
     def count_records(self, consumer: Consumer, num_records: int) -> None:
-        """Notes that a consumer has trained so many more records."""
+        """Notes that a consumer, or a task, has trained more records."""
         self.records += num_records
-        state = self.consumers.get(consumer.name)
-        if state is not None:
-            state.records += num_records
+        # A task counts for the first of its consumers.
+        names = self._names_of_task.get(consumer.name, {consumer.name})
+        for name in sorted(names & self.consumers.keys())[:1]:
+            self.consumers[name].records += num_records
 
     def ask(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer wants an item."""

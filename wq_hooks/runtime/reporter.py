@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 # A step that takes a little longer than usual is no silence.
 _PATIENCE = 1.5
+_MIN_SECS = 0.02
 
 
 class Reporter:
@@ -36,7 +37,7 @@ class Reporter:
         is_live: Callable[[], bool],
     ):
         self._call = report
-        self._every_secs = every_secs
+        self._every_secs = max(every_secs, _MIN_SECS)
         self._is_live = is_live
         self._lock = threading.Lock()
         self._stopped = threading.Event()
