@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 def printable(text: str) -> str:
     """Returns a name without what would steer a terminal."""
-    return "".join(
-        c
-        if c.isprintable()
-        else c.encode("unicode_escape").decode()
-        if not 0xD800 <= ord(c) < 0xE000
-        else "\N{REPLACEMENT CHARACTER}"
-        for c in text
-    )
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    if 0xD800 <= ord(character) < 0xE000:
+        # Stands for a byte that is not UTF-8.
+        return "\N{REPLACEMENT CHARACTER}"
+    return character.encode("unicode_escape").decode()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

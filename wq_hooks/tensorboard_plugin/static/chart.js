@@ -149,8 +149,7 @@ export class Chart {
   }
 
   drawPanel(panel, top, width) {
-    const {series, epoch_marks: _} = this.data;
-    const highest = panel.highest(series, this.data);
+    const highest = panel.highest(this.data.series, this.data);
     const values = ticks(highest, panel.isWhole);
     const limit = values[values.length - 1];
     const y = (value) => top + panel.height * (1 - value / limit);
