@@ -22,6 +22,7 @@ from wq_hooks.commands.positions import (
 )
 from wq_hooks.core.plan import Epochs
 from wq_hooks.core.resume import resume
+from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError, WorkQueueError
@@ -119,9 +120,10 @@ def report_of(
         raise SnapshotError(f"In {where}{position.source!r}: {e}") from e
     last = snapshot.segments[-1] if snapshot.segments else None
     epochs = total = None
+    items_per_epoch = _items_per_epoch(snapshot)
     if isinstance(last, Epochs) and last.num_epochs is not None:
         epochs = last.first_epoch + last.num_epochs
-        total = last.first_ticket + last.num_epochs * snapshot.num_works
+        total = last.first_ticket + last.num_epochs * items_per_epoch
     kept_at = find_works(position, snapshot)
     report.update(
         name=snapshot.name,
@@ -129,7 +131,7 @@ def report_of(
         completed=snapshot.completed,
         total=total,
         remaining=None if total is None else total - snapshot.completed,
-        epoch=snapshot.completed / max(snapshot.num_works, 1),
+        epoch=snapshot.completed / max(items_per_epoch, 1),
         num_epochs=epochs,
         low_watermark=snapshot.low_watermark,
         next_ticket=snapshot.next_ticket,
@@ -149,9 +151,23 @@ def report_of(
         or ("in the position" if snapshot.packed_works else "not kept"),
     )
     if works is not None:
+        if any(snapshot.slicings):
+            raise SnapshotError(
+                f"Expected a queue of whole works with --works; those of "
+                f"{snapshot.name!r} are cut, and it takes the works "
+                "themselves to tell how."
+            )
         asked = epochs if num_epochs is None else num_epochs
         report["resume"] = _resume_of(works, snapshot, asked, last, kept_at)
     return report
+
+
+def _items_per_epoch(snapshot: Snapshot) -> int:
+    """Returns the items of an epoch; the works if it is not told."""
+    last = snapshot.slicings[-1] if snapshot.slicings else None
+    if isinstance(last, Slicing):
+        return last.num_items
+    return snapshot.num_works
 
 
 def _resume_of(
