@@ -18,7 +18,8 @@ NUM_FILES = 6
 NUM_LINES = 8
 # Where steps_per_epoch is not given, Keras 3 says so at the end of the data.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*input ran out of data:UserWarning"
+    "ignore:.*input ran out of data:UserWarning",
+    "ignore:`shuffle=True` was passed:UserWarning",
 )
 
 keras = tf.keras

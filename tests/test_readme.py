@@ -45,7 +45,10 @@ def test_the_readme_has_its_blocks():
     assert len(BLOCKS) == 7
 
 
-@pytest.mark.filterwarnings("ignore:.*input ran out of data:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:.*input ran out of data:UserWarning",
+    "ignore:`shuffle=True` was passed:UserWarning",
+)
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_block(number, tmp_path):
     block = BLOCKS[number]

@@ -119,9 +119,11 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         See WorkQueue.records.
         """
         self._expect_eager("records")
-        port, items = self._service.new_records(self._new_shared_name())
-        items._wq_hooks_queue = self
-        return Records.read(port, items, reader, cycle_length=cycle_length)
+        records = self._service.new_records(
+            self._new_shared_name(), reader, cycle_length
+        )
+        records.pairs._wq_hooks_queue = self
+        return records
 
     def mark_trained(self, *, is_through: bool = False) -> None:
         """Says that all batches that `records` has delivered were trained.

@@ -38,6 +38,7 @@ from wq_hooks.runtime.item_port import ItemPort
 from wq_hooks.runtime.records import (
     FLUSH,
     TRAINED,
+    Records,
     RecordsPort,
     RecordsPortSession,
 )
@@ -269,11 +270,18 @@ class EagerService:
         self._serve(readers, counts_records=False)
         return self._release_with(items.items(), readers)
 
-    def new_records(self, shared_name: str) -> tuple[RecordsPort, Any]:
-        """Returns the port of counted records, and their items.
+    def new_records(
+        self,
+        shared_name: str,
+        reader: Callable[[Any], Any],
+        cycle_length: int,
+    ) -> Records:
+        """Returns the records of the items.
 
         Args:
           shared_name: Of its queues, unique in this process.
+          reader: See Records.read.
+          cycle_length: See Records.read.
         """
         session = FunctionSession()
         with tf.device("/device:CPU:0"):
@@ -286,7 +294,17 @@ class EagerService:
         readers = _RecordReaders(port, session, items)
         self._serve(readers, counts_records=True)
         self._start(readers.count_forever)
-        return port, self._release_with(items.items(), readers)
+
+        def pairs_of(iteration: Any) -> Any:
+            return Records.read(
+                port,
+                items.items_of(iteration),
+                reader,
+                cycle_length=cycle_length,
+            ).pairs
+
+        pairs = self._release_with(items.iterated(pairs_of), readers)
+        return Records(port, pairs)
 
     def mark_trained(self, *, is_through: bool) -> None:
         """Notes that all batches delivered so far were trained.

@@ -15,6 +15,7 @@ The trap: two iterations at a time are refused. The older one gets an error.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -64,10 +65,23 @@ class ItemPort:
 
     def items(self) -> Any:
         """Returns a tf.data.Dataset of (slot, text)."""
+        return self.iterated(self.items_of)
+
+    def iterated(self, dataset_of: Callable[[Any], Any]) -> Any:
+        """Returns a dataset each pass over which is an iteration.
+
+        Args:
+          dataset_of: Maps its number to a dataset made of `items_of` it.
+        """
         dataset = tf.data.Dataset.from_tensors(0).map(_plain(self._begin))
-        dataset = dataset.flat_map(_plain(self._rows_of))
-        dataset = dataset.take_while(_plain(_is_item)).map(_plain(_strip))
+        dataset = dataset.flat_map(_plain(dataset_of))
         return dataset.with_options(without_hidden_prefetch())
+
+    def items_of(self, iteration: Any) -> Any:
+        """Returns the dataset of (slot, text) of one iteration."""
+        dataset = tf.data.Dataset.from_tensors(iteration).repeat()
+        dataset = dataset.map(_plain(self._take))
+        return dataset.take_while(_plain(_is_item)).map(_plain(_strip))
 
     def _begin(self, _: Any) -> Any:
         number = self._next_iteration.dequeue()
@@ -75,10 +89,6 @@ class ItemPort:
             [self._next_iteration.enqueue(number + 1)]
         ):
             return tf.identity(number)
-
-    def _rows_of(self, iteration: Any) -> Any:
-        iterations = tf.data.Dataset.from_tensors(iteration).repeat()
-        return iterations.map(_plain(self._take))
 
     def _take(self, iteration: Any) -> Any:
         with tf.control_dependencies([self._demand.enqueue(iteration)]):

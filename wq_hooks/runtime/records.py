@@ -268,6 +268,11 @@ class Records:
             return cls(port, lanes.flat_map(lane_of))
         return cls(port, lanes.interleave(lane_of, cycle_length=cycle_length))
 
+    @property
+    def pairs(self) -> Any:
+        """The dataset of (number, (slot, element))."""
+        return self._pairs
+
     def __repr__(self) -> str:
         return f"Records({self.element_spec!r})"
 
