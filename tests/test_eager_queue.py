@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import random
 import signal
@@ -528,6 +529,17 @@ def test_graph_and_eager_mode_do_not_mix():
         tf1.train.get_or_create_global_step()
         with pytest.raises(WorkQueueError, match="there is none"):
             WorkQueueHook().begin()
+
+
+def test_a_task_of_a_cluster_is_told_that_it_is_alone(monkeypatch, caplog):
+    config = {
+        "cluster": {"worker": ["localhost:1", "localhost:2"]},
+        "task": {"type": "worker", "index": 1},
+    }
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with WorkQueue(WORKS) as queue, caplog.at_level("WARNING", "absl"):
+        queue.take()
+    assert "(worker:1) alone" in caplog.text
 
 
 def run_script(text, tmp_path):

@@ -58,6 +58,12 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 f"has; got name={self.name!r} twice. Give one of them another "
                 "name, or close() the first."
             )
+        if is_on_parameter_servers(tf.distribute.get_strategy()):
+            raise WorkQueueError(
+                "Expected a queue outside of a ParameterServerStrategy's "
+                "scope, whose workers run datasets without Python; eager "
+                "queues do not support it. Use graph mode with WorkQueueHook."
+            )
         _open_queues[self.name] = self
         self.has_hook = False
         self.has_summary = False
@@ -250,8 +256,18 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         with self._lock:
             if self._dispatcher is None:
                 ledger = self._begin_ledger(self._initial, "")
+                self._warn_if_alone()
                 self._dispatcher = Dispatcher(self.name, ledger, NoTransport())
             return self._dispatcher
+
+    def _warn_if_alone(self) -> None:
+        if self.task.job != "local":
+            logging.warning(
+                "Work queue %s belongs to this process (%s) alone: each task "
+                "that makes one reads all works.",
+                self.name,
+                self.task.name,
+            )
 
     def _new_shared_name(self) -> str:
         with self._lock:
@@ -275,6 +291,11 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             raise WorkQueueError(
                 f"Expected an open queue; {self.name!r} was closed."
             )
+
+
+def is_on_parameter_servers(strategy: Any) -> bool:
+    """Whether a tf.distribute.Strategy is a ParameterServerStrategy."""
+    return isinstance(strategy, tf.distribute.ParameterServerStrategy)
 
 
 def _weak_find_dispatcher(

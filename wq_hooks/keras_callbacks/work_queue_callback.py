@@ -10,7 +10,8 @@ import tensorflow as tf
 from absl import logging
 
 from wq_hooks.core.progress import Progress, ProgressMeter
-from wq_hooks.eager_queue import EagerWorkQueue
+from wq_hooks.eager_queue import EagerWorkQueue, is_on_parameter_servers
+from wq_hooks.errors import WorkQueueError
 from wq_hooks.keras_callbacks import skip
 from wq_hooks.runtime.position_file import PositionFile
 from wq_hooks.summary import progress_pb
@@ -88,6 +89,14 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores, once for each callback, and skips a `fit` with no data."""
         del logs
+        strategy = getattr(self.model, "distribute_strategy", None)
+        if is_on_parameter_servers(strategy):
+            raise WorkQueueError(
+                "Expected a model outside of a ParameterServerStrategy, whose "
+                "workers run datasets without Python. Use graph mode with "
+                "WorkQueueHook. (Keras 3 does not support the strategy; "
+                "tf-keras does.)"
+            )
         self._meter = ProgressMeter()
         self._num_steps = self._num_steps_in_epoch = 0
         self._last_report_secs = time.monotonic()
