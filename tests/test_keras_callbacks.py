@@ -282,6 +282,23 @@ def test_summaries_are_written(queue, tmp_path):
     assert values[max(values)] == NUM_FILES
 
 
+def test_under_a_strategy_that_prefetches_nothing_is_completed_early(files):
+    trained = []
+    with WorkQueue(files, shuffle=False, num_clients=4) as queue:
+
+        class Look(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                # Two batches are a file.
+                trained.append((batch + 1) // 2 - completed(queue))
+
+        with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+            model = new_model()
+        callback = WorkQueueCallback(queue, every_n_steps=1)
+        fit(queue, model=model, callbacks=[callback, Look()])
+        assert queue.is_done
+    assert min(trained) >= 0
+
+
 # What is refused
 
 

@@ -202,8 +202,11 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the readers have met the end of data."""
-        return self._service.has_ended
+        """Whether a reader has met the end of data, and it still is there."""
+        return (
+            self._service.has_ended
+            and self._find_dispatcher().ledger.is_exhausted
+        )
 
     @property
     def is_done(self) -> bool:

@@ -17,6 +17,14 @@ from wq_hooks.runtime.position_file import PositionFile
 from wq_hooks.summary import progress_pb
 from wq_hooks.work_queue import WorkQueue
 
+# Their iterators hold batches on the devices that no step has asked for.
+_STRATEGIES_THAT_PREFETCH = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+    tf.distribute.OneDeviceStrategy,
+    tf.distribute.TPUStrategy,
+)
+
 
 class WorkQueueCallback(tf.keras.callbacks.Callback):
     """Reports how far a queue is, and ends `fit` when it has ended.
@@ -137,7 +145,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         """Stops training if the epoch has met the end of data."""
         del epoch, logs
         is_through = self._has_met_end()
-        self.work_queue.mark_trained(is_through=is_through)
+        self.mark_trained(is_through=is_through)
         self._keep_position()
         if is_through:
             self.model.stop_training = True
@@ -145,7 +153,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Reports."""
         del logs
-        self.work_queue.mark_trained()
+        self.mark_trained()
         self._keep_position()
         skip.unskip_fit(self.model)
         self._report()
@@ -159,6 +167,16 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             if position is not None:
                 self.work_queue.restore(position)
 
+    def mark_trained(self, *, is_through: bool = False) -> None:
+        """Says, between two steps, that all that was delivered was trained.
+
+        Args:
+          is_through: Whether the end of data was met, and no batch is left.
+        """
+        strategy = getattr(self.model, "distribute_strategy", None)
+        if is_through or not isinstance(strategy, _STRATEGIES_THAT_PREFETCH):
+            self.work_queue.mark_trained(is_through=is_through)
+
     # Inside.
 
     def _has_met_end(self) -> bool:
@@ -171,8 +189,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def _keep_position(self) -> None:
         file = self._position_file
         if file is not None and file.has_changed():
-            # Between two steps, all that was delivered was trained.
-            self.work_queue.mark_trained()
+            self.mark_trained()
             file.write(self.work_queue.snapshot())
 
     def _is_due(self) -> bool:

@@ -128,8 +128,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         return False
 
     def _save(self) -> None:
-        # Between two steps, all that was delivered was trained.
-        self.work_queue.mark_trained()
+        self.mark_trained()
         step = int(self.model.optimizer.iterations.numpy())
         self._manager.save(checkpoint_number=step)
         self._last_save_secs = time.monotonic()

@@ -232,8 +232,8 @@ class EagerService:
 
     @property
     def has_ended(self) -> bool:
-        """Whether a reader has met the end of data, and none has more."""
-        return bool(self._loops) and all(x.has_ended for x in self._loops)
+        """Whether a reader has met the end of data."""
+        return any(loop.has_ended for loop in self._loops)
 
     def take(self) -> bytes:
         """Returns an item.
