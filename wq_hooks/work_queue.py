@@ -164,6 +164,9 @@ class WorkQueue:
         self._has_begun = False
         self.checkpoint_directory: str | None = None
         self._lock = threading.Lock()
+        self._slicer = Slicer(
+            self._works, num_slices, source, name, num_workers(os.environ)
+        )
         self._set_up()
 
     def _set_up(self) -> None:
@@ -178,9 +181,6 @@ class WorkQueue:
                 f"Expected a name that no other queue of the graph has; got "
                 f"name={name!r} twice."
             )
-        self._slicer = Slicer(
-            self._works, num_slices, source, name, num_workers(os.environ)
-        )
         self.mailbox = Mailbox(
             name,
             is_saved=self.is_saved,
