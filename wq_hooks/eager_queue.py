@@ -155,15 +155,12 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         """Returns the position as JSON."""
         self._service.settle()
         dispatcher = self._find_dispatcher()
-        ledger = dispatcher.ledger
         directory = self.checkpoint_directory
-        if directory and ledger.pack_works() is None:
-            works = ledger.plan.works
-            path = checkpoint.works_path(
-                directory, self.name, works.fingerprint
-            )
-            checkpoint.write_works(path, list(works))
-            dispatcher.works_directory = directory
+        if directory:
+            for fingerprint, lines in dispatcher.ledger.long_lists().items():
+                path = checkpoint.works_path(directory, self.name, fingerprint)
+                checkpoint.write_works(path, lines())
+                dispatcher.works_directory = directory
         return dispatcher.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:
