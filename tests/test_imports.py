@@ -19,6 +19,7 @@ WITHOUT_TENSORFLOW = [
     "wq_hooks.launcher.launch",
     "wq_hooks.core.ledger",
     "wq_hooks.launcher.local_cluster",
+    "wq_hooks.core.local_mailbox",
     "wq_hooks.core.measure",
     "wq_hooks.core.merge_slices",
     "wq_hooks.core.messages",

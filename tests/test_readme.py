@@ -20,6 +20,19 @@ def model(batch):
         return step.assign_add(1)
 
 
+def parse_xy(lines):
+    x = tf.cast(tf.strings.length(lines), tf.float32)
+    return x[:, tf.newaxis], x[:, tf.newaxis]
+
+
+def new_keras_model():
+    model = tf.keras.Sequential(
+        [tf.keras.layers.Input((1,)), tf.keras.layers.Dense(1)]
+    )
+    model.compile("sgd", "mse")
+    return model
+
+
 def model_fn(features, mode):
     with tf.control_dependencies([features]):
         train_op = model(features)
@@ -29,9 +42,13 @@ def model_fn(features, mode):
 
 
 def test_the_readme_has_its_blocks():
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 7
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*input ran out of data:UserWarning",
+    "ignore:`shuffle=True` was passed:UserWarning",
+)
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_block(number, tmp_path):
     block = BLOCKS[number]
@@ -46,12 +63,23 @@ def test_block(number, tmp_path):
         "parse": tf.strings.length,
         "model": model,
         "model_fn": model_fn,
+        "parse_xy": parse_xy,
+        "new_keras_model": new_keras_model,
         "checkpoint_dir": str(checkpoint_dir),
     }
 
     exec(compile(block, f"README.md block {number}", "exec"), namespace)
 
-    if "checkpoint_dir" in block:
+    if "WorkQueueCheckpoint" in block:
+        # It is done: started again, it trains nothing.
+        assert namespace["queue"].is_done
+        steps = namespace["model"].optimizer.iterations.numpy()
+        namespace["queue"].close()
+        exec(compile(block, f"README.md block {number}", "exec"), namespace)
+        assert namespace["queue"].is_done
+        assert namespace["model"].optimizer.iterations.numpy() == steps
+        namespace["queue"].close()
+    elif "checkpoint_dir" in block:
         latest = tf.train.latest_checkpoint(str(checkpoint_dir))
         steps = tf.train.load_variable(latest, "global_step")
         num_epochs = 2 if "num_epochs=2" in block else 1

@@ -313,3 +313,40 @@ def test_records_trained_are_told_once():
     assert tracker.take_num_trained() == 3
     assert tracker.take_num_trained() == 0
     assert tracker.num_trained == 3
+
+
+def test_what_was_delivered_counts_when_somebody_says_so():
+    tracker = RecordTracker()
+    for slot in (1, 2):
+        tracker.start(slot, Claim("g", slot))
+        tracker.open(slot, 0)
+    tracker.begin_batch()
+    tracker.deliver(1, 2, 0, 1)
+    tracker.deliver(2, 1, 2, 2)
+    assert tracker.take_completed() == []
+
+    tracker.train_delivered()
+
+    assert tracker.take_completed() == [Claim("g", 1)]
+
+
+def test_a_pipeline_that_is_left_forgets_its_items():
+    tracker = RecordTracker()
+    for slot in (1, 2):
+        tracker.start(slot, Claim("g", slot))
+        tracker.open(slot, 0)
+    tracker.begin_batch()
+    tracker.deliver(1, 2, 0, 1)
+    tracker.deliver(2, 1, 2, 2)
+    tracker.train_delivered()
+    tracker.begin_batch()
+
+    assert tracker.abandon() == [Claim("g", 2)]
+    assert tracker.take_completed() == [Claim("g", 1)]
+
+    # What is left of it, and what comes next.
+    tracker.drop(2, 1, 3, 3)
+    tracker.deliver(2, 1, 4, 4)
+    tracker.begin_batch()
+    assert tracker.take_completed() == []
+    assert tracker.under_way() == []

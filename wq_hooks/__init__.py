@@ -17,6 +17,7 @@ from wq_hooks._version import __version__
 
 if TYPE_CHECKING:
     from wq_hooks.hooks import WorkQueueHook
+    from wq_hooks.keras_callbacks import WorkQueueCallback, WorkQueueCheckpoint
     from wq_hooks.queue_runner import GeneralQueueRunner
     from wq_hooks.readers.table import TableRecordDataset, TableRecordReader
     from wq_hooks.work_queue import WorkQueue
@@ -26,6 +27,8 @@ _MODULE_OF_NAME = {
     "TableRecordDataset": "wq_hooks.readers.table",
     "TableRecordReader": "wq_hooks.readers.table",
     "WorkQueue": "wq_hooks.work_queue",
+    "WorkQueueCallback": "wq_hooks.keras_callbacks",
+    "WorkQueueCheckpoint": "wq_hooks.keras_callbacks",
     "WorkQueueHook": "wq_hooks.hooks",
 }
 
@@ -34,6 +37,8 @@ __all__ = [
     "TableRecordDataset",
     "TableRecordReader",
     "WorkQueue",
+    "WorkQueueCallback",
+    "WorkQueueCheckpoint",
     "WorkQueueHook",
     "__version__",
 ]

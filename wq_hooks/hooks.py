@@ -285,9 +285,16 @@ def _as_list(
     if work_queue is None:
         return []
     if isinstance(work_queue, WorkQueue):
-        return [work_queue]
+        work_queue = [work_queue]
     queues = list(work_queue) if isinstance(work_queue, Sequence) else [None]
     for queue in queues:
+        if isinstance(queue, WorkQueue) and queue.graph is None:
+            raise TypeError(
+                "Expected a WorkQueue of a graph; got one that was made in "
+                "eager mode. With Keras use WorkQueueCallback; otherwise make "
+                "the queue inside the input_fn, or under "
+                "`with tf.Graph().as_default():`."
+            )
         if not isinstance(queue, WorkQueue):
             raise TypeError(
                 "Expected work_queue to be a WorkQueue, a sequence of them, "

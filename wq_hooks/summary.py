@@ -20,7 +20,6 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.progress import Progress
 from wq_hooks.core.view import View
 from wq_hooks.tensorboard_plugin import metadata
 
@@ -92,36 +91,6 @@ def write_v2(
             summary.SerializeToString(), step=step
         )
     writer.flush()
-
-
-def progress_pb(
-    name: str,
-    num_works: int,
-    progress: Progress,
-    *,
-    with_level: bool = True,
-) -> tf1.Summary:
-    """Returns the scalars of a queue, where there is no more than those.
-
-    Args:
-      name: Of the queue.
-      num_works: Items of one epoch.
-      progress: Its state.
-      with_level: See `view_pb`.
-    """
-    view = View(
-        name,
-        0.0,
-        progress,
-        progress.items_per_sec,
-        progress.records_per_sec,
-        {},
-        {},
-    )
-    values = view.scalars()
-    if with_level:
-        values[f"fraction_of_{num_works}_full"] = progress.level
-    return _scalars_pb(name, values)
 
 
 def layout_bytes(name: str) -> bytes:

@@ -102,11 +102,24 @@ class WorkQueue:
         that it can be cut, such as `wq_hooks.sources.TextLines`; None: tables
         have one by their scheme or ending, plain files have none.
 
+    In eager mode the queue belongs to the process; it is then an
+    `wq_hooks.eager_queue.EagerWorkQueue`, which see.
+
     Raises:
       TypeError: If an argument is of a wrong type.
       ValueError: If an argument is out of its range, or the graph has a queue
         of this name.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> WorkQueue:
+        """Makes the queue of a graph, or that of an eager process."""
+        del args, kwargs
+        if cls is WorkQueue and tf.executing_eagerly():
+            # It is a WorkQueue itself, so this module comes first.
+            from wq_hooks.eager_queue import EagerWorkQueue
+
+            cls = EagerWorkQueue
+        return object.__new__(cls)
 
     def __init__(
         self,
@@ -148,11 +161,20 @@ class WorkQueue:
             start_over=start_over,
             save=save,
         )
-        if tf.executing_eagerly():
-            raise WorkQueueError(
-                "Expected a graph: make the WorkQueue inside an input_fn, or "
-                "under `with tf.Graph().as_default():`; got eager mode."
-            )
+        self._initial: Snapshot | None = None
+        self._has_begun = False
+        self.checkpoint_directory: str | None = None
+        self._lock = threading.Lock()
+        self._slicer = Slicer(
+            self._works, num_slices, source, name, num_workers(os.environ)
+        )
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Makes what the queue consists of in its graph."""
+        name = self.name
+        num_epochs = self._options.num_epochs
+        is_chief = self._options.is_chief
         self._graph = tf1.get_default_graph()
         siblings = queues_of(self._graph)
         if any(queue.name == name for queue in siblings):
@@ -160,12 +182,9 @@ class WorkQueue:
                 f"Expected a name that no other queue of the graph has; got "
                 f"name={name!r} twice."
             )
-        self._slicer = Slicer(
-            self._works, num_slices, source, name, num_workers(os.environ)
-        )
         self.mailbox = Mailbox(
             name,
-            is_saved=save,
+            is_saved=self.is_saved,
             remaining=-1 if num_epochs is None else num_epochs * len(self),
             level=1 if num_epochs is None else num_epochs,
         )
@@ -179,10 +198,6 @@ class WorkQueue:
             weakref.WeakKeyDictionary()
         )
         self._last_service: Service | None = None
-        self._lock = threading.Lock()
-        self._initial: Snapshot | None = None
-        self._has_begun = False
-        self.checkpoint_directory: str | None = None
         with tf1.name_scope(f"{name}/"), self._worker_scope():
             # Ours starts threads and never runs an op; the plain QueueRunner
             # that an exported graph holds in its place waits in this one.
@@ -397,6 +412,9 @@ class WorkQueue:
         is_asked_for = snapshot is not None or self._options.start_over
         if position and (self._has_begun or not is_asked_for):
             snapshot = Snapshot.from_json(position)
+        return self._begin_ledger(snapshot, self.mailbox.device)
+
+    def _begin_ledger(self, snapshot: Snapshot | None, where: str) -> Ledger:
         self._has_begun = True
         ledger = self._new_ledger(snapshot)
         logging.info(
@@ -407,7 +425,7 @@ class WorkQueue:
             "shuffled" if self._options.shuffle else "in order",
             self._options.num_epochs or "endless",
             _position_in_words(ledger, snapshot),
-            self.mailbox.device or "this process",
+            where or "this process",
         )
         return ledger
 

@@ -15,7 +15,7 @@ import collections
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from wq_hooks.core import messages
@@ -171,23 +171,48 @@ class ConsumerLoop:
         """Gives items to the readers until the end of data."""
         while True:
             self._port.wait_for_demand()
-            with self._lock:
-                completed = self._holdings.asked_again(self._port.num_ahead)
-                if self._prefetch == 0:
-                    # They travel with the question for the next item.
-                    self._completed += completed
-                    completed = []
-            self.acknowledge(completed)
-            fetched = self._fetch()
+            fetched = self.next_item()
             if fetched is None:
-                self.has_ended = True
                 self._port.close()
                 return
-            claim, text = fetched
-            if not self._counts_records:
-                with self._lock:
-                    self._holdings.pass_on(claim)
-            self._port.put(claim, text)
+            self._port.put(*fetched)
+
+    def next_item(self) -> tuple[Claim, bytes] | None:
+        """Returns the item for a reader that asks, None at the end of data."""
+        with self._lock:
+            completed = self._holdings.asked_again(self._port.num_ahead)
+            if self._prefetch == 0:
+                # They travel with the question for the next item.
+                self._completed += completed
+                completed = []
+        self.acknowledge(completed)
+        fetched = self._fetch()
+        if fetched is None:
+            self.has_ended = True
+        elif not self._counts_records:
+            with self._lock:
+                self._holdings.pass_on(fetched[0])
+        return fetched
+
+    def complete_all(self) -> None:
+        """Reports all that the readers were given: they are through with it."""
+        with self._lock:
+            completed, self._completed = self._completed, []
+            completed += self._holdings.finish()
+        self.acknowledge(completed)
+
+    def hand_back(self, claims: Sequence[Claim] = ()) -> None:
+        """Gives back what the readers hold: they will not go on with it.
+
+        Args:
+          claims: What they hold, where records are counted.
+        """
+        with self._lock:
+            completed, self._completed = self._completed, []
+            held = [*self._holdings.finish(), *claims]
+        self.acknowledge(completed)
+        if held:
+            self._report(messages.RETURN, held)
 
     def fetch_forever(self) -> None:
         """Takes items ahead of the readers until the end of data."""

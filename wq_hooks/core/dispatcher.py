@@ -19,6 +19,7 @@ from absl import logging
 from wq_hooks.core import messages
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.messages import Report
+from wq_hooks.core.plan import Item
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.state import shown, state_of
@@ -212,6 +213,27 @@ class Dispatcher:
             self._log_events()
             self._changed.notify_all()
 
+    def hand_out(self, sender: str, completed: str) -> Item | None:
+        """Gives one item to a consumer in the chief's own process, at once.
+
+        Args:
+          sender: Consumer name and incarnation.
+          completed: The items that it has completed.
+
+        Returns:
+          The item; None at the end of data.
+        """
+        row = (messages.ASK.encode(), sender.encode(), completed.encode())
+        report = Report.from_row(*row)
+        with self._changed:
+            now = self._clock()
+            self._apply(report, now)
+            items = self.ledger.issue(1, now)
+            for item in items:
+                self.ledger.lease(report.sender, item.ticket, now)
+            self._log_events()
+            return items[0] if items else None
+
     def wait_for_end(self, task: str, is_stopped: Callable[[], bool]) -> bool:
         """Waits, as a consumer of the chief, for the end of all data.
 
@@ -367,6 +389,10 @@ class Dispatcher:
         if report.kind == messages.LEASE:
             for ticket in tickets:
                 ledger.lease(sender, ticket, now)
+            return
+        if report.kind == messages.RETURN:
+            for ticket in tickets:
+                ledger.hand_back(sender, ticket, now)
             return
         for ticket in tickets:
             ledger.acknowledge(sender, ticket, now)

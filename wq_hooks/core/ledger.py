@@ -427,6 +427,25 @@ class Ledger:
         self._complete(ticket)
         return True
 
+    def hand_back(self, consumer: Consumer, ticket: int, now: float) -> None:
+        """Notes that a consumer gives back an item that it has not finished.
+
+        That is no failure: it does not count as an attempt.
+        """
+        self.heard(consumer, now)
+        state = self.consumers[consumer.name]
+        if state.held.pop(ticket, None) is None:
+            return
+        backup = self._backups.pop(ticket, None)
+        if backup is not None:
+            # Somebody else goes on with it.
+            if backup.consumer != consumer:
+                self._leases[ticket] = backup
+            return
+        self._attempts[ticket] = self._leases.pop(ticket).attempt - 1
+        heapq.heappush(self._to_reissue, ticket)
+        self._note("returned", now, consumer, ticket)
+
     def leave(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer has ended; what it still holds goes back."""
         state = self.consumers.get(consumer.name)

@@ -23,6 +23,7 @@ ASK = "ask"  # wants an item; the payload is what it has completed
 LEASE = "lease"  # took the item in the payload out of the mailbox
 ACK = "ack"  # has completed the items in the payload
 ALIVE = "alive"  # still there
+RETURN = "return"  # gives back the items in the payload, unfinished
 LEAVE = "leave"  # ends; the payload is what it has completed
 WAKE = "wake"  # from the chief to itself: look whether you should stop
 

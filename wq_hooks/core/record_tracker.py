@@ -101,7 +101,8 @@ class RecordTracker:
         """
         with self._lock:
             self._see(slot, first, last)
-            self._in_training[-1][slot] += num_records
+            if self._in_training:
+                self._in_training[-1][slot] += num_records
 
     def drop(self, slot: int, num_records: int, first: int, last: int) -> None:
         """Notes that records were left out on purpose: they count as seen."""
@@ -125,6 +126,28 @@ class RecordTracker:
                 end = max(lane.start, known + 1)
                 self._complete(lane, end)
             return self._names_of_open()
+
+    def train_delivered(self) -> None:
+        """Notes that every batch delivered so far was trained."""
+        with self._lock:
+            while self._in_training:
+                self._train(self._in_training.popleft())
+
+    def abandon(self) -> list[Claim]:
+        """Notes that the pipeline will not be asked for more.
+
+        Returns:
+          The items that it has not finished, which are forgotten.
+        """
+        with self._lock:
+            for lane in self._lanes.values():
+                self._complete(lane, None)
+            open_items = [i for i in self._items.values() if not i.is_completed]
+            for item in open_items:
+                del self._items[item.slot]
+            self._lanes.clear()
+            self._in_training.clear()
+            return [item.claim for item in open_items]
 
     def take_completed(self) -> list[Claim]:
         """Returns the items completed since the last call."""

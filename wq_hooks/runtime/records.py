@@ -36,6 +36,8 @@ _FILTERED = 3  # left out by a filter: likewise
 _REMAINDER = 4  # left out by drop_remainder: likewise
 _END_OF_DATA = 5
 _ROW = 5
+TRAINED = 6  # all that was delivered so far was trained
+FLUSH = 7  # somebody waits until all events before this one were counted
 
 
 class RecordsPort:
@@ -50,13 +52,16 @@ class RecordsPort:
 
     def __init__(self, shared_name: str, num_clients: int = 1):
         def queue(name: str, dtypes: Any, shapes: Any) -> Any:
-            return tf1.FIFOQueue(
-                UNLIMITED,
-                dtypes=dtypes,
-                shapes=shapes,
-                shared_name=f"{shared_name}/{name}",
-                name=name,
-            )
+            # In eager mode the ops below stand in a function, and the queues
+            # outside of it, so that datasets can use them too.
+            with tf.init_scope():
+                return tf1.FIFOQueue(
+                    UNLIMITED,
+                    dtypes=dtypes,
+                    shapes=shapes,
+                    shared_name=f"{shared_name}/{name}",
+                    name=name,
+                )
 
         self.num_clients = num_clients
         self._demand = queue("demand", [tf.bool], [()])
@@ -75,6 +80,7 @@ class RecordsPort:
             rest = self._events.dequeue_many(self._events.size())
         self.next_events = tf.concat([first, rest], 0)
         self.discard = discard_op(self._demand, self._proxy, self._events)
+        self.end_events = self._events.close(cancel_pending_enqueues=True)
 
     def take(self) -> tuple[Any, Any]:
         """Returns (slot, text): asks for an item and waits for it."""
@@ -139,6 +145,7 @@ class RecordsPortSession(SessionPort):
         self._last_slot = secrets.randbits(40) << 20
         self._is_counting = False
         self._num_left_over = 0
+        self.last_flush = 0
 
     def wait_for_demand(self) -> None:
         """Waits until the pipeline wants one item more."""
@@ -146,10 +153,15 @@ class RecordsPortSession(SessionPort):
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives it one."""
+        slot = self.start(claim, text)
+        self._run(self._port.put, self._port.feeds, [slot, text])
+
+    def start(self, claim: Claim, text: bytes) -> int:
+        """Opens the account of an item; returns its slot."""
         self._last_slot += 1
         slot = self._last_slot
         self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
-        self._run(self._port.put, self._port.feeds, [slot, text])
+        return slot
 
     def close(self) -> None:
         """Gives it the end of data."""
@@ -177,6 +189,10 @@ class RecordsPortSession(SessionPort):
         elif kind in (_FILTERED, _REMAINDER):
             tracker.drop(slot, number, first, last)
             self._num_left_over += number if kind == _REMAINDER else 0
+        elif kind == TRAINED:
+            tracker.train_delivered()
+        elif kind == FLUSH:
+            self.last_flush = number
         else:
             self._finish()
 
@@ -251,6 +267,11 @@ class Records:
         if cycle_length == 1:
             return cls(port, lanes.flat_map(lane_of))
         return cls(port, lanes.interleave(lane_of, cycle_length=cycle_length))
+
+    @property
+    def pairs(self) -> Any:
+        """The dataset of (number, (slot, element))."""
+        return self._pairs
 
     def __repr__(self) -> str:
         return f"Records({self.element_spec!r})"
@@ -400,12 +421,14 @@ class Records:
 
 
 def without_hidden_prefetch() -> tf.data.Options:
-    """Returns options that keep tf.data from adding a prefetch at the end.
+    """Returns options that keep tf.data from running ahead on its own accord.
 
-    It does so of its own accord, and takes what nobody has asked for yet.
+    It adds a prefetch at the end, and makes plain maps parallel ones; both take
+    what nobody has asked for yet.
     """
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
+    options.experimental_optimization.map_parallelization = False
     return options
 
 

@@ -1,0 +1,325 @@
+"""A work queue in eager mode, for TensorFlow 2 loops and Keras.
+
+    queue = WorkQueue(["a.csv", "b.csv"], num_epochs=2)   # outside any graph
+    for line in tf.data.TextLineDataset(queue.input_dataset()): ...
+
+The queue belongs to the process. It is a trackable: a tf.train.Checkpoint that
+is given it saves and restores its position.
+
+The trap: one pass over its dataset is all that is left of the queue, all
+epochs. Another pass goes on where the last one was left.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.local_mailbox import LocalMailbox, NoTransport
+from wq_hooks.core.progress import Progress, ProgressMeter
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.tasks import Task
+from wq_hooks.core.view import View, Viewer
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime import checkpoint
+from wq_hooks.runtime.eager_service import EagerService
+from wq_hooks.runtime.records import Records, without_hidden_prefetch
+from wq_hooks.work_queue import WorkQueue
+
+_numbers = itertools.count(1)
+_open_queues: weakref.WeakValueDictionary[str, EagerWorkQueue] = (
+    weakref.WeakValueDictionary()
+)
+
+
+class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
+    """What `WorkQueue(...)` makes outside any graph; see WorkQueue.
+
+    Its threads start with its datasets and end with `close`, at the end of a
+    `with` block, or with the process. A dataset that is iterated anew goes on
+    where the last iteration was left; what that one has not finished comes
+    first.
+    """
+
+    def _set_up(self) -> None:
+        """Makes what the queue consists of in this process."""
+        other = _open_queues.get(self.name)
+        if other is not None and not other.is_closed:
+            raise ValueError(
+                f"Expected a name that no other open queue of the process "
+                f"has; got name={self.name!r} twice. Give one of them another "
+                "name, or close() the first."
+            )
+        if is_on_parameter_servers(tf.distribute.get_strategy()):
+            raise WorkQueueError(
+                "Expected a queue outside of a ParameterServerStrategy's "
+                "scope, whose workers run datasets without Python; eager "
+                "queues do not support it. Use graph mode with WorkQueueHook."
+            )
+        _open_queues[self.name] = self
+        self.has_hook = False
+        self.has_summary = False
+        self.task = Task.find(device="", environ=os.environ)
+        self.is_chief = True
+        self._dispatcher: Dispatcher | None = None
+        self._shared_name = f"{self.name}-{next(_numbers)}-{uuid.uuid4().hex}"
+        self._num_ports = 0
+        self._service = EagerService(
+            self.name,
+            Consumer(self.task.name, uuid.uuid4().hex[:12]),
+            LocalMailbox(_weak_find_dispatcher(weakref.ref(self))),
+            prefetch=self.prefetch,
+            num_clients=self.num_clients,
+        )
+
+    # What the user asks for.
+
+    def take(self) -> Any:
+        """Returns an item as an eager tf.string scalar tensor.
+
+        The item before is completed. Raises tf.errors.OutOfRangeError at the
+        end of data, again and again.
+        """
+        self._expect_eager("take")
+        return tf.constant(self._service.take())
+
+    def input_producer(self) -> Any:
+        """Is of graph mode only.
+
+        Raises:
+          WorkQueueError: Always.
+        """
+        raise WorkQueueError(
+            "Expected graph mode for input_producer, whose Reader ops exist "
+            "only there; got a queue of eager mode. Use input_dataset()."
+        )
+
+    def input_dataset(self) -> Any:
+        """Returns a tf.data.Dataset of tf.string scalars, one for each item.
+
+        An item is completed when the dataset is asked for the next one, so a
+        reader with `cycle_length` or `num_parallel_calls` above one needs
+        that many `num_clients`. One iterator at a time may draw from it.
+        """
+        self._expect_eager("input_dataset")
+        items = self._service.new_items(self._new_shared_name())
+        text_of = tf.autograph.experimental.do_not_convert(_text_of)
+        dataset = items.map(text_of).with_options(without_hidden_prefetch())
+        # The queue lives as long as what is derived from this dataset.
+        dataset._wq_hooks_queue = self
+        return dataset
+
+    def records(
+        self, reader: Callable[[Any], Any], *, cycle_length: int = 1
+    ) -> Records:
+        """Returns the records of the items, which know their item.
+
+        See WorkQueue.records.
+        """
+        self._expect_eager("records")
+        records = self._service.new_records(
+            self._new_shared_name(), reader, cycle_length
+        )
+        records.pairs._wq_hooks_queue = self
+        return records
+
+    def mark_trained(self, *, is_through: bool = False) -> None:
+        """Says that all batches that `records` has delivered were trained.
+
+        A batch counts as trained when the next one is asked for; this says so
+        without asking, before a save. The Keras callbacks call it.
+
+        Args:
+          is_through: Whether all loops over the queue's datasets have come to
+            their end. The last items of `input_dataset` are completed then.
+        """
+        self._service.mark_trained(is_through=is_through)
+
+    def add_summary(self) -> None:
+        """Does nothing: WorkQueueCallback writes the summaries."""
+
+    def size(self) -> Any:
+        """Returns an eager tf.int64 scalar: remaining items; -1: no end."""
+        remaining = self._find_dispatcher().ledger.remaining
+        return tf.constant(-1 if remaining is None else remaining, tf.int64)
+
+    def snapshot(self) -> str:
+        """Returns the position as JSON."""
+        self._service.settle()
+        dispatcher = self._find_dispatcher()
+        directory = self.checkpoint_directory
+        if directory:
+            for fingerprint, lines in dispatcher.ledger.long_lists().items():
+                path = checkpoint.works_path(directory, self.name, fingerprint)
+                checkpoint.write_works(path, lines())
+                dispatcher.works_directory = directory
+        return dispatcher.snapshot().to_json()
+
+    def restore(self, snapshot: str) -> None:
+        """Continues from a snapshot, at once.
+
+        Raises:
+          SnapshotError: If the snapshot is damaged or of a newer format.
+        """
+        position = Snapshot.from_json(snapshot)
+        with self._lock:
+            # What was handed out before is of a generation that is over.
+            self._initial = position
+            self._dispatcher = None
+
+    def close(self) -> None:
+        """Ends the queue's threads; a new queue may have its name.
+
+        What was read to the end of data counts as completed; otherwise what
+        readers hold goes back to the line.
+        """
+        self._close(is_through=True)
+
+    def __enter__(self) -> EagerWorkQueue:
+        """Returns the queue."""
+        return self
+
+    def __exit__(self, kind: Any, *error: object) -> None:
+        """Closes the queue; after an error nothing is completed."""
+        del error
+        self._close(is_through=kind is None)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the queue was closed."""
+        return self._service.is_closed
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a reader has met the end of data, and it still is there."""
+        return (
+            self._service.has_ended
+            and self._find_dispatcher().ledger.is_exhausted
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every item is completed."""
+        return self._find_dispatcher().ledger.is_done
+
+    # What tf.train.Checkpoint asks for.
+
+    def serialize(self) -> str:
+        """Returns the position for a checkpoint."""
+        return self.snapshot() if self.is_saved else ""
+
+    def deserialize(self, string_value: str | bytes) -> None:
+        """Continues from the position of a checkpoint."""
+        text = tf.compat.as_str(string_value)
+        if not text or not self.is_saved:
+            return
+        if self._options.start_over:
+            logging.info(
+                "Work queue %s: start_over=True; the position in the "
+                "checkpoint is ignored.",
+                self.name,
+            )
+            return
+        self.restore(text)
+
+    # What callbacks ask for.
+
+    @property
+    def graph(self) -> Any:
+        """Is of graph mode only; None."""
+        return None
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The owner of the ledger."""
+        return self._find_dispatcher()
+
+    def progress(self, meter: ProgressMeter) -> Progress:
+        """Returns how far the queue is."""
+        return self._find_dispatcher().progress(meter)
+
+    def state(self) -> dict[str, Any]:
+        """Returns who has what, for json."""
+        return self._find_dispatcher().state()
+
+    def view(self, viewer: Viewer) -> View:
+        """Returns all that is written of the queue."""
+        return self._find_dispatcher().view(viewer)
+
+    # Inside.
+
+    def _find_dispatcher(self) -> Dispatcher:
+        with self._lock:
+            if self._dispatcher is None:
+                ledger = self._begin_ledger(self._initial, "")
+                self._warn_if_alone()
+                self._dispatcher = Dispatcher(self.name, ledger, NoTransport())
+            return self._dispatcher
+
+    def _warn_if_alone(self) -> None:
+        if self.task.job != "local":
+            logging.warning(
+                "Work queue %s belongs to this process (%s) alone: each task "
+                "that makes one reads all works.",
+                self.name,
+                self.task.name,
+            )
+
+    def _new_shared_name(self) -> str:
+        with self._lock:
+            self._num_ports += 1
+            return f"{self._shared_name}/{self._num_ports}"
+
+    def _close(self, *, is_through: bool) -> None:
+        self._service.close(is_through=is_through)
+        self._service.join()
+        if _open_queues.get(self.name) is self:
+            del _open_queues[self.name]
+
+    def _expect_eager(self, method: str) -> None:
+        if not tf.executing_eagerly():
+            raise WorkQueueError(
+                f"Expected {method} to be called in eager mode, as WorkQueue "
+                f"{self.name!r} was made; got a graph or a tf.function. "
+                "Make the queue where it is used."
+            )
+        if self.is_closed:
+            raise WorkQueueError(
+                f"Expected an open queue; {self.name!r} was closed."
+            )
+
+
+def is_on_parameter_servers(strategy: Any) -> bool:
+    """Whether a tf.distribute.Strategy is a ParameterServerStrategy."""
+    return isinstance(strategy, tf.distribute.ParameterServerStrategy)
+
+
+def _weak_find_dispatcher(
+    reference: weakref.ref[EagerWorkQueue],
+) -> Callable[[], Dispatcher]:
+    """Returns what threads hold of a queue, which must not keep it alive."""
+
+    def find() -> Dispatcher:
+        queue = reference()
+        if queue is None:
+            raise WorkQueueError(
+                "Expected a queue that is still there; nobody holds it any "
+                "more. Keep it in a variable while its dataset is in use."
+            )
+        return queue._find_dispatcher()
+
+    return find
+
+
+def _text_of(slot: Any, text: Any) -> Any:
+    del slot
+    return text

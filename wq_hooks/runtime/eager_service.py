@@ -1,0 +1,477 @@
+"""What runs for a queue in eager mode: a consumer for each dataset.
+
+    service = EagerService("work_queue", task, transport)
+    dataset = service.new_items()      # of (slot, text)
+    service.take()
+
+A consumer's thread is started with its dataset and waits until that is
+iterated. When a dataset is iterated anew, what its last iteration has not
+finished goes back to the line.
+
+The trap: a thread that waits inside TensorFlow while Python ends can abort the
+process, so all of them are ended, and joined, before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from wq_hooks.core import messages
+from wq_hooks.core.consumer import ConsumerLoop, Transport
+from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.messages import Claim
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime import interrupt
+from wq_hooks.runtime.function_session import FunctionSession
+from wq_hooks.runtime.item_port import ItemPort
+from wq_hooks.runtime.records import (
+    FLUSH,
+    TRAINED,
+    Records,
+    RecordsPort,
+    RecordsPortSession,
+)
+
+_JOIN_SECS = 5.0
+_SETTLE_SECS = 2.0
+_BARRED_POLL_SECS = 0.2
+_BEAT_TIMEOUT_SECS = 10.0
+# Who is gone needs not be told.
+_GONE = (tf.errors.OpError, RuntimeError, WorkQueueError)
+_live: weakref.WeakSet[EagerService] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    # Set by an exception that nobody has caught.
+    is_through = getattr(sys, "last_value", None) is None
+    for service in list(_live):
+        service.close(is_through=is_through)
+    for service in list(_live):
+        service.join()
+
+
+class _NoPort:
+    """The port of `take`: whoever calls it is given the item."""
+
+    num_ahead = 0
+
+    def wait_for_demand(self) -> None:
+        """Is not called."""
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Is not called."""
+
+    def close(self) -> None:
+        """Has nothing to close."""
+
+
+class _Readers:
+    """A dataset of items, as a consumer sees it."""
+
+    num_ahead = 0
+
+    def __init__(self, items: ItemPort):
+        self.items = items
+        self.loop: ConsumerLoop | None = None
+
+    def wait_for_demand(self) -> None:
+        """Waits until the dataset wants one item more."""
+        if self.items.wait_for_demand():
+            self.give_back()
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives it one."""
+        del claim
+        self.items.put(0, text)
+
+    def close(self) -> None:
+        """Gives it the end of data."""
+        self.items.put_end()
+
+    def discard(self) -> None:
+        """Ends what waits, for good."""
+        self.items.close()
+
+    def settle(self) -> None:
+        """Has nothing to wait for."""
+
+    def give_back(self) -> None:
+        """Settles what the last iteration has left."""
+        loop = self.loop
+        if loop is not None:
+            if loop.has_ended:
+                loop.complete_all()
+            else:
+                loop.hand_back()
+            loop.has_ended = False
+
+
+class _RecordReaders(RecordsPortSession):
+    """A dataset of records, as a consumer sees it."""
+
+    def __init__(
+        self, port: RecordsPort, session: FunctionSession, items: ItemPort
+    ):
+        super().__init__(port, session)
+        self.items = items
+        self.loop: ConsumerLoop | None = None
+        self._records_port = port
+        self._num_flushes = 0
+        self._num_flushed = 0
+        self._flushed = threading.Condition()
+
+    def wait_for_demand(self) -> None:
+        """Waits until the dataset wants one item more."""
+        if self.items.wait_for_demand():
+            self.settle()
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Gives back what the last iteration has not finished."""
+        if self.loop is not None:
+            self.loop.hand_back(self.tracker.abandon())
+            self.loop.has_ended = False
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives it one."""
+        slot = self.start(claim, text)
+        self.items.put(slot, text)
+
+    def close(self) -> None:
+        """Gives it the end of data."""
+        self.items.put_end()
+
+    def discard(self) -> None:
+        """Ends what waits, for good."""
+        self.items.close()
+        self._run(self._records_port.end_events)
+
+    def mark_trained(self) -> None:
+        """Says that all batches delivered so far were trained."""
+        self._records_port.note(TRAINED)
+
+    def count_forever(self) -> None:
+        """Acknowledges items when their last record was trained."""
+        while True:
+            claims = self.count_events()
+            if self.loop is not None:
+                self.loop.acknowledge(claims)
+            with self._flushed:
+                self._num_flushed = self.last_flush
+                self._flushed.notify_all()
+
+    def settle(self) -> None:
+        """Waits until the events so far were counted, and acknowledged."""
+        with self._flushed:
+            self._num_flushes += 1
+            number = self._num_flushes
+            self._records_port.note(FLUSH, lane=number)
+            self._flushed.wait_for(
+                lambda: self._num_flushed >= number, _SETTLE_SECS
+            )
+
+
+class EagerService:
+    """The consumers of one queue in this process.
+
+    Args:
+      name: Of the queue.
+      task: Who this process is among those that share the queue.
+      transport: Where items come from.
+      prefetch: How many items a consumer takes before its readers ask.
+      num_clients: How many readers draw from one consumer at a time.
+      is_end: Called at the end of data; False means to ask again.
+      beat_secs: How often to say that this process is alive; None: there is
+        nobody to say it to.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: Consumer,
+        transport: Transport,
+        *,
+        prefetch: int = 0,
+        num_clients: int = 1,
+        is_end: Callable[[], bool] = lambda: True,
+        beat_secs: float | None = None,
+    ):
+        self._name = name
+        self._task = task
+        self._transport = transport
+        self._prefetch = prefetch
+        self._num_clients = num_clients
+        self._is_end = is_end
+        self._beat_secs = beat_secs
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._readers: list[_Readers | _RecordReaders] = []
+        self._loops: list[ConsumerLoop] = []
+        self._take_loop: ConsumerLoop | None = None
+        self._num_loops = 0
+        self._num_ends = 0
+        self._cleanup = contextlib.ExitStack()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._stopped.is_set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a reader has met the end of data."""
+        return any(loop.has_ended for loop in self._loops)
+
+    def take(self) -> bytes:
+        """Returns an item.
+
+        Raises:
+          tf.errors.OutOfRangeError: At the end of data.
+        """
+        with self._lock:
+            loop = self._take_loop
+            if loop is None:
+                loop = self._new_loop(_NoPort(), counts_records=False)
+                self._take_loop = loop
+                for target in loop.targets[1:]:
+                    self._start(target)
+        fetched = loop.next_item()
+        if fetched is not None:
+            return fetched[1]
+        with self._lock:
+            self._num_ends += 1
+            if self._num_ends >= self._num_clients:
+                loop.complete_all()
+        raise tf.errors.OutOfRangeError(
+            None, None, f"Work queue {self._name!r} has no more items."
+        )
+
+    def new_items(self, shared_name: str) -> Any:
+        """Returns a tf.data.Dataset of (slot, text) for plain readers.
+
+        Args:
+          shared_name: Of its queues, unique in this process.
+        """
+        items = ItemPort(shared_name)
+        readers = _Readers(items)
+        self._serve(readers, counts_records=False)
+        return self._release_with(items.items(), readers)
+
+    def new_records(
+        self,
+        shared_name: str,
+        reader: Callable[[Any], Any],
+        cycle_length: int,
+    ) -> Records:
+        """Returns the records of the items.
+
+        Args:
+          shared_name: Of its queues, unique in this process.
+          reader: See Records.read.
+          cycle_length: See Records.read.
+        """
+        session = FunctionSession()
+        with tf.device("/device:CPU:0"):
+            port = session.build(
+                lambda: RecordsPort(
+                    f"{shared_name}/records", num_clients=self._num_clients
+                )
+            )
+        items = ItemPort(shared_name)
+        readers = _RecordReaders(port, session, items)
+        self._serve(readers, counts_records=True)
+        self._start(readers.count_forever)
+
+        def pairs_of(iteration: Any) -> Any:
+            return Records.read(
+                port,
+                items.items_of(iteration),
+                reader,
+                cycle_length=cycle_length,
+            ).pairs
+
+        pairs = self._release_with(items.iterated(pairs_of), readers)
+        return Records(port, pairs)
+
+    def mark_trained(self, *, is_through: bool) -> None:
+        """Notes that all batches delivered so far were trained.
+
+        Args:
+          is_through: Whether the readers that have met the end of data have
+            nothing more to deliver.
+        """
+        for readers in list(self._readers):
+            if isinstance(readers, _RecordReaders) and not self.is_closed:
+                readers.mark_trained()
+        self.settle()
+        if is_through:
+            for loop in list(self._loops):
+                if loop.has_ended:
+                    loop.complete_all()
+
+    def settle(self) -> None:
+        """Waits until what was delivered so far has been counted."""
+        if not self.is_closed:
+            for readers in list(self._readers):
+                readers.settle()
+
+    def close(self, *, is_through: bool = True) -> None:
+        """Ends all threads; what the readers hold goes back to the line.
+
+        Args:
+          is_through: Whether readers that have met the end of data are through
+            with all that they were given, which is completed then.
+        """
+        with self._lock:
+            if self.is_closed:
+                return
+            with contextlib.suppress(tf.errors.OpError):
+                self.settle()
+            self._stopped.set()
+        self._cleanup.close()
+        for readers in self._readers:
+            readers.discard()
+        for loop in self._loops:
+            with contextlib.suppress(*_GONE):
+                if loop.has_ended and is_through:
+                    loop.complete_all()
+                self._transport.report(
+                    messages.LEAVE, messages.sender_text(loop.consumer), "", 2.0
+                )
+
+    def join(self) -> None:
+        """Waits until the threads have ended; behind `close`."""
+        deadline = time.monotonic() + _JOIN_SECS
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _release_with(
+        self, dataset: Any, readers: _Readers | _RecordReaders
+    ) -> Any:
+        """Gives back what readers hold when nobody has their dataset."""
+
+        def release() -> None:
+            # In a thread of its own: the garbage collector may come while
+            # somebody builds a graph.
+            threading.Thread(
+                target=self._release, args=(readers,), daemon=True
+            ).start()
+
+        weakref.finalize(dataset, release).atexit = False
+        return dataset
+
+    def _release(self, readers: _Readers | _RecordReaders) -> None:
+        with self._lock, contextlib.suppress(*_GONE):
+            loop = readers.loop
+            if self.is_closed or loop is None:
+                return
+            if loop.has_ended and isinstance(readers, _Readers):
+                # Whether the last items were trained is not known yet.
+                return
+            readers.settle()
+            readers.give_back()
+            self._readers.remove(readers)
+            self._loops.remove(loop)
+            readers.discard()
+
+    def _serve(
+        self, readers: _Readers | _RecordReaders, *, counts_records: bool
+    ) -> ConsumerLoop:
+        with self._lock:
+            loop = self._new_loop(readers, counts_records=counts_records)
+            readers.loop = loop
+            self._readers.append(readers)
+
+        def serve_forever() -> None:
+            # A dataset may be iterated again after the end of data.
+            while not self.is_closed:
+                try:
+                    loop.serve_forever()
+                except Exception as e:
+                    if self.is_closed or loop not in self._loops:
+                        return
+                    logging.error("Work queue %s: %s", self._name, e)
+                    readers.items.fail(f"Work queue {self._name}: {e}")
+
+        self._start(serve_forever)
+        for target in loop.targets[1:]:
+            self._start(target)
+        return loop
+
+    def _new_loop(self, port: Any, *, counts_records: bool) -> ConsumerLoop:
+        if self.is_closed:
+            raise RuntimeError(f"Work queue {self._name!r} was closed.")
+        number = self._num_loops
+        self._num_loops += 1
+        if number == 0:
+            self._begin()
+        task = self._task.name
+        name = task if number == 0 else f"{task}/{number + 1}"
+        loop = ConsumerLoop(
+            Consumer(name, self._task.incarnation),
+            self._transport,
+            port,
+            prefetch=self._prefetch,
+            num_clients=self._num_clients,
+            is_end=self._is_end,
+            counts_records=counts_records,
+            pause=functools.partial(self._stopped.wait, _BARRED_POLL_SECS),
+        )
+        self._loops.append(loop)
+        return loop
+
+    def _begin(self) -> None:
+        _live.add(self)
+        interrupt.watch()
+        self._cleanup.enter_context(interrupt.on_interrupt(self._interrupt))
+        if self._beat_secs is not None:
+            self._say_alive()
+            self._start(self._beat_forever)
+
+    def _interrupt(self) -> None:
+        for readers in self._readers:
+            readers.items.fail("Interrupted while waiting for an item.")
+
+    def _beat_forever(self) -> None:
+        while not self._stopped.wait(self._beat_secs):
+            self._say_alive()
+
+    def _say_alive(self) -> None:
+        sender = messages.sender_text(self._task)
+        self._transport.report(messages.ALIVE, sender, "", _BEAT_TIMEOUT_SECS)
+
+    def _start(self, target: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                target()
+            except Exception as e:
+                # Closing ends what the threads wait for.
+                if not self.is_closed and not _is_closed(e):
+                    logging.error("Work queue %s: %s", self._name, e)
+
+        thread = threading.Thread(
+            target=run, name=f"{self._name}-eager", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+
+
+def _is_closed(error: Exception) -> bool:
+    """Whether an error says that the queue that a thread waits on is closed."""
+    return isinstance(
+        error, (tf.errors.CancelledError, tf.errors.OutOfRangeError)
+    )

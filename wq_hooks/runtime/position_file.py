@@ -1,0 +1,176 @@
+"""The position as a file of its own, beside weights that others save.
+
+    file = PositionFile("backup")          # a folder or file of weights
+    if file.has_changed():                 # somebody has saved them
+        file.write(queue.snapshot())
+    position = file.read()                 # that of the weights, or None
+
+Weights and position are two files, and a kill may fall between them. So each
+position names the weights that it was written behind. Where the weights have
+been saved once more since, the position is an older one: what lies between is
+trained again. A position newer than the weights is never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+_SUFFIX = ".work_queue.json"
+_VERSION = 1
+_NUM_KEPT = 3
+
+
+class PositionFile:
+    """A position that is matched to weights; see the module.
+
+    Args:
+      beside: A file of weights, a folder of them, the prefix of a TensorFlow
+        checkpoint, or any of these with fields in braces, such as
+        "model-{epoch:02d}.keras"; of several the newest counts.
+    """
+
+    def __init__(self, beside: str | os.PathLike[str]):
+        self._beside = os.fspath(beside).rstrip("/")
+        self.path = re.sub(r"\{[^}]*\}", "_", self._beside) + _SUFFIX
+        self._last_seen: str | None = None
+
+    def has_changed(self) -> bool:
+        """Whether the weights have changed since this was asked last.
+
+        The first question, or `read`, notes how they are.
+        """
+        found = self._identify()
+        if found is None:
+            self._last_seen = self._last_seen or ""
+            return False
+        is_first = self._last_seen is None
+        has_changed = found[0] != self._last_seen
+        self._last_seen = found[0]
+        return has_changed and not is_first
+
+    def write(self, position: str) -> None:
+        """Keeps a position that belongs to the weights as they are now."""
+        found = self._identify()
+        if found is None:
+            return
+        identity, mtime = found
+        entry = {"weights": identity, "mtime": mtime, "position": position}
+        entries = [e for e in self._entries() if e["weights"] != identity]
+        text = json.dumps(
+            {
+                "version": _VERSION,
+                "positions": [entry, *entries[: _NUM_KEPT - 1]],
+            }
+        )
+        temporary = f"{self.path}.{os.getpid()}.tmp"
+        with tf.io.gfile.GFile(temporary, "w") as f:
+            f.write(text)
+        tf.io.gfile.rename(temporary, self.path, overwrite=True)
+
+    def read(self) -> str | None:
+        """Returns the position of the weights; None: begin at the beginning.
+
+        Raises:
+          ValueError: If the file is none of ours.
+        """
+        found = self._identify()
+        self._last_seen = "" if found is None else found[0]
+        entries = self._entries()
+        if found is None:
+            if entries:
+                # It belongs to a run whose weights are gone.
+                tf.io.gfile.remove(self.path)
+            return None
+        identity, mtime = found
+        for entry in entries:
+            if entry["weights"] == identity:
+                return str(entry["position"])
+        for entry in entries:
+            if entry["mtime"] <= mtime:
+                logging.info(
+                    "%s was written for earlier weights than those in %s; "
+                    "what was trained in between is trained again.",
+                    self.path,
+                    self._beside,
+                )
+                return str(entry["position"])
+        if entries:
+            logging.warning(
+                "The weights in %s are older than each position in %s; the "
+                "queue starts at the beginning.",
+                self._beside,
+                self.path,
+            )
+        return None
+
+    def _entries(self) -> list[dict[str, Any]]:
+        if not tf.io.gfile.exists(self.path):
+            return []
+        with tf.io.gfile.GFile(self.path) as f:
+            text = f.read()
+        try:
+            value = json.loads(text)
+            version, entries = value["version"], value["positions"]
+        except (ValueError, TypeError, KeyError) as e:
+            raise ValueError(
+                f"Expected positions as JSON in {self.path}; got {text!r:.100}."
+            ) from e
+        if version != _VERSION:
+            raise ValueError(
+                f"Expected version {_VERSION} in {self.path}; got {version!r}."
+            )
+        return list(entries)
+
+    def _identify(self) -> tuple[str, int] | None:
+        """Returns (identity, time of change in ns) of the weights."""
+        newest: tuple[int, str] | None = None
+        for path in self._candidates():
+            for name in _files_in(path):
+                stat = _stat(name)
+                if stat is not None:
+                    newest = max(newest or (0, ""), (stat[1], path))
+        if newest is None:
+            return None
+        mtime, path = newest
+        digest = hashlib.blake2b(digest_size=16)
+        for name in _files_in(path):
+            digest.update(repr((name[len(path) :], _stat(name))).encode())
+        return digest.hexdigest(), mtime
+
+    def _candidates(self) -> list[str]:
+        pattern = re.sub(r"\{[^}]*\}", "*", self._beside)
+        if pattern == self._beside and tf.io.gfile.exists(pattern):
+            return [pattern]
+        found = tf.io.gfile.glob(pattern) if "*" in pattern else []
+        # A TensorFlow checkpoint is several files with a common prefix.
+        return found or tf.io.gfile.glob(f"{pattern}.index")
+
+
+def _files_in(path: str) -> list[str]:
+    if not tf.io.gfile.isdir(path):
+        return [path]
+    return sorted(
+        os.path.join(folder, name)
+        for folder, _, names in tf.io.gfile.walk(path)
+        for name in names
+    )
+
+
+def _stat(path: str) -> tuple[int, int] | None:
+    """Returns (length, time of change in ns), None if the file is gone."""
+    try:
+        if "://" not in path:
+            # TensorFlow's stat knows whole seconds only.
+            local = os.stat(path)
+            return local.st_size, local.st_mtime_ns
+        stat = tf.io.gfile.stat(path)
+        return int(stat.length), int(stat.mtime_nsec)
+    except (FileNotFoundError, tf.errors.NotFoundError):
+        return None
