@@ -738,3 +738,52 @@ ResumeMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=15, deadline=None
 )
 TestAnyChain = ResumeMachine.TestCase
+
+
+def test_a_long_mask_is_kept_beside_the_checkpoint():
+    """After a merge of a long list in mid-epoch, in every save of it."""
+    names = [f"part-{i}" for i in range(500_000)]
+    ledger = Ledger(
+        Plan.fresh(Works(names), num_epochs=1, shuffle=True, seed=7)
+    )
+    consumer = Consumer("worker:0", "life")
+    done = set()
+    for item in ledger.issue(250_000, 0.0):
+        ledger.lease(consumer, item.ticket, 0.0)
+        ledger.acknowledge(consumer, item.ticket, 0.0)
+        done.add(item.text)
+    kept = {k: list(make()) for k, make in ledger.long_lists().items()}
+    first = ledger.snapshot("train", None)
+
+    def read(snapshot):
+        return kept.get(snapshot.fingerprint)
+
+    def resumed(names, snapshot):
+        # As text, as it stands in a checkpoint.
+        snapshot = Snapshot.from_json(snapshot.to_json())
+        return resume(
+            Works(names),
+            snapshot,
+            num_epochs=1,
+            shuffle=True,
+            seed=7,
+            read_works=read,
+        )
+
+    more = [*names, "new"]
+    merged = resumed(more, first)
+    ledger = Ledger(merged.plan, resumption=merged)
+    second = ledger.snapshot("train", None)
+    kept.update({k: list(make()) for k, make in ledger.long_lists().items()})
+
+    assert len(second.to_json()) < 10_000
+    again = resumed(more, second)
+    rest = {
+        again.plan.item_at(ticket).text
+        for ticket in range(again.next_ticket, again.plan.total)
+    }
+    assert rest == set(more) - done
+
+    kept.clear()
+    with pytest.raises(SnapshotError, match="which works were done"):
+        resumed(more, second)

@@ -158,7 +158,7 @@ def report_of(
                 "themselves to tell how."
             )
         asked = epochs if num_epochs is None else num_epochs
-        report["resume"] = _resume_of(works, snapshot, asked, last, kept_at)
+        report["resume"] = _resume_of(works, snapshot, asked, last, position)
     return report
 
 
@@ -175,15 +175,19 @@ def _resume_of(
     snapshot: Snapshot,
     num_epochs: int | None,
     last: Any,
-    kept_at: str | None,
+    position: Position,
 ) -> dict[str, Any]:
+    def read(wanted: Snapshot) -> list[str] | None:
+        path = find_works(position, wanted)
+        return None if path is None else read_works(path)
+
     resumption = resume(
         works,
         snapshot,
         num_epochs=num_epochs,
         shuffle=last.shuffle,
         seed=None,
-        read_works=lambda _: None if kept_at is None else read_works(kept_at),
+        read_works=read,
     )
     plan, total = resumption.plan, resumption.plan.total
     completed = resumption.next_ticket - len(resumption.attempts)

@@ -12,13 +12,21 @@ mailbox. Time is a parameter in seconds; nothing here reads a clock.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import statistics
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from wq_hooks.core.plan import Item, Plan, live_segments
+from wq_hooks.core.plan import (
+    Item,
+    Masked,
+    Plan,
+    Segment,
+    live_segments,
+    mask_lines,
+)
 from wq_hooks.core.resume import Resumption
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import OpenItem, Snapshot
@@ -27,6 +35,8 @@ from wq_hooks.core.works import fingerprint_of, pack_names
 
 # A list of works travels in the snapshot as long as it is this short, packed.
 _MAX_PACKED_CHARS = 64 * 1024
+# So does a mask of so many bits, which hardly pack.
+_MAX_BITS = 6 * _MAX_PACKED_CHARS
 # And the sizes of so many works.
 _MAX_PACKED_SIZES = 8192
 # An item may be between the mailbox and the report of its lease this long.
@@ -171,6 +181,7 @@ class Ledger:
         self._packed_works: str | None = None
         self._is_packed = False
         self._slicings: tuple[Slicing | str | None, ...] | None = None
+        self._kept_masks: dict[int, str] = {}
 
     # What the account says.
 
@@ -528,7 +539,10 @@ class Ledger:
         works = self.plan.works
         return Snapshot(
             name=name,
-            segments=tuple(live_segments(self.plan, self._low)),
+            segments=tuple(
+                self._short_segment(segment)
+                for segment in live_segments(self.plan, self._low)
+            ),
             next_ticket=self._next,
             outstanding=tuple(self._outstanding()),
             given_up=tuple(self.given_up),
@@ -553,7 +567,24 @@ class Ledger:
         for whole, short in zip(self.plan.slicings, self._short_slicings()):
             if whole is not None and isinstance(short, str):
                 lists[short] = whole.to_list
+        for segment in live_segments(self.plan, self._low):
+            if isinstance(segment, Masked) and _is_long(segment):
+                lines = functools.partial(mask_lines, segment.mask)
+                lists[self._kept_mask(segment)] = lines
         return lists
+
+    def _short_segment(self, segment: Segment) -> Segment:
+        """Returns a segment without its mask if that is a long one."""
+        if not isinstance(segment, Masked) or not _is_long(segment):
+            return segment
+        kept = self._kept_mask(segment)
+        return replace(segment, mask=segment.mask[:0], kept=kept)
+
+    def _kept_mask(self, segment: Masked) -> str:
+        first = segment.first_ticket
+        if first not in self._kept_masks:
+            self._kept_masks[first] = fingerprint_of(mask_lines(segment.mask))
+        return self._kept_masks[first]
 
     def _short_slicings(self) -> tuple[Slicing | str | None, ...]:
         """Returns the plan's slicings, a fingerprint for each long one."""
@@ -666,6 +697,10 @@ class Ledger:
         self.num_events += 1
         if kind != "completed":
             self._news.append(event)
+
+
+def _is_long(segment: Masked) -> bool:
+    return len(segment.mask) > _MAX_BITS
 
 
 def _pace(state: ConsumerState, typical: float, now: float) -> Pace:

@@ -68,7 +68,11 @@ class Listed:
 
 @dataclass(frozen=True)
 class Masked:
-    """One epoch without the items that are done: a bit for each item."""
+    """One epoch without the items that are done: a bit for each item.
+
+    In a snapshot a long mask may be left out: `kept` is then the fingerprint of
+    `mask_lines`, which are kept where a long list of works is.
+    """
 
     first_ticket: int
     epoch: int
@@ -76,6 +80,7 @@ class Masked:
     seed: int
     mask: npt.NDArray[np.bool_]
     slicing: int = 0
+    kept: str | None = None
 
 
 Segment = Union[Epochs, Listed, Masked]
@@ -278,13 +283,37 @@ def segment_to_json(segment: Segment) -> dict[str, Any]:
             **_fields(segment),
             "entries": [list(entry) for entry in segment.entries],
         }
-    bits = zlib.compress(np.packbits(segment.mask).tobytes(), 6)
+    fields = _fields(segment)
+    if segment.kept is None:
+        del fields["kept"]
+    packed, length = mask_lines(segment.mask)
     return {
         "kind": "masked",
-        **_fields(segment),
-        "mask": base64.b64encode(bits).decode("ascii"),
-        "num_works": len(segment.mask),
+        **fields,
+        "mask": packed,
+        "num_works": int(length),
     }
+
+
+def mask_lines(mask: npt.NDArray[np.bool_]) -> list[str]:
+    """Returns a mask as two lines of text: its packed bits, its length."""
+    bits = zlib.compress(np.packbits(mask).tobytes(), 6)
+    return [base64.b64encode(bits).decode("ascii"), str(len(mask))]
+
+
+def mask_of_lines(lines: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Returns the mask of which `mask_lines` has made the lines.
+
+    Raises:
+      ValueError, zlib.error: If they are damaged.
+    """
+    packed, length = lines
+    bits = zlib.decompress(base64.b64decode(packed))
+    if len(bits) != (int(length) + 7) // 8:
+        raise ValueError(f"{len(bits)} bytes for a mask of {length}")
+    return np.unpackbits(
+        np.frombuffer(bits, dtype=np.uint8), count=int(length)
+    ).astype(bool)
 
 
 def _fields(segment: Segment) -> dict[str, Any]:
@@ -311,14 +340,8 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
             first, slicing = fields["first_ticket"], fields.get("slicing", 0)
             return Listed(int(first), entries, int(slicing))
         if kind == "masked":
-            num_works = fields.pop("num_works")
-            bits = zlib.decompress(base64.b64decode(fields.pop("mask")))
-            if len(bits) != (num_works + 7) // 8:
-                raise ValueError(f"{len(bits)} bytes for {num_works} works")
-            mask = np.unpackbits(
-                np.frombuffer(bits, dtype=np.uint8), count=num_works
-            )
-            return Masked(mask=mask.astype(bool), **fields)
+            lines = [fields.pop("mask"), str(fields.pop("num_works"))]
+            return Masked(mask=mask_of_lines(lines), **fields)
     except (
         KeyError,
         TypeError,

@@ -18,7 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from wq_hooks.core.merge_slices import Merged, merge_slices
-from wq_hooks.core.plan import Epochs, Listed, Masked, Plan, Segment
+from wq_hooks.core.plan import (
+    Epochs,
+    Listed,
+    Masked,
+    Plan,
+    Segment,
+    mask_of_lines,
+)
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works, fingerprint_of, unpack_names
@@ -79,6 +86,7 @@ def resume(
       SnapshotError: If the works have changed and the list that the snapshot
         was made of cannot be found, or does not fit the snapshot.
     """
+    snapshot = _with_masks(snapshot, read_works)
     if works.fingerprint == snapshot.fingerprint:
         if len(works) != snapshot.num_works:
             raise SnapshotError(
@@ -151,17 +159,45 @@ def _read_slicings(
     def read(slicing: Slicing | str | None) -> Slicing | None:
         if not isinstance(slicing, str):
             return slicing
-        lines = read_works(replace(snapshot, fingerprint=slicing))
-        if lines is None or fingerprint_of(lines) != slicing:
-            raise SnapshotError(
-                "Expected the sizes of the works that queue "
-                f"{snapshot.name!r} was saved with (fingerprint {slicing}) "
-                "beside the checkpoint; they were not found, or are damaged. "
-                "Ask to start over."
-            )
-        return Slicing.from_list(lines)
+        what = "the sizes of the works"
+        return Slicing.from_list(_kept(snapshot, slicing, what, read_works))
 
     return tuple(read(slicing) for slicing in snapshot.slicings)
+
+
+def _with_masks(
+    snapshot: Snapshot,
+    read_works: Callable[[Snapshot], list[str] | None],
+) -> Snapshot:
+    """Returns the snapshot with the masks that are kept beside it."""
+
+    def whole(segment: Segment) -> Segment:
+        if not isinstance(segment, Masked) or segment.kept is None:
+            return segment
+        what = "which works were done"
+        lines = _kept(snapshot, segment.kept, what, read_works)
+        return replace(segment, mask=mask_of_lines(lines), kept=None)
+
+    return replace(
+        snapshot, segments=tuple(whole(s) for s in snapshot.segments)
+    )
+
+
+def _kept(
+    snapshot: Snapshot,
+    fingerprint: str,
+    what: str,
+    read_works: Callable[[Snapshot], list[str] | None],
+) -> list[str]:
+    """Returns lines that are kept where a long list of works is."""
+    lines = read_works(replace(snapshot, fingerprint=fingerprint))
+    if lines is None or fingerprint_of(lines) != fingerprint:
+        raise SnapshotError(
+            f"Expected {what}, as queue {snapshot.name!r} was saved with them "
+            f"(fingerprint {fingerprint}), beside the checkpoint; they were "
+            "not found, or are damaged. Ask to start over."
+        )
+    return lines
 
 
 def _old_names(

@@ -15,7 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wq_hooks.core.plan import Segment, segment_from_json, segment_to_json
+from wq_hooks.core.plan import (
+    Masked,
+    Segment,
+    segment_from_json,
+    segment_to_json,
+)
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.works import pack_names, unpack_names
 from wq_hooks.errors import SnapshotError
@@ -108,6 +113,8 @@ class Snapshot:
             "works_directory": self.works_directory,
         }
         version = _VERSION_OF_WHOLE_WORKS
+        if any(isinstance(s, Masked) and s.kept for s in self.segments):
+            version = VERSION
         if any(self.slicings):
             version = VERSION
             body["slicings"] = [_slicing_to_json(s) for s in self.slicings]
