@@ -57,6 +57,7 @@ def data_location(tmp_path_factory):
 def test_all_trainers_are_found():
     assert TRAINERS == [
         "model_zoo.wide_and_deep.train_estimator",
+        "model_zoo.wide_and_deep.train_keras",
         "model_zoo.wide_and_deep.train_monitored_session",
     ]
 
@@ -86,7 +87,8 @@ def test_trains_and_evaluates(trainer, workqueue, data_location, tmp_path):
     assert (task["steps"], task["records"]) == (NUM_STEPS, 16 * NUM_STEPS)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["global_step"] == NUM_STEPS
-    assert (tmp_path / f"model.ckpt-{NUM_STEPS}.index").exists()
+    name = "ckpt" if trainer.endswith("_keras") else "model.ckpt"
+    assert (tmp_path / f"{name}-{NUM_STEPS}.index").exists()
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
@@ -96,7 +98,7 @@ def test_says_what_is_wrong_with_its_flags(trainer, tmp_path, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     module = importlib.import_module(trainer)
     flag_values = absl_flags.FlagValues()
-    module.flags.define(flag_values)
+    getattr(module, "define_flags", module.flags.define)(flag_values)
     flag_values(
         ["train", f"--data_location={tmp_path}", f"--checkpoint={tmp_path}"]
     )

@@ -14,7 +14,8 @@ are `log1p` of the value with an indicator for missing ones, instead of
 quantiles, so that nothing needs to be known of the data beforehand.
 
 The trap: variables are created by `tf.compat.v1.get_variable` in the current
-graph and device scope; build once per graph.
+graph and device scope; build once per graph. `build_inputs`, which has no
+variables, serves the Keras model of `keras_model` too.
 """
 
 from __future__ import annotations
@@ -79,14 +80,20 @@ class ModelConfig:
                 )
 
 
-def build_logits(features: Features, config: ModelConfig) -> tf.Tensor:
-    """Builds the model; returns tf.float32 logits, `[batch_size]`.
+def build_inputs(
+    features: Features, config: ModelConfig
+) -> dict[str, tf.Tensor]:
+    """What the two parts are fed with: numbers, and rows of their tables.
 
     Args:
       features: As of `data.parse_lines`.
-      config: What to build.
+      config: The model.
+
+    Returns:
+      `"numbers"`, tf.float32 `[batch_size, 26]`; `"wide_ids"`, tf.int64
+      `[batch_size, 26 + len(config.crosses)]`; `"deep_ids"`, tf.int64
+      `[batch_size, 26]`.
     """
-    numbers = _normalize(features["integers"])
     categories = features["categories"]
     names = criteo.CATEGORICAL_COLUMNS
     columns = [categories[:, i] for i in range(len(names))]
@@ -97,18 +104,34 @@ def build_logits(features: Features, config: ModelConfig) -> tf.Tensor:
         )
         for first, second in config.crosses
     ]
+    return {
+        "numbers": _normalize(features["integers"]),
+        "wide_ids": _row_ids(columns + crossed, config.hash_buckets),
+        "deep_ids": _row_ids(columns, config.hash_buckets),
+    }
+
+
+def build_logits(features: Features, config: ModelConfig) -> tf.Tensor:
+    """Builds the model; returns tf.float32 logits, `[batch_size]`.
+
+    Args:
+      features: As of `data.parse_lines`.
+      config: What to build.
+    """
+    inputs = build_inputs(features, config)
+    numbers = inputs["numbers"]
     with tf1.variable_scope(WIDE):
-        ids = _row_ids(columns + crossed, config.hash_buckets)
-        num_rows = config.hash_buckets * (len(columns) + len(crossed))
+        ids = inputs["wide_ids"]
+        num_rows = config.hash_buckets * ids.shape[1]
         weights = _lookup("weights", ids, num_rows, 1, config)
         wide = tf.reduce_sum(weights, axis=[1, 2])
         wide += _dense(numbers, 1, "linear", tf1.zeros_initializer())[:, 0]
     with tf1.variable_scope(DEEP):
-        ids = _row_ids(columns, config.hash_buckets)
-        num_rows = config.hash_buckets * len(columns)
+        ids = inputs["deep_ids"]
+        num_rows = config.hash_buckets * ids.shape[1]
         width = config.embedding_size
         vectors = _lookup("embeddings", ids, num_rows, width, config)
-        embedded = tf.reshape(vectors, [-1, len(columns) * width])
+        embedded = tf.reshape(vectors, [-1, ids.shape[1] * width])
         layer = tf.concat([numbers, embedded], axis=1)
         for i, units in enumerate(config.hidden_units):
             layer = tf.nn.relu(_dense(layer, units, f"hidden_{i}"))

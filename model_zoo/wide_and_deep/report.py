@@ -101,19 +101,14 @@ class TaskReportHook(tf.compat.v1.train.SessionRunHook):
         if self._batches_file is not None:
             self._batches_file.close()
             self._batches_file = None
-        ended_at = self._clock()
-        started_at = self._first_step_at
-        _write_json(
+        write_task_report(
             self._path,
-            {
-                "task": self._task,
-                "steps": self._num_steps,
-                "records": self._num_records,
-                "items": self._num_items,
-                "secs": None if started_at is None else ended_at - started_at,
-                "first_step_at": started_at,
-                "ended_at": ended_at,
-            },
+            task=self._task,
+            num_steps=self._num_steps,
+            num_records=self._num_records,
+            num_items=self._num_items,
+            started_at=self._first_step_at,
+            ended_at=self._clock(),
         )
 
     def _append(self, batch: dict[str, Any]) -> None:
@@ -207,6 +202,32 @@ def queue_state_path(checkpoint: str) -> str:
 def task_report_path(checkpoint: str, task: str) -> str:
     """Where the report of a task such as `worker:1` stands."""
     return os.path.join(checkpoint, "tasks", f"{task.replace(':', '_')}.json")
+
+
+def write_task_report(
+    path: str,
+    *,
+    task: str,
+    num_steps: int,
+    num_records: int,
+    num_items: int | None,
+    started_at: float | None,
+    ended_at: float,
+) -> None:
+    """Writes what a task did; see TaskReportHook. None: not known."""
+    secs = None if started_at is None else ended_at - started_at
+    _write_json(
+        path,
+        {
+            "task": task,
+            "steps": num_steps,
+            "records": num_records,
+            "items": num_items,
+            "secs": secs,
+            "first_step_at": started_at,
+            "ended_at": ended_at,
+        },
+    )
 
 
 def result(

@@ -53,7 +53,7 @@ def check_flags(flag_values: absl_flags.FlagValues) -> Cluster:
     flags.model_config(flag_values, cluster)
     slow.slow_factor()
     if cluster.job != PS:
-        _train_files(flag_values)
+        train_files(flag_values)
     return cluster
 
 
@@ -68,7 +68,7 @@ def input_dataset(
     Raises:
       ValueError: If there are no files to train on.
     """
-    paths = _train_files(flag_values)
+    paths = train_files(flag_values)
     if flag_values.workqueue:
         # Here and not above: what does without a queue needs no package.
         from wq_hooks import WorkQueue
@@ -152,7 +152,12 @@ def session_config(cluster: Cluster) -> tf.compat.v1.ConfigProto:
     )
 
 
-def _train_files(flag_values: absl_flags.FlagValues) -> list[str]:
+def train_files(flag_values: absl_flags.FlagValues) -> list[str]:
+    """The files to train on.
+
+    Raises:
+      ValueError: If there is none.
+    """
     paths = criteo.find_files(flag_values.data_location, "train")
     if not paths:
         raise ValueError(
