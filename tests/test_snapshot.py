@@ -97,7 +97,7 @@ def test_format_never_changes():
     assert (snapshot.packed_works, snapshot.works_directory) == (None, "d")
 
 
-@pytest.mark.parametrize("version", [3, 99, 0, "1", None, [1]])
+@pytest.mark.parametrize("version", [4, 99, 0, "1", None, [1]])
 def test_another_version_is_refused_by_name(version):
     with pytest.raises(SnapshotError, match="Expected a snapshot of version 1"):
         Snapshot.from_json(with_changed_document(version=version))

@@ -147,6 +147,11 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     def add_summary(self) -> None:
         """Does nothing: WorkQueueCallback writes the summaries."""
 
+    @property
+    def num_added(self) -> int:
+        """Number of works that were ever added; see WorkQueue.num_added."""
+        return self._find_dispatcher().num_added
+
     def size(self) -> Any:
         """Returns an eager tf.int64 scalar: remaining items; -1: no end."""
         remaining = self._find_dispatcher().ledger.remaining
@@ -264,6 +269,12 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 self._warn_if_alone()
                 self._dispatcher = Dispatcher(self.name, ledger, NoTransport())
             return self._dispatcher
+
+    def _pull_works(self) -> None:
+        with self._lock:
+            dispatcher = self._dispatcher
+        if dispatcher is not None:
+            dispatcher.pull_works()
 
     def _warn_if_alone(self) -> None:
         if self.task.job != "local":

@@ -25,11 +25,13 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.feed import Feed, FeedLog
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.options import Options
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.progress import Progress, ProgressMeter
-from wq_hooks.core.resume import Resumption, resume
+from wq_hooks.core.resume import Resumption
+from wq_hooks.core.resume_feed import resume_feed
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.tasks import Task, num_workers
 from wq_hooks.core.view import View, Viewer
@@ -101,6 +103,8 @@ class WorkQueue:
       source: Returns the source of a work, from its text with the prefix, so
         that it can be cut, such as `wq_hooks.sources.TextLines`; None: tables
         have one by their scheme or ending, plain files have none.
+      is_open: Whether works may be added while the queue runs; the end of
+        data then waits for `close_works`. Needs a number of epochs.
 
     In eager mode the queue belongs to the process; it is then an
     `wq_hooks.eager_queue.EagerWorkQueue`, which see.
@@ -142,6 +146,7 @@ class WorkQueue:
         start_over: bool = False,
         save: bool = True,
         source: Callable[[str], TableSource | None] | None = None,
+        is_open: bool = False,
     ):
         self._works = Works(works, prefix)
         self._options = Options(
@@ -160,7 +165,11 @@ class WorkQueue:
             backup_tasks=backup_tasks,
             start_over=start_over,
             save=save,
+            is_open=is_open,
         )
+        self._feed_log = FeedLog()
+        if not is_open:
+            self._feed_log.close()
         self._initial: Snapshot | None = None
         self._has_begun = False
         self.checkpoint_directory: str | None = None
@@ -185,7 +194,9 @@ class WorkQueue:
         self.mailbox = Mailbox(
             name,
             is_saved=self.is_saved,
-            remaining=-1 if num_epochs is None else num_epochs * len(self),
+            remaining=-1
+            if num_epochs is None or self._options.is_open
+            else num_epochs * len(self),
             level=1 if num_epochs is None else num_epochs,
         )
         self.ports: list[Port] = []
@@ -283,6 +294,75 @@ class WorkQueue:
         self.has_summary = True
         with tf1.name_scope(None):
             tf1.summary.scalar(self.level_tag, self.mailbox.level)
+
+    def add_works(self, works: Sequence[Any]) -> None:
+        """Adds works to a queue made with `is_open=True`, on the chief.
+
+        They are handed out once each, whole, in this order, behind all epochs
+        of the works listed before. To add a work again is to have it handed
+        out again. May be called from any thread, also before the session.
+
+        Args:
+          works: A sequence of str or bytes; the queue's prefix applies.
+
+        Raises:
+          TypeError: If `works` is no sequence, or a work is of a wrong type.
+          ValueError: If a work is blank, or a source.
+          WorkQueueError: If this is not the chief, or the queue is not open.
+        """
+        self._expect_chief("add_works")
+        if hasattr(works, "__len__") and len(works) == 0:
+            return
+        added = Works(works)
+        if added.sources:
+            raise ValueError(
+                "Expected added works to be str or bytes, which are handed "
+                f"out whole; got the source {added[min(added.sources)]!r}."
+            )
+        if not self._feed_log.add(list(added)):
+            raise WorkQueueError(
+                f"Expected an open queue; {self.name!r} "
+                + (
+                    "was closed with close_works()."
+                    if self._options.is_open
+                    else "was made without is_open=True."
+                )
+            )
+        self._pull_works()
+
+    def close_works(self) -> None:
+        """Says, on the chief, that no more works will be added.
+
+        The queue ends when all are done. May be called more than once.
+
+        Raises:
+          WorkQueueError: If this is not the chief.
+        """
+        self._expect_chief("close_works")
+        self._feed_log.close()
+        self._pull_works()
+
+    @property
+    def num_added(self) -> int:
+        """Number of works that were ever added, as the chief knows.
+
+        Also those that were added before a restart and came back with the
+        checkpoint: a feeder skips that many of its works. Known when the
+        session has begun; in eager mode, behind the restore.
+
+        Raises:
+          WorkQueueError: If this is not the chief, or no session runs.
+        """
+        self._expect_chief("num_added")
+        if self._last_service is not None:
+            self._last_service.wait_until_ready(_READY_SECS)
+        dispatcher = self.dispatcher
+        if dispatcher is None:
+            raise WorkQueueError(
+                "Expected num_added to be asked for while a session runs; "
+                "before, the checkpoint is not known."
+            )
+        return int(dispatcher.num_added)
 
     def size(self) -> Any:
         """Returns a tf.int64 scalar tensor: remaining items; -1: no end."""
@@ -506,10 +586,13 @@ class WorkQueue:
                 slicing=self._slicer.slice_works(),
                 num_slices=options.num_slices,
             )
+            if options.is_open and plan.total is not None:
+                plan.feed = Feed(plan.total, self._feed_log)
         else:
-            resumption = resume(
+            resumption = resume_feed(
                 self._works,
                 snapshot,
+                log=self._feed_log,
                 num_epochs=options.num_epochs,
                 shuffle=options.shuffle,
                 seed=options.seed,
@@ -528,6 +611,12 @@ class WorkQueue:
             backup_tasks=options.backup_tasks,
             resumption=resumption,
         )
+
+    def _pull_works(self) -> None:
+        # A ledger that is being made meanwhile finds them in the log.
+        service = self._last_service
+        if service is not None and service.dispatcher is not None:
+            service.dispatcher.pull_works()
 
     def _read_works(self, snapshot: Snapshot) -> list[str] | None:
         # The checkpoints may have been moved since they were written.

@@ -20,8 +20,9 @@ from wq_hooks.commands.positions import (
     find_works,
     read_works,
 )
+from wq_hooks.core.feed import FeedLog
 from wq_hooks.core.plan import Epochs
-from wq_hooks.core.resume import resume
+from wq_hooks.core.resume_feed import resume_feed
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
@@ -124,6 +125,9 @@ def report_of(
     if isinstance(last, Epochs) and last.num_epochs is not None:
         epochs = last.first_epoch + last.num_epochs
         total = last.first_ticket + last.num_epochs * items_per_epoch
+    if snapshot.added is not None:
+        # As many as were added by then.
+        total = snapshot.added.first_ticket + len(snapshot.added.names)
     kept_at = find_works(position, snapshot)
     report.update(
         name=snapshot.name,
@@ -181,15 +185,20 @@ def _resume_of(
         path = find_works(position, wanted)
         return None if path is None else read_works(path)
 
-    resumption = resume(
+    log = FeedLog()
+    log.close()
+    resumption = resume_feed(
         works,
         snapshot,
+        log=log,
         num_epochs=num_epochs,
         shuffle=last.shuffle,
         seed=None,
         read_works=read,
     )
     plan, total = resumption.plan, resumption.plan.total
+    if plan.feed is not None:
+        total = plan.feed.end
     completed = resumption.next_ticket - len(resumption.attempts)
     first = sorted(resumption.attempts)[:_NUM_FIRST]
     ticket = resumption.next_ticket

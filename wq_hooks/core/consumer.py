@@ -155,9 +155,9 @@ class ConsumerLoop:
         self._counts_records = counts_records
         self._lock = threading.Lock()
         self._free_places = threading.Semaphore(prefetch)
-        self._fetched: queue.SimpleQueue[tuple[Claim, bytes] | None] = (
-            queue.SimpleQueue()
-        )
+        self._fetched: queue.SimpleQueue[
+            tuple[Claim, bytes] | Exception | None
+        ] = queue.SimpleQueue()
         self._completed: list[Claim] = []
 
     @property
@@ -218,7 +218,12 @@ class ConsumerLoop:
         """Takes items ahead of the readers until the end of data."""
         while True:
             self._free_places.acquire()
-            claim_and_text = self._take()
+            try:
+                claim_and_text = self._take()
+            except Exception as e:
+                # For the reader that waits: there is nobody else to tell it.
+                self._fetched.put(e)
+                raise
             self._fetched.put(claim_and_text)
             if claim_and_text is None:
                 return
@@ -227,7 +232,10 @@ class ConsumerLoop:
         if self._prefetch == 0:
             return self._take()
         self._free_places.release()
-        return self._fetched.get()
+        fetched = self._fetched.get()
+        if isinstance(fetched, Exception):
+            raise fetched
+        return fetched
 
     def acknowledge(self, completed: list[Claim]) -> None:
         """Reports items that are completed, at once."""

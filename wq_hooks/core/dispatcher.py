@@ -234,6 +234,37 @@ class Dispatcher:
             self._log_events()
             return items[0] if items else None
 
+    def pull_works(self) -> None:
+        """Lets works that were added be handed out, or the queue end."""
+        with self._changed:
+            self.ledger.pull_works()
+            self._changed.notify_all()
+
+    @property
+    def num_added(self) -> int:
+        """Number of works that were ever added while the queue ran."""
+        with self._changed:
+            feed = self.ledger.plan.feed
+            return 0 if feed is None else feed.num_added
+
+    def wait_for_works(self, timeout_secs: float) -> bool:
+        """Waits, in an open queue, until something could be handed out.
+
+        Args:
+          timeout_secs: Give up after that long.
+
+        Returns:
+          Whether to ask again: the queue is open, or there is something.
+        """
+        ledger = self.ledger
+        with self._changed:
+            if ledger.is_open:
+                self._changed.wait_for(
+                    lambda: ledger.has_to_issue() or not ledger.is_open,
+                    timeout_secs,
+                )
+            return ledger.is_open or ledger.has_to_issue()
+
     def wait_for_end(self, task: str, is_stopped: Callable[[], bool]) -> bool:
         """Waits, as a consumer of the chief, for the end of all data.
 
@@ -370,6 +401,7 @@ class Dispatcher:
             # A taker died while it had the end of data in its hands.
             self._transport.deliver([_end(self._end_token)], {})
         with self._changed:
+            self.ledger.pull_works()
             self.ledger.expire(now)
             self._log_events()
             self._changed.notify_all()

@@ -145,7 +145,6 @@ class Ledger:
     ):
         start = resumption or Resumption(plan)
         self.plan = plan
-        self.total = plan.total
         self.lease_secs = lease_secs
         self.events: deque[Event] = deque(maxlen=_KEPT_EVENTS)
         self.num_events = 0
@@ -186,6 +185,27 @@ class Ledger:
     # What the account says.
 
     @property
+    def total(self) -> int | None:
+        """Number of items, done ones included; None: without end, or open."""
+        return None if self.is_open else self._num_known
+
+    @property
+    def is_open(self) -> bool:
+        """Whether works may still be added."""
+        return self.plan.feed is not None and self.plan.feed.is_open
+
+    @property
+    def _num_known(self) -> int | None:
+        """Number of items that could be handed out now; None: without end."""
+        feed = self.plan.feed
+        return self.plan.total if feed is None else feed.end
+
+    def pull_works(self) -> None:
+        """Takes over works that were added, and whether more may come."""
+        if self.plan.feed is not None:
+            self.plan.feed.pull(self._low)
+
+    @property
     def in_flight(self) -> int:
         """Number of items that are leased."""
         return len(self._leases)
@@ -201,6 +221,9 @@ class Ledger:
     def level(self) -> float:
         """Remaining items, in epochs; those of this epoch if without end."""
         remaining = self.remaining
+        known = self._num_known
+        if remaining is None and known is not None:
+            remaining = known - self.completed - len(self._leases)
         if remaining is None:
             end = self.plan.epoch_end(self._next)
             remaining = end - self._next + len(self._to_reissue)
@@ -258,9 +281,8 @@ class Ledger:
     def has_to_issue(self) -> bool:
         """Whether there is an item that could be issued now."""
         self._drop_settled()
-        return bool(self._to_reissue) or (
-            self.total is None or self._next < self.total
-        )
+        known = self._num_known
+        return bool(self._to_reissue) or known is None or self._next < known
 
     def held_by_others(self, task: str) -> int:
         """Returns how many items the consumers of other tasks hold."""
@@ -536,7 +558,7 @@ class Ledger:
           works_directory: Where a list of works is kept that is too long to
             travel in the snapshot, or None.
         """
-        works = self.plan.works
+        works, feed = self.plan.works, self.plan.feed
         return Snapshot(
             name=name,
             segments=tuple(
@@ -552,6 +574,7 @@ class Ledger:
             works_directory=works_directory,
             slicings=self._short_slicings(),
             num_slices=self.plan.num_slices,
+            added=None if feed is None else feed.position(self._low),
         )
 
     def long_lists(self) -> dict[str, Callable[[], Sequence[str]]]:

@@ -3,8 +3,9 @@
     mailbox = LocalMailbox(lambda: dispatcher)
     element = mailbox.take(gate, sender, "")
 
-Nothing travels, so nothing waits: a take asks the ledger itself, and what is
-reported is known when the call returns. Without TensorFlow.
+Nothing travels: a take asks the ledger itself, and what is reported is known
+when the call returns. A take waits only for works that may yet be added, and
+not for long. Without TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from wq_hooks.core import messages
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.works import encoded
+
+_WAIT_SECS = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,18 @@ class LocalMailbox:
     def __init__(self, find_dispatcher: Callable[[], Dispatcher]):
         self._find_dispatcher = find_dispatcher
 
-    def take(self, gate: int, sender: str, completed: str) -> LocalElement:
-        """Reports what is completed, and returns an item or the end."""
+    def take(
+        self, gate: int, sender: str, completed: str
+    ) -> LocalElement | None:
+        """Reports what is completed, and returns an item or the end.
+
+        None: there may be one later; ask again.
+        """
         del gate  # Nobody else is there to finish sooner.
         dispatcher = self._find_dispatcher()
         item = dispatcher.hand_out(sender, completed)
+        if item is None and dispatcher.wait_for_works(_WAIT_SECS):
+            return None
         if item is None:
             return LocalElement(messages.END)
         return LocalElement(

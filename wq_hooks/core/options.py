@@ -36,6 +36,7 @@ class Options:
     backup_tasks: bool
     start_over: bool
     save: bool
+    is_open: bool = False
 
     def __post_init__(self) -> None:
         _expect_int("num_epochs", self.num_epochs, 1, is_optional=True)
@@ -57,10 +58,16 @@ class Options:
             "backup_tasks",
             "start_over",
             "save",
+            "is_open",
         ):
             value = getattr(self, key)
             if not isinstance(value, bool):
                 raise TypeError(f"Expected {key} to be a bool; got {value!r}.")
+        if self.is_open and self.num_epochs is None:
+            raise ValueError(
+                "Expected a number of epochs with is_open=True, since added "
+                "works come behind the last epoch; got num_epochs=None."
+            )
         if not isinstance(self.is_chief, (bool, type(None))):
             raise TypeError(
                 f"Expected is_chief to be a bool or None; "

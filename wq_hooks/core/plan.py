@@ -21,6 +21,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
+from wq_hooks.core.feed import Feed
 from wq_hooks.core.order import EpochOrder, LongestFirst
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.works import Works
@@ -108,6 +109,8 @@ class Plan:
         self.segments = tuple(segments)
         self.slicings = tuple(slicings)
         self.num_slices = num_slices
+        # Works that are added while the queue runs come behind all segments.
+        self.feed: Feed | None = None
         self._counts = [self._count(segment) for segment in self.segments]
         # What was computed last: items come in the order of their tickets.
         self._order: EpochOrder | LongestFirst | None = None
@@ -160,7 +163,8 @@ class Plan:
     def total(self) -> int | None:
         """Number of tickets, those done before the plan included.
 
-        None: without end.
+        Works that are added while the queue runs are not among them. None:
+        without end.
         """
         last, count = self.segments[-1], self._counts[-1]
         return None if count is None else last.first_ticket + count
@@ -171,6 +175,14 @@ class Plan:
         Raises:
           IndexError: If the plan has no such ticket.
         """
+        if self.feed is not None and ticket >= self.feed.begin:
+            text = self.works.joined(self.feed.name_at(ticket))
+            # As if they were one more epoch.
+            last = self.segments[-1]
+            epoch = 0
+            if isinstance(last, Epochs):
+                epoch = last.first_epoch + int(last.num_epochs or 0)
+            return Item(ticket, epoch, ticket - self.feed.begin, text)
         segment = self.segment_of(ticket)
         epoch, index = self._locate(segment, ticket - segment.first_ticket)
         slicing = self.slicings[segment.slicing]

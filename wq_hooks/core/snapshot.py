@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wq_hooks.core.feed import Added
 from wq_hooks.core.plan import (
     Masked,
     Segment,
@@ -26,9 +27,11 @@ from wq_hooks.core.works import pack_names, unpack_names
 from wq_hooks.errors import SnapshotError
 
 FORMAT = "wq_hooks.core.snapshot"
-# Works that are cut came with version 2; whole ones are written as before.
-VERSION = 2
+# Works that are cut came with version 2, added ones with version 3; what has
+# neither is written as before.
+VERSION = 3
 _VERSION_OF_WHOLE_WORKS = 1
+_VERSION_OF_SLICES = 2
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Snapshot:
         into. None: whole. A fingerprint stands for a long one, which is kept
         where a long list of works is.
       num_slices: What the last of them was made for.
+      added: Works that were added while the queue ran; None: it was not open.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Snapshot:
     works_directory: str | None = None
     slicings: tuple[Slicing | str | None, ...] = (None,)
     num_slices: int | str | None = None
+    added: Added | None = None
 
     @property
     def low_watermark(self) -> int:
@@ -114,11 +119,18 @@ class Snapshot:
         }
         version = _VERSION_OF_WHOLE_WORKS
         if any(isinstance(s, Masked) and s.kept for s in self.segments):
-            version = VERSION
+            version = _VERSION_OF_SLICES
         if any(self.slicings):
-            version = VERSION
+            version = _VERSION_OF_SLICES
             body["slicings"] = [_slicing_to_json(s) for s in self.slicings]
             body["num_slices"] = self.num_slices
+        if self.added is not None:
+            version = VERSION
+            names = list(self.added.names)
+            body["added"] = {
+                **vars(self.added),
+                "names": pack_names(names) if names else "",
+            }
         return json.dumps(
             {
                 "format": FORMAT,
@@ -155,6 +167,7 @@ class Snapshot:
                     _slicing_from_json(s) for s in body.get("slicings", [None])
                 ),
                 num_slices=body.get("num_slices"),
+                added=_added_from_json(body.get("added")),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise SnapshotError(
@@ -181,7 +194,7 @@ def _body(text: str | bytes) -> Mapping[str, Any]:
             f"Expected a snapshot of format {FORMAT!r}; got {text!r:.80}."
         )
     version = document.get("version")
-    if version not in (_VERSION_OF_WHOLE_WORKS, VERSION):
+    if version not in range(_VERSION_OF_WHOLE_WORKS, VERSION + 1):
         raise SnapshotError(
             f"Expected a snapshot of version 1 to {VERSION}; got version "
             f"{version!r:.80}. Read it with the wq_hooks that wrote it, or a "
@@ -210,6 +223,20 @@ def _slicing_from_json(value: Any) -> Slicing | str | None:
     if "kept" in value:
         return str(value["kept"])
     return Slicing.from_list(unpack_names(value["packed"]))
+
+
+def _added_from_json(value: Any) -> Added | None:
+    if value is None:
+        return None
+    packed = str(value["names"])
+    return Added(
+        begin=int(value["begin"]),
+        first_ticket=int(value["first_ticket"]),
+        names=tuple(unpack_names(packed)) if packed else (),
+        num_added=int(value["num_added"]),
+        log=str(value["log"]),
+        num_logged=int(value["num_logged"]),
+    )
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

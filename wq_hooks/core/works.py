@@ -75,6 +75,10 @@ class Works(Sequence[str]):
         """Returns what is handed out for the work at `index`."""
         return self._prefix + self._names[index]
 
+    def joined(self, name: str) -> str:
+        """Returns what is handed out for a work of another list."""
+        return self._prefix + name
+
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits, equal for equal lists in equal order."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import sys
 import threading
 import time
@@ -45,7 +44,6 @@ from wq_hooks.runtime.records import (
 
 _JOIN_SECS = 5.0
 _SETTLE_SECS = 2.0
-_BARRED_POLL_SECS = 0.2
 _BEAT_TIMEOUT_SECS = 10.0
 # Who is gone needs not be told.
 _GONE = (tf.errors.OpError, RuntimeError, WorkQueueError)
@@ -402,7 +400,13 @@ class EagerService:
                 try:
                     loop.serve_forever()
                 except Exception as e:
-                    if self.is_closed or loop not in self._loops:
+                    if self.is_closed:
+                        return
+                    if loop not in self._loops:
+                        # It may have taken one just when nobody was left.
+                        with contextlib.suppress(*_GONE):
+                            if not loop.has_ended:
+                                readers.give_back()
                         return
                     logging.error("Work queue %s: %s", self._name, e)
                     readers.items.fail(f"Work queue {self._name}: {e}")
@@ -429,10 +433,18 @@ class EagerService:
             num_clients=self._num_clients,
             is_end=self._is_end,
             counts_records=counts_records,
-            pause=functools.partial(self._stopped.wait, _BARRED_POLL_SECS),
+            pause=lambda: self._expect_wanted(loop),
         )
         self._loops.append(loop)
         return loop
+
+    def _expect_wanted(self, loop: ConsumerLoop) -> None:
+        """Raises an error if nobody waits for an item of a consumer more."""
+        if self.is_closed or loop not in self._loops:
+            raise WorkQueueError(
+                f"Work queue {self._name!r} was closed while a reader waited "
+                "for an item."
+            )
 
     def _begin(self) -> None:
         _live.add(self)
