@@ -63,6 +63,13 @@ class Transport(Protocol):
     def num_reports(self) -> int:
         """Returns the number of rows in the report mailbox."""
 
+    def mark(self, number: int) -> bool:
+        """Reports `messages.mark_text(number)`, behind what was reported.
+
+        Returns:
+          False if nothing that was reported can be on its way.
+        """
+
     def write_position(self, position: str) -> None:
         """Writes the position for the Saver."""
 
@@ -101,6 +108,8 @@ class Dispatcher:
         self._closed_gates: set[int] = set()
         self._older_position: str | None = None
         self._written_position: str | None = None
+        self._num_marks = 0
+        self._last_mark = 0
         self._next_tick = 0.0
         self._next_position = 0.0
         self._next_publish = 0.0
@@ -347,11 +356,22 @@ class Dispatcher:
     # Inside.
 
     def _settle(self, secs: float) -> None:
+        """Waits until what was reported before now is known.
+
+        An empty mailbox would not tell: the drainer may just have emptied it.
+        """
+        with self._changed:
+            self._num_marks += 1
+            number = self._num_marks
+        if not self._transport.mark(number):
+            return
         deadline = self._clock() + secs
         with self._changed:
-            while self._clock() < deadline and not self._is_closed:
-                if self._transport.num_reports() == 0:
-                    return
+            while (
+                self._last_mark < number
+                and self._clock() < deadline
+                and not self._is_closed
+            ):
                 self._changed.wait(0.02)
 
     def _write_older_position(self) -> None:
@@ -417,6 +437,8 @@ class Dispatcher:
             if claim.generation == messages.RECORDS:
                 ledger.count_records(sender, claim.ticket)
         if report.kind == messages.WAKE:
+            for claim in report.claims:
+                self._last_mark = max(self._last_mark, claim.ticket)
             return
         if report.kind == messages.LEASE:
             for ticket in tickets:

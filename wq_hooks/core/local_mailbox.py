@@ -94,5 +94,10 @@ class NoTransport:
         """Returns 0: what was reported is known."""
         return 0
 
+    def mark(self, number: int) -> bool:
+        """Returns False: what was reported is known."""
+        del number
+        return False
+
     def write_position(self, position: str) -> None:
         """Has nowhere to write it."""

@@ -25,7 +25,7 @@ ACK = "ack"  # has completed the items in the payload
 ALIVE = "alive"  # still there
 RETURN = "return"  # gives back the items in the payload, unfinished
 LEAVE = "leave"  # ends; the payload is what it has completed
-WAKE = "wake"  # from the chief to itself: look whether you should stop
+WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
 # In the place of a generation: the number of the claim is that of the records
 # that the sender has trained since it said so last.
@@ -90,6 +90,14 @@ def sender_text(consumer: Consumer) -> str:
 def claims_text(claims: Iterable[Claim]) -> str:
     """Returns the payload column that names the given items."""
     return " ".join(f"{c.generation} {c.ticket}" for c in claims)
+
+
+def mark_text(number: int) -> str:
+    """Returns the payload column of a mark, by which the chief knows a place.
+
+    It is of the form of a claim, in the generation "mark".
+    """
+    return claims_text([Claim("mark", number)])
 
 
 def parse_claims(payload: bytes) -> tuple[Claim, ...]:

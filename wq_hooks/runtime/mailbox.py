@@ -228,6 +228,11 @@ class MailboxSession:
         feeds = dict(zip(mailbox.report_feeds, row))
         self._session.run(mailbox.report, feeds, options=options)
 
+    def mark(self, number: int) -> bool:
+        """Reports a mark, behind what was reported; returns True."""
+        self.report(messages.WAKE, "", messages.mark_text(number))
+        return True
+
     def receive(self) -> list[tuple[bytes, bytes, bytes]]:
         """Waits for reports and returns all that are there."""
         columns = self._run(self._mailbox.drain)

@@ -7,6 +7,7 @@ unseen; it holds one item ahead. Both stand on the worker itself.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from wq_hooks.runtime.steps import Steps
 UNLIMITED = -1
 _MIN_POLL_SECS = 0.001
 _MAX_POLL_SECS = 0.05
+_DISCARD_SECS = 2.0
 
 
 class Port(Protocol):
@@ -66,24 +68,45 @@ class SessionPort:
         self._steps = Steps(session)
         self._discard_op = discard
         self._is_discarded = False
+        self._num_running = 0
+        self._changed = threading.Condition()
 
     def discard(self) -> None:
-        """Ends what waits on the port, and forgets its queues."""
-        self._is_discarded = True
-        self._session.run(self._discard_op)
+        """Ends what waits on the port, and forgets its queues.
+
+        A step that began before may reach a queue only after that: it makes
+        the queue anew, with what belongs to this session inside, and the next
+        session would find it. So that is repeated until no step runs. The
+        threads of the steps could not do it themselves: a session that closes
+        meanwhile would leave a closed queue behind.
+        """
+        with self._changed:
+            self._is_discarded = True
+        deadline = time.monotonic() + _DISCARD_SECS
+        while True:
+            with self._changed:
+                is_last = self._num_running == 0
+            self._session.run(self._discard_op)
+            if is_last or time.monotonic() > deadline:
+                return
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._num_running == 0, _MAX_POLL_SECS
+                )
 
     def _run(
         self, fetch: Any, feeds: Sequence[Any] = (), values: Sequence[Any] = ()
     ) -> Any:
-        # To run an op of a queue that was forgotten makes it anew, with what
-        # belongs to this session inside. The next one would find it.
-        if self._is_discarded:
-            raise tf.errors.CancelledError(None, None, "The session ends.")
+        with self._changed:
+            if self._is_discarded:
+                raise tf.errors.CancelledError(None, None, "The session ends.")
+            self._num_running += 1
         try:
             return self._steps.run(fetch, feeds, values)
         finally:
-            if self._is_discarded:
-                self._session.run(self._discard_op)
+            with self._changed:
+                self._num_running -= 1
+                self._changed.notify_all()
 
 
 class DemandPort:
