@@ -181,7 +181,7 @@ def test_a_task_whose_take_is_blocked_ends_at_ctrl_c(tmp_path):
         (blocked,) = set(job.cluster.job_tasks) - {holder}
         job.kill(blocked, signal.SIGINT)
 
-        job.cluster.wait(blocked, 7)
+        job.cluster.wait(blocked, 30)
 
         assert job.items(blocked) == []
 
@@ -202,7 +202,7 @@ def test_a_chief_that_waits_for_the_others_ends_at_ctrl_c(tmp_path):
         job.cluster.wait_for_line("chief:0", "the chief waits for 1 items", 60)
         job.kill("chief:0", signal.SIGINT)
 
-        job.cluster.wait("chief:0", 7)
+        job.cluster.wait("chief:0", 30)
 
 
 def test_an_error_in_a_train_step_ends_the_task(tmp_path):
@@ -210,6 +210,6 @@ def test_an_error_in_a_train_step_ends_the_task(tmp_path):
     with job:
         job.start()
         job.cluster.wait_for_line("worker:0", "ValueError", 60)
-        assert job.cluster.wait("worker:0", 7) != 0
+        assert job.cluster.wait("worker:0", 30) != 0
         job.cluster.wait_for_line("chief:0", "ValueError", 60)
-        assert job.cluster.wait("chief:0", 7) != 0
+        assert job.cluster.wait("chief:0", 30) != 0
