@@ -215,7 +215,7 @@ class TestResume:
         path = checkpoint.works_path(
             str(tmp_path), "train", snapshot.fingerprint
         )
-        checkpoint.write_works(path, names)
+        checkpoint.write_works(path, lambda: names)
         assert read_works(path) == names
         (report,) = inspect_json(capsys, tmp_path, "--works", works)
         assert report["works"] == path

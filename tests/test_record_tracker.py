@@ -316,10 +316,7 @@ def test_records_trained_are_told_once():
 
 
 def test_what_was_delivered_counts_when_somebody_says_so():
-    tracker = RecordTracker()
-    for slot in (1, 2):
-        tracker.start(slot, Claim("g", slot))
-        tracker.open(slot, 0)
+    tracker, _ = started(2, 2)
     tracker.begin_batch()
     tracker.deliver(1, 2, 0, 1)
     tracker.deliver(2, 1, 2, 2)
@@ -331,10 +328,7 @@ def test_what_was_delivered_counts_when_somebody_says_so():
 
 
 def test_a_pipeline_that_is_left_forgets_its_items():
-    tracker = RecordTracker()
-    for slot in (1, 2):
-        tracker.start(slot, Claim("g", slot))
-        tracker.open(slot, 0)
+    tracker, _ = started(2, 2)
     tracker.begin_batch()
     tracker.deliver(1, 2, 0, 1)
     tracker.deliver(2, 1, 2, 2)

@@ -30,7 +30,6 @@ from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.tasks import Task
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.records import Records, without_hidden_prefetch
 from wq_hooks.work_queue import WorkQueue
@@ -161,12 +160,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         """Returns the position as JSON."""
         self._service.settle()
         dispatcher = self._find_dispatcher()
-        directory = self.checkpoint_directory
-        if directory:
-            for fingerprint, lines in dispatcher.ledger.long_lists().items():
-                path = checkpoint.works_path(directory, self.name, fingerprint)
-                checkpoint.write_works(path, lines())
-                dispatcher.works_directory = directory
+        self._keep_long_lists(dispatcher, self.checkpoint_directory)
         return dispatcher.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:

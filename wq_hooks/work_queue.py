@@ -25,6 +25,7 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.feed import Feed, FeedLog
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.options import Options
@@ -525,12 +526,7 @@ class WorkQueue:
         if service is None or dispatcher is None:
             yield
             return
-        ledger = dispatcher.ledger
-        if directory:
-            for fingerprint, lines in ledger.long_lists().items():
-                path = checkpoint.works_path(directory, self.name, fingerprint)
-                checkpoint.write_works(path, lines())
-                dispatcher.works_directory = directory
+        self._keep_long_lists(dispatcher, directory)
         # What was trained before this instant may still have to be counted.
         service.settle()
         with dispatcher.held_position():
@@ -611,6 +607,17 @@ class WorkQueue:
             backup_tasks=options.backup_tasks,
             resumption=resumption,
         )
+
+    def _keep_long_lists(
+        self, dispatcher: Dispatcher, directory: str | None
+    ) -> None:
+        """Keeps beside the checkpoints what is too long for each of them."""
+        if not directory:
+            return
+        for fingerprint, make in dispatcher.ledger.long_lists().items():
+            path = checkpoint.works_path(directory, self.name, fingerprint)
+            checkpoint.write_works(path, make)
+            dispatcher.works_directory = directory
 
     def _pull_works(self) -> None:
         # A ledger that is being made meanwhile finds them in the log.

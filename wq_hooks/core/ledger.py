@@ -738,6 +738,11 @@ def _pace(state: ConsumerState, typical: float, now: float) -> Pace:
     return Pace(state.consumer.name, secs, free_at)
 
 
+def consumer_name(task: str, number: int) -> str:
+    """Returns the name of a task's consumer of a number, from 0."""
+    return task if number == 0 else f"{task}/{number + 1}"
+
+
 def task_of(consumer_name: str) -> str:
     """Returns the task of a consumer: "worker:1" of "worker:1/2"."""
     return consumer_name.partition("/")[0]

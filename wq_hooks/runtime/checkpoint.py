@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -197,19 +197,19 @@ def works_path(directory: str, name: str, fingerprint: str) -> str:
     return os.path.join(directory, works_file_name(name, fingerprint))
 
 
-def write_works(path: str, names: Sequence[str]) -> None:
+def write_works(path: str, make: Callable[[], Sequence[str]]) -> None:
     """Keeps a long list of works beside the checkpoints, once.
 
     Args:
       path: See `works_path`.
-      names: The works.
+      make: Returns the list; not called if it is kept already.
     """
     if tf.io.gfile.exists(path):
         return
     temporary = f"{path}.{os.getpid()}.tmp"
     options = tf.io.TFRecordOptions(compression_type="ZLIB")
     with tf.io.TFRecordWriter(temporary, options) as writer:
-        for name in names:
+        for name in make():
             writer.write(encoded(name))
     tf.io.gfile.rename(temporary, path, overwrite=True)
 

@@ -28,7 +28,7 @@ from absl import logging
 
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop, Transport
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.ledger import Consumer, consumer_name
 from wq_hooks.core.messages import Claim
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import interrupt
@@ -423,8 +423,7 @@ class EagerService:
         self._num_loops += 1
         if number == 0:
             self._begin()
-        task = self._task.name
-        name = task if number == 0 else f"{task}/{number + 1}"
+        name = consumer_name(self._task.name, number)
         loop = ConsumerLoop(
             Consumer(name, self._task.incarnation),
             self._transport,

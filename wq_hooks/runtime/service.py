@@ -26,7 +26,7 @@ from absl import logging
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.ledger import Consumer, consumer_name
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.host import Host
@@ -127,13 +127,14 @@ class Service:
         self._ports: list[PortSession] = []
         self._loops: list[ConsumerLoop] = []
         for number, port in enumerate(work_queue.ports):
-            name = task if number == 0 else f"{task}/{number + 1}"
             port_session = port.in_session(session)
             self._ports.append(port_session)
             counts_records = isinstance(port_session, RecordsPortSession)
             self._loops.append(
                 ConsumerLoop(
-                    Consumer(name, self._task.incarnation),
+                    Consumer(
+                        consumer_name(task, number), self._task.incarnation
+                    ),
                     self._mailbox,
                     port_session,
                     prefetch=work_queue.prefetch,
