@@ -39,6 +39,9 @@ _ROW = 5
 TRAINED = 6  # all that was delivered so far was trained
 FLUSH = 7  # somebody waits until all events before this one were counted
 
+# Marked as stateful lest it be left out; it changes nothing.
+_ASSERT = "Assert"
+
 
 class RecordsPort:
     """The local queues behind `records`.
@@ -250,23 +253,33 @@ class Records:
           cycle_length: How many items are read in turn, each in a lane.
         """
 
-        def lane_of(index: Any) -> Any:
+        def items_of(index: Any) -> Any:
             # A name for this lane of this iterator.
             lane = _i64(tf.timestamp() * 1e6) * cycle_length + index
+            return items.map(lambda slot, text: (lane, slot, text))
 
-            def records_of(slot: Any, text: Any) -> Any:
-                with tf.control_dependencies([port.note(_OPENED, slot, lane)]):
-                    slot = tf.identity(slot)
-                return reader(text).map(lambda *record: (slot, _one(record)))
+        def records_of(lane: Any, slot: Any, text: Any) -> Any:
+            with tf.control_dependencies([port.note(_OPENED, slot, lane)]):
+                slot = tf.identity(slot)
+            return reader(text).map(lambda *record: (slot, _one(record)))
 
-            numbers = tf.data.Dataset.range(tf.int64.max)
+        def numbered(records: Any) -> Any:
             # The number goes first: one is used up for a record that fails.
-            return tf.data.Dataset.zip((numbers, items.flat_map(records_of)))
+            numbers = tf.data.Dataset.range(tf.int64.max)
+            return tf.data.Dataset.zip((numbers, records))
 
         lanes = tf.data.Dataset.range(cycle_length)
         if cycle_length == 1:
-            return cls(port, lanes.flat_map(lane_of))
-        return cls(port, lanes.interleave(lane_of, cycle_length=cycle_length))
+            # Numbered outside of any function: one dataset less to go through.
+            records = lanes.flat_map(items_of).flat_map(records_of)
+            return cls(port, numbered(records))
+        return cls(
+            port,
+            lanes.interleave(
+                lambda index: numbered(items_of(index).flat_map(records_of)),
+                cycle_length=cycle_length,
+            ),
+        )
 
     @property
     def pairs(self) -> Any:
@@ -327,11 +340,27 @@ class Records:
         return self._batched(batch, batch_size, drop_remainder)
 
     def map(self, map_func: Callable[..., Any], **kwargs: Any) -> Records:
-        """As tf.data.Dataset.map."""
-        pairs = self._pairs.map(
-            lambda number, pair: (number, (pair[0], _call(map_func, pair[1]))),
-            **kwargs,
-        )
+        """As tf.data.Dataset.map.
+
+        A function without state is called in parallel, as tf.data does on its
+        own accord; `num_parallel_calls` says otherwise.
+        """
+        is_stateful = False
+
+        def map_pair(number: Any, pair: Any) -> Any:
+            nonlocal is_stateful
+            slot, element = pair
+            element = _call(map_func, element)
+            is_stateful |= _has_state(tf1.get_default_graph())
+            return number, (slot, element)
+
+        pairs = self._pairs.map(map_pair, **kwargs)
+        if "num_parallel_calls" not in kwargs and not is_stateful:
+            # What tf.data would do, had `without_hidden_prefetch` not to
+            # forbid it everywhere: it would run ahead behind `to_dataset`, too.
+            pairs = self._pairs.map(
+                map_pair, num_parallel_calls=tf.data.AUTOTUNE, **kwargs
+            )
         return self._with(pairs)
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
@@ -430,6 +459,14 @@ def without_hidden_prefetch() -> tf.data.Options:
     options.experimental_optimization.inject_prefetch = False
     options.experimental_optimization.map_parallelization = False
     return options
+
+
+def _has_state(graph: Any) -> bool:
+    """Whether it matters how often and in which order a function is called."""
+    return any(
+        op.op_def.is_stateful and op.type != _ASSERT
+        for op in graph.get_operations()
+    )
 
 
 def _when_reached(note: Callable[[], Any], dataset: Any) -> Any:
