@@ -175,7 +175,7 @@ class _RecordReaders(RecordsPortSession):
         with self._flushed:
             self._num_flushes += 1
             number = self._num_flushes
-            self._records_port.note(FLUSH, lane=number)
+            self._records_port.note(FLUSH, number)
             self._flushed.wait_for(
                 lambda: self._num_flushed >= number, _SETTLE_SECS
             )

@@ -17,9 +17,10 @@ the next one is asked for.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
@@ -28,16 +29,16 @@ from wq_hooks.core.messages import Claim
 from wq_hooks.core.record_tracker import RecordTracker
 from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
 
-# An event is a row of five numbers: kind, slot, and what the kind says.
-_OPENED = 0  # an item begins; its lane
-_BATCH = 1  # a batch goes to the train step; the rows of the next kind that
-_DELIVERED = 2  # follow say what is in it: how many, first and last number
-_FILTERED = 3  # left out by a filter: likewise
-_REMAINDER = 4  # left out by drop_remainder: likewise
-_END_OF_DATA = 5
-_ROW = 5
-TRAINED = 6  # all that was delivered so far was trained
-FLUSH = 7  # somebody waits until all events before this one were counted
+# An event is a vector of numbers, its kind first.
+_OPENED = 0  # an item begins: its slot, its lane
+_BATCH = 1  # a batch goes to the train step: slots and numbers of its records
+_FILTERED = 2  # left out by a filter: likewise
+_REMAINDER = 3  # left out by drop_remainder: likewise
+_END_OF_DATA = 4
+TRAINED = 5  # all that was delivered so far was trained
+FLUSH = 6  # somebody waits until all events before this one were counted
+
+_TensorProto = type(tf.make_tensor_proto(0))
 
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
@@ -69,7 +70,7 @@ class RecordsPort:
         self.num_clients = num_clients
         self._demand = queue("demand", [tf.bool], [()])
         self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
-        self._events = queue("events", [tf.int64], [(_ROW,)])
+        self._events = queue("events", [tf.string], [()])
         self.wait = self._demand.dequeue()
         self.feeds = [
             tf1.placeholder(tf.int64, []),
@@ -91,21 +92,21 @@ class RecordsPort:
             slot, text = self._proxy.dequeue()
             return slot, text
 
-    def note(self, kind: int, slot: Any = 0, lane: Any = 0) -> Any:
-        """Returns an op that reports one event."""
-        row = [_i64(x) for x in (kind, slot, lane, 0, 0)]
-        return self._events.enqueue([tf.stack(row)])
+    def note(self, kind: int, *numbers: Any) -> Any:
+        """Returns an op that reports one event, with tf.int64 scalars."""
+        return self._events.enqueue([_event(kind, [_i64(n) for n in numbers])])
 
     def note_batch(self, slots: Any, numbers: Any) -> Any:
         """Returns an op that reports a batch that goes to the train step.
+
+        It stands between two train steps, so it only passes on what it has;
+        who counts the events finds out what they say.
 
         Args:
           slots: tf.int64 of any shape: whose records are in it.
           numbers: The same for their numbers.
         """
-        batch = tf.constant([[_BATCH] + [0] * (_ROW - 1)], tf.int64)
-        rows = _rows(_DELIVERED, slots, numbers)
-        return self._events.enqueue_many([tf.concat([batch, rows], 0)])
+        return self._events.enqueue([_event(_BATCH, [slots, numbers])])
 
     def note_dropped(
         self, kind: int, slots: Any, numbers: Any, is_kept: Any
@@ -118,11 +119,11 @@ class RecordsPort:
           numbers: As of `note_batch`.
           is_kept: tf.bool scalar.
         """
-        rows = _rows(kind, slots, numbers)
-        # Without control flow: a report of no rows is none.
-        is_dropped = tf.logical_not(tf.reshape(is_kept, [1]))
-        num_times = tf.cast(is_dropped, tf.int32)
-        return self._events.enqueue_many([tf.repeat(rows, num_times, axis=0)])
+        event = tf.expand_dims(_event(kind, [slots, numbers]), 0)
+        # Without control flow: a report of no events is none.
+        num_times = tf.cast(tf.logical_not(is_kept), tf.int32)
+        event = tf.repeat(event, tf.reshape(num_times, [1]), axis=0)
+        return self._events.enqueue_many([event])
 
     def in_session(self, session: tf1.Session) -> RecordsPortSession:
         """Returns the port as seen through a session."""
@@ -173,29 +174,31 @@ class RecordsPortSession(SessionPort):
     def count_events(self) -> list[Claim]:
         """Waits for events; returns the items that they complete."""
         self._is_counting = False
-        rows = self._run(self._port.next_events)
+        events = self._run(self._port.next_events)
         self._is_counting = True
-        for row in rows.tolist():
-            self._count(*row)
+        for message in events:
+            content = _TensorProto.FromString(message).tensor_content
+            event = np.frombuffer(content, np.int64)
+            self._count(int(event[0]), event[1:])
         return self.tracker.take_completed()
 
-    def _count(
-        self, kind: int, slot: int, number: int, first: int, last: int
-    ) -> None:
+    def _count(self, kind: int, numbers: Any) -> None:
         tracker = self.tracker
         if kind == _OPENED:
-            tracker.open(slot, lane=number)
+            slot, lane = numbers.tolist()
+            tracker.open(slot, lane)
         elif kind == _BATCH:
             tracker.begin_batch()
-        elif kind == _DELIVERED:
-            tracker.deliver(slot, number, first, last)
+            for slot, count, first, last in _by_item(numbers):
+                tracker.deliver(slot, count, first, last)
         elif kind in (_FILTERED, _REMAINDER):
-            tracker.drop(slot, number, first, last)
-            self._num_left_over += number if kind == _REMAINDER else 0
+            for slot, count, first, last in _by_item(numbers):
+                tracker.drop(slot, count, first, last)
+                self._num_left_over += count if kind == _REMAINDER else 0
         elif kind == TRAINED:
             tracker.train_delivered()
         elif kind == FLUSH:
-            self.last_flush = number
+            self.last_flush = int(numbers[0])
         else:
             self._finish()
 
@@ -482,17 +485,30 @@ def _when_reached(note: Callable[[], Any], dataset: Any) -> Any:
     return tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).flat_map(run)
 
 
-def _rows(kind: int, slots: Any, numbers: Any) -> Any:
-    """Returns an event for each item: how many records, first, last number."""
-    numbers = tf.reshape(numbers, [-1])
-    slots, places, counts = tf.unique_with_counts(
-        tf.reshape(slots, [-1]), out_idx=tf.int64
+def _event(kind: int, values: Sequence[Any]) -> Any:
+    """Returns the tf.string scalar that stands for an event."""
+    flat = [tf.reshape(value, [-1]) for value in (_i64(kind), *values)]
+    return tf.io.serialize_tensor(tf.concat(flat, 0))
+
+
+def _by_item(records: Any) -> list[list[int]]:
+    """Returns (slot, how many, first number, last number) of each item.
+
+    Args:
+      records: np.int64 array: the slots of the records, then their numbers.
+    """
+    slots, numbers = records.reshape(2, -1)
+    if len(slots) == 1:  # a filter tells one at a time
+        return [[int(slots[0]), 1, int(numbers[0]), int(numbers[0])]]
+    slots, places, counts = np.unique(
+        slots, return_inverse=True, return_counts=True
     )
-    num_items = tf.size(slots)
-    first = tf.math.unsorted_segment_min(numbers, places, num_items)
-    last = tf.math.unsorted_segment_max(numbers, places, num_items)
-    kinds = tf.fill(tf.shape(slots), _i64(kind))
-    return tf.stack([kinds, slots, counts, first, last], 1)
+    first = np.full(len(slots), np.iinfo(np.int64).max)
+    last = np.full(len(slots), -1)
+    np.minimum.at(first, places, numbers)
+    np.maximum.at(last, places, numbers)
+    columns = (slots, counts, first, last)
+    return [list(map(int, row)) for row in zip(*columns)]
 
 
 def _i64(value: Any) -> Any:
