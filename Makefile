@@ -15,12 +15,12 @@ RUN = $(VENV)/bin/python -m
 INSTALLED = $(VENV)/.installed-$(PYVER)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test chaos benchmarks lint clean
+.PHONY: help venv demo test test-versions chaos benchmarks lint clean
 
 help: ## list the targets
 	@echo "usage: make <target> [PYTHON=python3] [VENV=$(VENV)] [ARGS=...]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 venv: $(INSTALLED) ## make the environment, with TensorFlow and all else
@@ -30,6 +30,9 @@ demo: $(INSTALLED) ## train on a cluster on this machine; kill it; resume it
 
 test: $(INSTALLED) ## run the tests
 	@$(RUN) pytest $(ARGS)
+
+test-versions: ## smoke runs on TensorFlow 2.15 to 2.21, in environments of their own
+	@$(PYTHON) tools/test_versions.py $(ARGS)
 
 chaos: $(INSTALLED) ## kill and restart tasks of real clusters by 100 schedules
 	@$(RUN) tests.chaos.run --seeds 0-99 $(ARGS)

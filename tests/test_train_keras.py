@@ -131,7 +131,7 @@ def test_is_the_model_of_the_graph():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--strategy=parameter_server"], "do not support yet"),
+        (["--strategy=parameter_server"], "does not support yet"),
         (["--log_batches"], "may span files"),
         (
             [

@@ -16,7 +16,7 @@ import itertools
 import os
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -32,6 +32,13 @@ from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.records import Records, without_hidden_prefetch
+from wq_hooks.runtime.scheduled import (
+    items_slot,
+    merged,
+    schedule_of,
+    steps_slot,
+)
+from wq_hooks.runtime.worker_records import WorkerDatasets, without_callback
 from wq_hooks.work_queue import WorkQueue
 
 _numbers = itertools.count(1)
@@ -58,12 +65,6 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 f"has; got name={self.name!r} twice. Give one of them another "
                 "name, or close() the first."
             )
-        if is_on_parameter_servers(tf.distribute.get_strategy()):
-            raise WorkQueueError(
-                "Expected a queue outside of a ParameterServerStrategy's "
-                "scope, whose workers run datasets without Python; eager "
-                "queues do not support it. Use graph mode with WorkQueueHook."
-            )
         _open_queues[self.name] = self
         self.has_hook = False
         self.has_summary = False
@@ -72,6 +73,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         self._dispatcher: Dispatcher | None = None
         self._shared_name = f"{self.name}-{next(_numbers)}-{uuid.uuid4().hex}"
         self._num_ports = 0
+        self._workers: WorkerDatasets | None = None
         self._service = EagerService(
             self.name,
             Consumer(self.task.name, uuid.uuid4().hex[:12]),
@@ -79,6 +81,16 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             prefetch=self.prefetch,
             num_clients=self.num_clients,
         )
+        strategy = tf.distribute.get_strategy()
+        if is_on_parameter_servers(strategy):
+            self._workers = WorkerDatasets(
+                self.name,
+                self._service,
+                _weak_find_dispatcher(weakref.ref(self)),
+                num_workers=_num_workers(),
+                num_clients=self.num_clients,
+                lease_secs=self._options.lease_secs,
+            )
 
     # What the user asks for.
 
@@ -124,12 +136,94 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
         See WorkQueue.records.
         """
+        if self._workers is not None and self._workers.is_tracing:
+            return self._workers.records(
+                self._new_shared_name(), reader, cycle_length
+            )
         self._expect_eager("records")
         records = self._service.new_records(
             self._new_shared_name(), reader, cycle_length
         )
         records.pairs._wq_hooks_queue = self
         return records
+
+    # Under a ParameterServerStrategy.
+
+    def dataset_creator(self, dataset_fn: Callable[[], Any]) -> Any:
+        """Returns what `model.fit` reads on the workers, in Keras 2.
+
+        `fit` needs a WorkQueueCallback or WorkQueueCheckpoint, too.
+
+        Args:
+          dataset_fn: Returns `queue.records(...)...to_dataset()`.
+
+        Raises:
+          WorkQueueError: If the queue was not made in the scope of a
+            ParameterServerStrategy, or with Keras 3.
+        """
+        workers = self._expect_workers("dataset_creator")
+        creator = expect_dataset_creator()
+        workers.dataset_fn = dataset_fn
+        return creator(without_callback)
+
+    def schedule_steps(
+        self,
+        coordinator: Any,
+        train_step: Callable[[Any], Any],
+        dataset_fn: Callable[[], Any],
+    ) -> Iterator[Any]:
+        """Lets the workers of a coordinator train on records until the end.
+
+        Yields what the steps have returned, in the order in which they end;
+        others are under way meanwhile.
+
+        Args:
+          coordinator: A tf.distribute.coordinator.ClusterCoordinator.
+          train_step: A tf.function of the worker's iterator.
+          dataset_fn: Returns `queue.records(...)...to_dataset()`.
+
+        Raises:
+          WorkQueueError: If the queue was not made in the scope of a
+            ParameterServerStrategy.
+          Exception: What a step has raised; its items stay open.
+        """
+        workers = self._expect_workers("schedule_steps")
+        iterator = workers.iterator(coordinator, dataset_fn)
+        schedule = schedule_of(coordinator)
+        slots = [
+            steps_slot(schedule, train_step, iterator)
+            for _ in range(2 * workers.num_workers)
+        ]
+        try:
+            yield from merged(coordinator, slots)
+        except tf.errors.OutOfRangeError:
+            if not self.is_done:
+                raise
+
+    def schedule_items(
+        self, coordinator: Any, function: Callable[[Any], Any]
+    ) -> Iterator[str]:
+        """Lets the workers of a coordinator train on an item at a time.
+
+        An item is completed when its function has returned, and then yielded.
+        The coordinator runs the function again where a worker was lost.
+
+        Args:
+          coordinator: A tf.distribute.coordinator.ClusterCoordinator.
+          function: A tf.function of an item, a tf.string scalar.
+
+        Raises:
+          WorkQueueError: If the queue was not made in the scope of a
+            ParameterServerStrategy.
+          Exception: What a function has raised; its item stays open.
+        """
+        workers = self._expect_workers("schedule_items")
+        schedule = schedule_of(coordinator)
+        slots = [
+            items_slot(schedule, function, self._service.new_taker(f"slot:{k}"))
+            for k in range(workers.num_workers)
+        ]
+        yield from merged(coordinator, slots)
 
     def mark_trained(self, *, is_through: bool = False) -> None:
         """Says that all batches that `records` has delivered were trained.
@@ -290,7 +384,28 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         if _open_queues.get(self.name) is self:
             del _open_queues[self.name]
 
+    @property
+    def workers(self) -> WorkerDatasets | None:
+        """The datasets on the workers of a ParameterServerStrategy."""
+        return self._workers
+
+    def _expect_workers(self, method: str) -> WorkerDatasets:
+        self._expect_eager(method)
+        if self._workers is None:
+            raise WorkQueueError(
+                "Expected a WorkQueue that was made in the scope of a "
+                f"ParameterServerStrategy; {self.name!r} was made outside of "
+                "it. Make it `with strategy.scope():`."
+            )
+        return self._workers
+
     def _expect_eager(self, method: str) -> None:
+        if self._workers is not None and not tf.executing_eagerly():
+            raise WorkQueueError(
+                f"Expected {method} outside of the functions that workers run; "
+                "got one. In a dataset function call records(), and give the "
+                "function to dataset_creator() or schedule_steps()."
+            )
         if not tf.executing_eagerly():
             raise WorkQueueError(
                 f"Expected {method} to be called in eager mode, as WorkQueue "
@@ -303,9 +418,34 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             )
 
 
+def expect_dataset_creator() -> Any:
+    """Returns Keras 2's DatasetCreator.
+
+    Raises:
+      WorkQueueError: With Keras 3, which has none.
+    """
+    experimental = getattr(tf.keras.utils, "experimental", None)
+    creator = getattr(experimental, "DatasetCreator", None)
+    if creator is None:
+        raise WorkQueueError(
+            "Expected Keras 2, whose fit knows ParameterServerStrategy; got "
+            "Keras 3, which does not support it. Install tf-keras and set the "
+            "environment variable TF_USE_LEGACY_KERAS=1 before tensorflow is "
+            "imported, or use a loop of your own, with schedule_steps() or "
+            "schedule_items()."
+        )
+    return creator
+
+
 def is_on_parameter_servers(strategy: Any) -> bool:
     """Whether a tf.distribute.Strategy is a ParameterServerStrategy."""
     return isinstance(strategy, tf.distribute.ParameterServerStrategy)
+
+
+def _num_workers() -> int:
+    """The workers that a ParameterServerStrategy has connected to."""
+    devices = tf.config.list_logical_devices("CPU")
+    return sum("/job:worker/" in device.name for device in devices)
 
 
 def _weak_find_dispatcher(

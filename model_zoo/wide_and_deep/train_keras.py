@@ -58,7 +58,7 @@ def check_flags(flag_values: absl_flags.FlagValues) -> Cluster:
     if flag_values.strategy != NO_STRATEGY:
         raise ValueError(
             f"Expected --strategy={NO_STRATEGY}; got "
-            f"--strategy={flag_values.strategy}, which eager work queues do "
+            f"--strategy={flag_values.strategy}, which this trainer does "
             "not support yet. On parameter servers use "
             "model_zoo.wide_and_deep.train_monitored_session."
         )

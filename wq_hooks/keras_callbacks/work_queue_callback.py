@@ -10,9 +10,13 @@ import tensorflow as tf
 from absl import logging
 
 from wq_hooks.core.view import Viewer
-from wq_hooks.eager_queue import EagerWorkQueue, is_on_parameter_servers
-from wq_hooks.errors import WorkQueueError
+from wq_hooks.eager_queue import (
+    EagerWorkQueue,
+    expect_dataset_creator,
+    is_on_parameter_servers,
+)
 from wq_hooks.keras_callbacks import skip
+from wq_hooks.keras_callbacks.remote_fit import RemoteFit
 from wq_hooks.runtime.position_file import PositionFile
 from wq_hooks.summary import write_v2
 from wq_hooks.work_queue import WorkQueue
@@ -33,7 +37,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     `beside` says where those are. After train steps the batches count as
     trained, with `steps_per_execution` all of the execution's. When an epoch
     of Keras has met the end of data, training stops. `on_train_end` reports
-    once more.
+    once more. Under a ParameterServerStrategy, which only schedules steps, all
+    this is done at the end of each epoch of Keras.
 
     Args:
       work_queue: A WorkQueue of eager mode.
@@ -64,6 +69,10 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         beside: str | os.PathLike[str] | None = None,
     ):
         super().__init__()
+        # Under a ParameterServerStrategy Keras 2 refuses callbacks that have
+        # events of batches, but for those that say that they can do without
+        # the logs.
+        self._supports_tf_logs = True
         if not isinstance(work_queue, EagerWorkQueue):
             what = "one of graph mode"
             if not isinstance(work_queue, WorkQueue):
@@ -85,6 +94,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._every_n_steps = every_n_steps
         self._position_file = None if beside is None else PositionFile(beside)
         self._has_restored = False
+        self._is_remote = False
+        self._remote_fit: RemoteFit | None = None
         self._writer: Any = None
         self._viewer = Viewer(work_queue.name)
         self._num_steps = 0
@@ -97,14 +108,12 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores, once for each callback, and skips a `fit` with no data."""
         del logs
-        strategy = getattr(self.model, "distribute_strategy", None)
-        if is_on_parameter_servers(strategy):
-            raise WorkQueueError(
-                "Expected a model outside of a ParameterServerStrategy, whose "
-                "workers run datasets without Python. Use graph mode with "
-                "WorkQueueHook. (Keras 3 does not support the strategy; "
-                "tf-keras does.)"
-            )
+        self._is_remote = is_on_parameter_servers(
+            getattr(self.model, "distribute_strategy", None)
+        )
+        if self._is_remote:
+            expect_dataset_creator()
+            self._remote_fit = RemoteFit(self.model, self.work_queue)
         self._viewer = Viewer(self.work_queue.name)
         self._num_steps = self._num_steps_in_epoch = 0
         self._last_report_secs = time.monotonic()
@@ -129,7 +138,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Looks whether another callback has saved the weights."""
         del batch, logs
-        self._keep_position()
+        if not self._is_remote:
+            self._keep_position()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Reports if it is time."""
@@ -137,6 +147,10 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         # With steps_per_execution, `batch` is the last one of several.
         self._num_steps += batch + 1 - self._num_steps_in_epoch
         self._num_steps_in_epoch = batch + 1
+        if self._remote_fit is not None:
+            if self._num_steps_in_epoch >= self.params["steps"]:
+                self._remote_fit.wait_for_steps()
+            return
         self._keep_position()
         if self._is_due():
             self._report()
@@ -144,6 +158,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Stops training if the epoch has met the end of data."""
         del epoch, logs
+        if self._is_remote and self._is_due():
+            self._report()
         is_through = self._has_met_end()
         self.mark_trained(is_through=is_through)
         self._keep_position()
@@ -153,6 +169,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Reports."""
         del logs
+        if self._remote_fit is not None:
+            self._remote_fit.close()
+            self._remote_fit = None
         self.mark_trained()
         self._keep_position()
         skip.unskip_fit(self.model)
@@ -181,6 +200,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
 
     def _has_met_end(self) -> bool:
         """Whether this epoch of Keras has ended for want of data."""
+        if self._is_remote:
+            self.work_queue.mark_trained()
+            return self.work_queue.is_done
         if not self.work_queue.has_ended or self.model.stop_training:
             return False
         steps = self.params.get("steps")

@@ -76,13 +76,18 @@ class WorkQueueCheckpoint(WorkQueueCallback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Saves if it is time."""
         super().on_train_batch_end(batch, logs)
-        if self._is_save_due():
+        if not self._is_remote and self._is_save_due():
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Saves, unless it is done by steps or seconds."""
         super().on_epoch_end(epoch, logs)
-        if self._save_every_n_steps is None and self._save_every_n_secs is None:
+        # Where steps are only scheduled, an epoch is the first chance.
+        is_due = self._is_remote and self._is_save_due()
+        is_by_epochs = (
+            self._save_every_n_steps is None and self._save_every_n_secs is None
+        )
+        if is_due or is_by_epochs:
             self._save()
 
     def on_train_end(self, logs: Any = None) -> None:

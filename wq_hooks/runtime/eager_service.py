@@ -116,7 +116,7 @@ class _Readers:
             loop.has_ended = False
 
 
-class _RecordReaders(RecordsPortSession):
+class RecordReaders(RecordsPortSession):
     """A dataset of records, as a consumer sees it."""
 
     def __init__(
@@ -216,7 +216,7 @@ class EagerService:
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._readers: list[_Readers | _RecordReaders] = []
+        self._readers: list[_Readers | RecordReaders] = []
         self._loops: list[ConsumerLoop] = []
         self._take_loop: ConsumerLoop | None = None
         self._num_loops = 0
@@ -257,6 +257,20 @@ class EagerService:
             None, None, f"Work queue {self._name!r} has no more items."
         )
 
+    def new_taker(self, task_name: str) -> ConsumerLoop:
+        """Returns a consumer whose items are asked for by `next_item`.
+
+        Args:
+          task_name: Whose it is.
+        """
+        with self._lock:
+            loop = self._new_loop(
+                _NoPort(), counts_records=False, task_name=task_name
+            )
+            for target in loop.targets[1:]:
+                self._start(target)
+            return loop
+
     def new_items(self, shared_name: str) -> Any:
         """Returns a tf.data.Dataset of (slot, text) for plain readers.
 
@@ -289,9 +303,8 @@ class EagerService:
                 )
             )
         items = ItemPort(shared_name)
-        readers = _RecordReaders(port, session, items)
-        self._serve(readers, counts_records=True)
-        self._start(readers.count_forever)
+        readers = RecordReaders(port, session, items)
+        self.serve_records(readers)
 
         def pairs_of(iteration: Any) -> Any:
             return Records.read(
@@ -304,6 +317,18 @@ class EagerService:
         pairs = self._release_with(items.iterated(pairs_of), readers)
         return Records(port, pairs)
 
+    def serve_records(
+        self, readers: RecordReaders, task_name: str | None = None
+    ) -> None:
+        """Starts a consumer for what reads records.
+
+        Args:
+          readers: What reads.
+          task_name: Where it reads; None: in this process.
+        """
+        self._serve(readers, counts_records=True, task_name=task_name)
+        self._start(readers.count_forever)
+
     def mark_trained(self, *, is_through: bool) -> None:
         """Notes that all batches delivered so far were trained.
 
@@ -312,7 +337,7 @@ class EagerService:
             nothing more to deliver.
         """
         for readers in list(self._readers):
-            if isinstance(readers, _RecordReaders) and not self.is_closed:
+            if isinstance(readers, RecordReaders) and not self.is_closed:
                 readers.mark_trained()
         self.settle()
         if is_through:
@@ -358,7 +383,7 @@ class EagerService:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
     def _release_with(
-        self, dataset: Any, readers: _Readers | _RecordReaders
+        self, dataset: Any, readers: _Readers | RecordReaders
     ) -> Any:
         """Gives back what readers hold when nobody has their dataset."""
 
@@ -366,13 +391,14 @@ class EagerService:
             # In a thread of its own: the garbage collector may come while
             # somebody builds a graph.
             threading.Thread(
-                target=self._release, args=(readers,), daemon=True
+                target=self.release, args=(readers,), daemon=True
             ).start()
 
         weakref.finalize(dataset, release).atexit = False
         return dataset
 
-    def _release(self, readers: _Readers | _RecordReaders) -> None:
+    def release(self, readers: _Readers | RecordReaders) -> None:
+        """Gives back what readers hold, who will not go on."""
         with self._lock, contextlib.suppress(*_GONE):
             loop = readers.loop
             if self.is_closed or loop is None:
@@ -387,10 +413,16 @@ class EagerService:
             readers.discard()
 
     def _serve(
-        self, readers: _Readers | _RecordReaders, *, counts_records: bool
+        self,
+        readers: _Readers | RecordReaders,
+        *,
+        counts_records: bool,
+        task_name: str | None = None,
     ) -> ConsumerLoop:
         with self._lock:
-            loop = self._new_loop(readers, counts_records=counts_records)
+            loop = self._new_loop(
+                readers, counts_records=counts_records, task_name=task_name
+            )
             readers.loop = loop
             self._readers.append(readers)
 
@@ -416,14 +448,16 @@ class EagerService:
             self._start(target)
         return loop
 
-    def _new_loop(self, port: Any, *, counts_records: bool) -> ConsumerLoop:
+    def _new_loop(
+        self, port: Any, *, counts_records: bool, task_name: str | None = None
+    ) -> ConsumerLoop:
         if self.is_closed:
             raise RuntimeError(f"Work queue {self._name!r} was closed.")
         number = self._num_loops
         self._num_loops += 1
         if number == 0:
             self._begin()
-        name = consumer_name(self._task.name, number)
+        name = consumer_name(task_name or self._task.name, number)
         loop = ConsumerLoop(
             Consumer(name, self._task.incarnation),
             self._transport,

@@ -26,7 +26,7 @@ from wq_hooks.runtime.records import without_hidden_prefetch
 
 # What a row of the answers is.
 _ITEM = 0
-_END = 1
+END = 1
 _ERROR = 2
 
 _CPU = "/device:CPU:0"
@@ -91,7 +91,11 @@ class ItemPort:
             return tf.identity(number)
 
     def _take(self, iteration: Any) -> Any:
-        with tf.control_dependencies([self._demand.enqueue(iteration)]):
+        return self._ask(iteration, iteration)
+
+    def _ask(self, demand: Any, iteration: Any) -> Any:
+        """Returns (kind, slot, text) of the answer to a row of `demand`."""
+        with tf.control_dependencies([self._demand.enqueue(demand)]):
             row = self._answers.dequeue()
         # What an earlier iteration has asked for and not fetched is dropped.
         row = tf.while_loop(
@@ -142,7 +146,7 @@ class ItemPort:
 
     def put_end(self) -> None:
         """Gives it the end of data."""
-        self._answer(_END)
+        self._answer(END)
 
     def fail(self, message: str) -> None:
         """Raises an InvalidArgumentError where the dataset waits, if it does.

@@ -125,6 +125,10 @@ class RecordsPort:
         event = tf.repeat(event, tf.reshape(num_times, [1]), axis=0)
         return self._events.enqueue_many([event])
 
+    def in_passes(self, dataset: Any) -> Any:
+        """Returns what a user's pipeline gives in all."""
+        return dataset
+
     def in_session(self, session: tf1.Session) -> RecordsPortSession:
         """Returns the port as seen through a session."""
         return RecordsPortSession(self, session)
@@ -412,8 +416,10 @@ class Records:
                 )
 
         stripped = self._pairs.map(strip)
-        return stripped.concatenate(
-            _when_reached(lambda: port.note(_END_OF_DATA), stripped)
+        return self._port.in_passes(
+            stripped.concatenate(
+                _when_reached(lambda: port.note(_END_OF_DATA), stripped)
+            )
         ).with_options(without_hidden_prefetch())
 
     def _with(self, pairs: Any) -> Records:

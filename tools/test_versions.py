@@ -1,0 +1,103 @@
+"""Smoke runs on versions of TensorFlow that CI does not run.
+
+    python tools/test_versions.py            # all, one after the other
+    python tools/test_versions.py 2.18 2.20  # some
+
+Each gets a virtual environment of its own in a temporary directory, which is
+removed behind its run. A line for each version says what came of it. The runs
+take turns, at low priority; with downloads, about three minutes each.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# TensorFlow -> the Python to run it with.
+PYTHONS = {
+    "2.15": "3.9",
+    "2.16": "3.12",
+    "2.17": "3.12",
+    "2.18": "3.12",
+    "2.19": "3.12",
+    "2.20": "3.12",
+    "2.21": "3.13",
+}
+# Core, eager mode, the Keras callbacks with a kill, the tab; not Estimator.
+TESTS = [
+    "tests/test_ledger.py",
+    "tests/test_resume.py",
+    "tests/test_eager_queue.py",
+    "tests/test_keras_callbacks.py",
+    "tests/test_work_queue.py",
+    "tests/test_tensorboard_plugin.py",
+]
+# TensorBoard up to 2.20 imports pkg_resources.
+PACKAGES = ["pytest", "pytest-timeout", "hypothesis", "setuptools<82"]
+
+
+def run(version: str) -> str:
+    """Runs the tests on a version; returns what came of it."""
+    interpreter = shutil.which(f"python{PYTHONS[version]}")
+    if interpreter is None:
+        return f"not run: no python{PYTHONS[version]} on PATH"
+    with tempfile.TemporaryDirectory(prefix="wq-hooks-") as directory:
+        python = os.path.join(directory, "bin", "python")
+        commands = [
+            [interpreter, "-m", "venv", directory],
+            [
+                *[python, "-m", "pip", "install", "-qq", "--no-cache-dir"],
+                *[
+                    "--disable-pip-version-check",
+                    f"tensorflow-cpu~={version}.0",
+                ],
+                *PACKAGES,
+            ],
+            # Warnings of versions that are not of CI are not ours to judge.
+            [python, "-m", "pytest", "-q", "-W", "default", *TESTS],
+        ]
+        environ = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+        last = ""
+        for command in commands:
+            done = subprocess.run(
+                ["nice", "-n", "10", *command],
+                cwd=ROOT,
+                env=environ,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            last = (done.stdout.strip().splitlines() or [""])[-1]
+            if done.returncode:
+                print(done.stdout[-6000:], flush=True)
+                return f"failed: {last}"
+        return last
+
+
+def main() -> int:
+    """Runs the versions that the arguments name."""
+    versions = sys.argv[1:] or list(PYTHONS)
+    unknown = sorted(set(versions) - set(PYTHONS))
+    if unknown:
+        print(f"Expected versions of {list(PYTHONS)}; got {unknown}.")
+        return 2
+    outcomes = {}
+    for version in versions:
+        begun = time.monotonic()
+        outcomes[version] = run(version)
+        print(
+            f"TensorFlow {version}, Python {PYTHONS[version]}: "
+            f"{outcomes[version]} ({time.monotonic() - begun:.0f} s)",
+            flush=True,
+        )
+    return int(any("failed" in outcome for outcome in outcomes.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,429 @@
+"""Records for the workers of a ParameterServerStrategy.
+
+    workers = WorkerDatasets(...)
+    iterator = workers.iterator(coordinator, dataset_fn)
+    coordinator.schedule(train_step, args=(iterator,))
+
+Workers of that strategy run no Python: the coordinator traces one dataset
+function, and each worker runs it. So each worker has a consumer of its own in
+the coordinator's process, and the local queues between the two (`ItemPort`,
+`RecordsPort`) are asked from the worker by TensorFlow's own runtime. Which
+worker's they are is chosen when the function runs.
+
+A worker that comes to the end of data gives what its pipeline still holds, and
+then waits until all others are through: it goes on if one of them is lost.
+
+The trap: all that touches a queue is placed on the coordinator, in one piece.
+What a worker that dies has begun there goes on to its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.runtime.eager_service import EagerService, RecordReaders
+from wq_hooks.runtime.function_session import FunctionSession
+from wq_hooks.runtime.item_port import END, ItemPort
+from wq_hooks.runtime.records import FLUSH, TRAINED, Records, RecordsPort
+
+_POLL_SECS = 0.1
+
+
+class _Selected:
+    """The queue of the worker that runs the graph.
+
+    Args:
+      queues: One for each worker, all on the coordinator.
+      index: tf.int64 scalar, the worker's.
+    """
+
+    def __init__(self, queues: Sequence[Any], index: Any):
+        self._queues = list(queues)
+        self._index = index
+        self._device = queues[0].queue_ref.device
+
+    def _queue(self) -> Any:
+        return tf.queue.QueueBase.from_list(self._index, self._queues)
+
+    def dequeue(self) -> Any:
+        with tf.device(self._device):
+            return self._queue().dequeue()
+
+    def enqueue(self, row: Any) -> Any:
+        with tf.device(self._device):
+            return self._queue().enqueue(row)
+
+    def enqueue_many(self, rows: Any) -> Any:
+        with tf.device(self._device):
+            return self._queue().enqueue_many(rows)
+
+
+class _CoordinatorItemPort(ItemPort):
+    """The coordinator's end of an ItemPort; its dataset is on a worker."""
+
+    def wait_for_demand(self) -> bool:
+        """Waits until the worker wants one item more; see ItemPort."""
+        is_new, _ = self.wait_for_any_demand()
+        return is_new
+
+    def wait_for_any_demand(self) -> tuple[bool, bool]:
+        """Waits until the worker wants something.
+
+        Returns:
+          Whether it is the first demand of a new iteration, and whether it is
+          the question if there will be more, in the place of an item.
+        """
+        while True:
+            demand = int(self._demand.dequeue())
+            number = abs(demand)
+            with self._lock:
+                if number < self._iteration:
+                    # Whoever waits for it has been replaced.
+                    self._free(number)
+                    continue
+                if self._is_asked:
+                    # An op that a dead worker has begun may still wait here,
+                    # and would take the answer that its successor waits for.
+                    self._free(self._iteration)
+                is_new = number > self._iteration or self._has_failed
+                self._iteration = number
+                self._is_asked = True
+                self._has_failed = False
+                return is_new, demand < 0
+
+    @property
+    def is_demanded(self) -> bool:
+        """Whether the worker has asked once more."""
+        return bool(int(self._demand.size()))
+
+    def put_more(self) -> None:
+        """Answers that there is more."""
+        self.put(0, b"")
+
+    def _free(self, iteration: int) -> None:
+        self._answers.enqueue([iteration, END, -1, b""])
+
+
+class _WorkerItemPort(ItemPort):
+    """The same port as seen by the worker that runs the graph."""
+
+    def __init__(self, ports: Sequence[Any], index: Any):
+        self._device = ports[0]._demand.queue_ref.device
+        for key in ("_next_iteration", "_demand", "_answers"):
+            queues = [getattr(port, key) for port in ports]
+            setattr(self, key, _Selected(queues, index))
+
+    def wait_for_more(self) -> Any:
+        """Returns whether there is more, when that is known; tf.bool."""
+        with tf.device(self._device):
+            iteration = self._begin(None)
+            kind, _, _ = self._ask(-iteration, iteration)
+            return tf.not_equal(kind, END)
+
+    def _begin(self, unused: Any) -> Any:
+        with tf.device(self._device):
+            return super()._begin(unused)
+
+    def _ask(self, demand: Any, iteration: Any) -> Any:
+        with tf.device(self._device):
+            return super()._ask(demand, iteration)
+
+
+class _WorkerRecordsPort(RecordsPort):
+    """A RecordsPort as seen by the worker that runs the graph."""
+
+    def __init__(
+        self, ports: Sequence[Any], index: Any, items: _WorkerItemPort
+    ):
+        self.num_clients = ports[0].num_clients
+        self._events = _Selected([port._events for port in ports], index)
+        self._items = items
+
+    def in_passes(self, dataset: Any) -> Any:
+        """Returns pass after pass of a dataset, until there is no more."""
+        is_more = tf.autograph.experimental.do_not_convert(
+            lambda _: self._items.wait_for_more()
+        )
+        passes = tf.data.Dataset.from_tensors(0).repeat().take_while(is_more)
+        return passes.flat_map(lambda _: dataset)
+
+
+class _WorkerReaders(RecordReaders):
+    """What reads records on one worker, as its consumer sees it.
+
+    Args:
+      datasets: What it belongs to.
+      port: For the records.
+      session: That `port` was built in.
+      items: For the items.
+    """
+
+    items: _CoordinatorItemPort
+
+    def __init__(
+        self,
+        datasets: WorkerDatasets,
+        port: RecordsPort,
+        session: FunctionSession,
+        items: _CoordinatorItemPort,
+    ):
+        super().__init__(port, session, items)
+        self.records_port = port
+        self.family: list[_WorkerReaders] = []
+        self._datasets = datasets
+        self._last_heard = time.monotonic()
+
+    @property
+    def silent_secs(self) -> float:
+        """Seconds since the worker has asked for an item or a batch."""
+        return time.monotonic() - self._last_heard
+
+    @property
+    def holds_items(self) -> bool:
+        """Whether the worker has items that are not completed."""
+        return bool(self.tracker.under_way())
+
+    def wait_for_demand(self) -> None:
+        """Waits until the dataset wants one item more."""
+        while True:
+            is_new, asks_for_more = self.items.wait_for_any_demand()
+            self._last_heard = time.monotonic()
+            self._datasets.take_over(self)
+            if is_new:
+                self.settle()
+                self.give_back()
+            if not asks_for_more:
+                return
+            is_more = self._datasets.wait_for_more(self)
+            if is_more:
+                self.items.put_more()
+            elif is_more is not None:
+                self.items.put_end()
+
+    def count_forever(self) -> None:
+        """Acknowledges items when their last record was trained."""
+        while not self._datasets.is_closed:
+            # The end of a coordinator's functions can cancel this one, too.
+            with contextlib.suppress(tf.errors.CancelledError):
+                super().count_forever()
+
+    def _count(self, kind: int, *row: int) -> None:
+        if kind not in (FLUSH, TRAINED):
+            self._last_heard = time.monotonic()
+        super()._count(kind, *row)
+
+
+class WorkerDatasets:
+    """The datasets of a queue that are read on workers.
+
+    Args:
+      name: Of the queue.
+      service: Of the queue.
+      find_dispatcher: Returns the owner of its ledger.
+      num_workers: Of the strategy.
+      num_clients: See WorkQueue.
+      lease_secs: A worker that has not asked for a batch for so long loses
+        what it holds, when others have nothing else to do.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        service: EagerService,
+        find_dispatcher: Callable[[], Dispatcher],
+        *,
+        num_workers: int,
+        num_clients: int,
+        lease_secs: float,
+    ):
+        self._name = name
+        self._service = service
+        self._find_dispatcher = find_dispatcher
+        self.num_workers = num_workers
+        self._num_clients = num_clients
+        self._lease_secs = lease_secs
+        # What the next `fit` reads.
+        self.dataset_fn: Callable[[], Any] | None = None
+        # Of this process; its full name, which workers know it by.
+        self._device = tf.constant(0).device
+        self._lock = threading.Lock()
+        self._readers: list[_WorkerReaders] = []
+        self._waiting: set[_WorkerReaders] = set()
+        self._is_tracing = threading.local()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the queue was closed."""
+        return self._service.is_closed
+
+    @property
+    def num_waiting(self) -> int:
+        """How many workers wait for what others hold."""
+        return len(self._waiting)
+
+    @property
+    def is_tracing(self) -> bool:
+        """Whether this thread is in the dataset function of `iterator`."""
+        return getattr(self._is_tracing, "value", False)
+
+    def iterator(self, coordinator: Any, dataset_fn: Callable[[], Any]) -> Any:
+        """Returns an iterator per worker, for functions that are scheduled.
+
+        Args:
+          coordinator: A tf.distribute.coordinator.ClusterCoordinator.
+          dataset_fn: Returns a dataset of `records`.
+        """
+
+        def traced() -> Any:
+            self._is_tracing.value = True
+            try:
+                return dataset_fn()
+            finally:
+                self._is_tracing.value = False
+
+        return iter(
+            coordinator.create_per_worker_dataset(
+                tf.autograph.experimental.do_not_convert(traced)
+            )
+        )
+
+    def records(
+        self, shared_name: str, reader: Callable[[Any], Any], cycle_length: int
+    ) -> Records:
+        """Returns the records of the items, for the worker that runs this.
+
+        Args:
+          shared_name: Of its queues, unique in this process.
+          reader: See Records.read.
+          cycle_length: See Records.read.
+        """
+        index = (
+            tf.distribute.coordinator.experimental_get_current_worker_index()
+        )
+        family = [
+            self._new_readers(f"{shared_name}/{k}")
+            for k in range(self.num_workers)
+        ]
+        with self._lock:
+            for readers in family:
+                readers.family = family
+            self._readers += family
+        for k, readers in enumerate(family):
+            self._service.serve_records(readers, f"worker:{k}")
+        items = _WorkerItemPort([readers.items for readers in family], index)
+        port = _WorkerRecordsPort(
+            [readers.records_port for readers in family], index, items
+        )
+        pairs = items.iterated(
+            lambda iteration: (
+                Records.read(
+                    port,
+                    items.items_of(iteration),
+                    reader,
+                    cycle_length=cycle_length,
+                ).pairs
+            )
+        )
+        return Records(port, pairs)
+
+    def take_over(self, readers: _WorkerReaders) -> None:
+        """Ends the datasets of former functions: one is read at a time."""
+        with self._lock:
+            former = [
+                r for r in self._readers if r.family is not readers.family
+            ]
+            self._readers = list(readers.family)
+        for other in former:
+            self._service.release(other)
+
+    def wait_for_more(self, readers: _WorkerReaders) -> bool | None:
+        """Waits until it is known if there is more for a worker.
+
+        Returns:
+          Whether there is; None: it does not wait any more.
+        """
+        try:
+            return self._wait_for_more(readers)
+        finally:
+            self._waiting.discard(readers)
+
+    def _wait_for_more(self, readers: _WorkerReaders) -> bool | None:
+        while not self._service.is_closed:
+            ledger = self._find_dispatcher().ledger
+            if ledger.has_to_issue():
+                return True
+            if ledger.is_done:
+                return False
+            if readers.items.is_demanded:
+                return None
+            self._waiting.add(readers)
+            self._give_up_silent(readers)
+            time.sleep(_POLL_SECS)
+        return None
+
+    def _give_up_silent(self, waiting: _WorkerReaders) -> None:
+        for k, readers in enumerate(waiting.family):
+            if (
+                readers is not waiting
+                and readers.holds_items
+                and readers.silent_secs > self._lease_secs
+            ):
+                logging.warning(
+                    "Work queue %s: worker:%d has not asked for a batch for "
+                    "%.0f s; others take what it holds.",
+                    self._name,
+                    k,
+                    readers.silent_secs,
+                )
+                readers.settle()
+                readers.give_back()
+
+    def _new_readers(self, shared_name: str) -> _WorkerReaders:
+        session = FunctionSession()
+        with tf.init_scope(), tf.device(self._device):
+            port = session.build(
+                lambda: RecordsPort(
+                    f"{shared_name}/records", num_clients=self._num_clients
+                )
+            )
+            items = _CoordinatorItemPort(shared_name)
+        return _WorkerReaders(self, port, session, items)
+
+
+def without_callback(context: Any) -> Any:
+    """A dataset function for Keras, which reads it if nobody intervenes.
+
+    Keras would let batches wait on the device of a worker, where they would
+    count as trained. So the callback hands it the queue's own iterator.
+    """
+    del context
+
+    def fail(_: Any) -> Any:
+        return tf.debugging.Assert(
+            False,
+            [
+                "Expected a WorkQueueCallback or WorkQueueCheckpoint among the "
+                "callbacks of fit, which the dataset of dataset_creator() "
+                "needs; got none."
+            ],
+        )
+
+    dataset = tf.data.Dataset.range(1)
+    return dataset.filter(
+        tf.autograph.experimental.do_not_convert(
+            lambda x: _after(fail(x), tf.equal(x, 0))
+        )
+    )
+
+
+def _after(op: Any, value: Any) -> Any:
+    with tf.control_dependencies([op]):
+        return tf.identity(value)
