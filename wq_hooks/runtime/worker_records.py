@@ -215,10 +215,10 @@ class _WorkerReaders(RecordReaders):
             with contextlib.suppress(tf.errors.CancelledError):
                 super().count_forever()
 
-    def _count(self, kind: int, *row: int) -> None:
+    def _count(self, kind: int, numbers: Any) -> None:
         if kind not in (FLUSH, TRAINED):
             self._last_heard = time.monotonic()
-        super()._count(kind, *row)
+        super()._count(kind, numbers)
 
 
 class WorkerDatasets:
