@@ -85,7 +85,10 @@ def run(version: str) -> str:
                 text=True,
                 check=False,
             )
-            last = (done.stdout.strip().splitlines() or [""])[-1]
+            lines = done.stdout.strip().splitlines()
+            # TensorFlow may log behind the summary of pytest.
+            told = [x for x in lines if " passed" in x] or lines or [""]
+            last = told[-1]
             if done.returncode:
                 print(done.stdout[-6000:], flush=True)
                 return f"failed: {last}"
