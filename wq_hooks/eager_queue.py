@@ -139,7 +139,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
         Args:
           is_through: Whether all loops over the queue's datasets have come to
-            their end. The last items of `input_dataset` are completed then.
+            their end. The last items of `input_dataset` are completed then,
+            and with `num_clients` above one the last batches of `records`.
         """
         self._service.mark_trained(is_through=is_through)
 

@@ -123,6 +123,8 @@ class _RecordReaders(RecordsPortSession):
         self, port: RecordsPort, session: FunctionSession, items: ItemPort
     ):
         super().__init__(port, session)
+        # A strategy meets the end of data before it has trained them.
+        self.num_in_training = port.num_clients - 1
         self.items = items
         self.loop: ConsumerLoop | None = None
         self._records_port = port
