@@ -107,7 +107,9 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
         An item is completed when the dataset is asked for the next one, so a
         reader with `cycle_length` or `num_parallel_calls` above one needs
-        that many `num_clients`. One iterator at a time may draw from it.
+        that many `num_clients`. One iterator at a time may draw from it. Give
+        the maps behind it `num_parallel_calls`: tf.data makes none parallel on
+        its own here, as it would run ahead.
         """
         self._expect_eager("input_dataset")
         items = self._service.new_items(self._new_shared_name())

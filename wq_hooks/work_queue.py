@@ -244,7 +244,8 @@ class WorkQueue:
         An item is completed when the dataset is asked for the next one, so a
         reader with `cycle_length` or `num_parallel_calls` above one needs
         that many `num_clients`. The pipeline behind it runs no further ahead
-        than it says: end it in a `prefetch` if it should.
+        than it says: end it in a `prefetch` if it should, and give its maps
+        `num_parallel_calls`, since tf.data makes none parallel on its own here.
         """
         port = self._add_port(DemandPort)
         with self._worker_scope():
