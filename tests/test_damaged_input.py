@@ -38,11 +38,10 @@ def write_records(path):
 
 def write_parquet(path, num_rows=NUM_RECORDS, name="x"):
     pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
+    parquet = pytest.importorskip("pyarrow.parquet")
     path = path.with_suffix(".parquet")
     table = pyarrow.table({name: np.arange(num_rows)})
-    pyarrow.parquet.write_table(table, path, row_group_size=50)
+    parquet.write_table(table, path, row_group_size=50)
     return str(path)
 
 
