@@ -195,6 +195,7 @@ class EagerService:
       is_end: Called at the end of data; False means to ask again.
       beat_secs: How often to say that this process is alive; None: there is
         nobody to say it to.
+      shut: Called when all is said; ends what still waits for an item.
     """
 
     def __init__(
@@ -207,6 +208,7 @@ class EagerService:
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
         beat_secs: float | None = None,
+        shut: Callable[[], None] = lambda: None,
     ):
         self._name = name
         self._task = task
@@ -215,6 +217,7 @@ class EagerService:
         self._num_clients = num_clients
         self._is_end = is_end
         self._beat_secs = beat_secs
+        self._shut = shut
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -229,6 +232,11 @@ class EagerService:
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._stopped.is_set()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has, or had, a reader."""
+        return self._num_loops > 0
 
     @property
     def has_ended(self) -> bool:
@@ -351,6 +359,8 @@ class EagerService:
                 self._transport.report(
                     messages.LEAVE, messages.sender_text(loop.consumer), "", 2.0
                 )
+        with contextlib.suppress(*_GONE):
+            self._shut()
 
     def join(self) -> None:
         """Waits until the threads have ended; behind `close`."""

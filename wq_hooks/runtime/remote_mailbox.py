@@ -1,0 +1,237 @@
+"""The mailbox of a queue that another process serves.
+
+    mailbox = RemoteMailbox("grpc://10.0.0.7:2222", "work_queue")
+    mailbox.take(gate, sender, "")
+
+A session of TensorFlow on the other process' server. Where that is lost, the
+mailbox looks for the server again, for as long as `connect` may take: one that
+was restarted on the same port goes on from its own position.
+
+The trap: a take whose answer was lost has leased an item in our name. So each
+new connection is a new life of all our consumers, and the server gives to
+others what they held. What they complete of it all the same still counts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from absl import logging
+
+from wq_hooks.core import messages
+from wq_hooks.core.local_mailbox import LocalElement
+from wq_hooks.core.served import NotServedError, Served, find_served
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
+from wq_hooks.runtime.queue_server import DEVICE, Registry
+
+T = TypeVar("T")
+
+# One attempt to connect: Python hears of ctrl-C only between two of them.
+_ATTEMPT_SECS = 4.0
+_PAUSE_SECS = 0.2
+# A queue may be served a little later than another one on the same server.
+_NAME_GRACE_SECS = 5.0
+# Who was told of the end waits no longer for a server that is gone.
+_GONE_SECS = 2.0
+_MAX_ATTEMPTS = 3
+_BARRED_POLL_SECS = 0.2
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.NotFoundError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+    # What a closed session raises.
+    RuntimeError,
+)
+
+
+class RemoteMailbox:
+    """Takes from a queue that is served, and reports to it.
+
+    Args:
+      target: Of the server, such as "grpc://10.0.0.7:2222".
+      name: Of the queue.
+      timeout_secs: How long to look for the server, at first and again.
+
+    Raises:
+      WorkQueueError: If nobody answers, or serves no such queue.
+    """
+
+    def __init__(self, target: str, name: str, timeout_secs: float):
+        self.is_closing: Callable[[], bool] = lambda: False
+        self._target = target
+        self._name = name
+        self._timeout_secs = timeout_secs
+        self._life = 0
+        self._has_ended = False
+        self._failure: WorkQueueError | None = None
+        self._reconnecting = threading.Lock()
+        self.served = self._find(timeout_secs)
+        self._session, self._mailbox = self._connect()
+
+    def take(self, gate: int, sender: str, completed: str) -> Any:
+        """Reports what is completed, and waits for an element.
+
+        None: this consumer is to take no more at present; ask again.
+        """
+        try:
+            element = self._call(
+                lambda mailbox, end: mailbox.take(gate, sender + end, completed)
+            )
+        except WorkQueueError:
+            if not self._has_ended or self.is_closing():
+                raise
+            # The server has served all, and its process has ended.
+            return LocalElement(messages.END)
+        if element is None:
+            time.sleep(_BARRED_POLL_SECS)
+            return None
+        if element.is_fresh:
+            self._has_ended = element.slot == messages.END
+        return element
+
+    def report(
+        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
+    ) -> None:
+        """Puts one row into the report mailbox.
+
+        A sign of life that fails is not repeated, nor is a farewell.
+        """
+
+        def report(mailbox: MailboxSession, end: str) -> None:
+            mailbox.report(kind, sender + end, payload, timeout_secs)
+
+        if kind == messages.LEAVE:
+            report(self._mailbox, self._end())
+        elif kind == messages.ALIVE:
+            try:
+                report(self._mailbox, self._end())
+            except (tf.errors.OpError, RuntimeError) as e:
+                logging.vlog(1, "Work queue %s: %s", self._name, e)
+        else:
+            self._call(report)
+
+    def look_up(self, *keys: int) -> list[str]:
+        """Returns the board's entries, "" where there is none."""
+        return self._call(lambda mailbox, _: mailbox.look_up(*keys))
+
+    def close(self) -> None:
+        """Ends the session, and what waits in it."""
+        self._session.close()
+
+    def _end(self) -> str:
+        """Returns what the sender's incarnation ends in."""
+        return f".{self._life}" if self._life else ""
+
+    def _call(self, step: Callable[[MailboxSession, str], T]) -> T:
+        for attempt in range(_MAX_ATTEMPTS + 1):
+            life, mailbox = self._life, self._mailbox
+            if self._failure is not None:
+                raise self._failure
+            try:
+                return step(mailbox, self._end())
+            except _LOST as e:
+                if self.is_closing():
+                    raise WorkQueueError(
+                        f"Work queue {self._name!r} was closed while a reader "
+                        "waited for an item."
+                    ) from e
+                if attempt == _MAX_ATTEMPTS:
+                    raise
+                self._reconnect(life, e)
+        raise AssertionError
+
+    def _reconnect(self, life: int, error: Exception) -> None:
+        with self._reconnecting:
+            if self._life != life or self._failure is not None:
+                return  # Another thread was first.
+            logging.warning(
+                "Work queue %s: lost the connection to %s; looking for it for "
+                "%g s. (%s)",
+                self._name,
+                self._target,
+                self._timeout_secs,
+                str(error).strip().splitlines()[0] if str(error) else error,
+            )
+            secs = _GONE_SECS if self._has_ended else self._timeout_secs
+            try:
+                self.served = self._find(secs)
+            except WorkQueueError as e:
+                self._failure = e
+                raise
+            old = self._session
+            self._session, self._mailbox = self._connect()
+            self._life += 1
+            logging.info(
+                "Work queue %s: connected to %s again.",
+                self._name,
+                self._target,
+            )
+            # Not from here: to say good-bye to nobody may take long.
+            threading.Thread(target=old.close, daemon=True).start()
+
+    def _connect(self) -> tuple[tf1.Session, MailboxSession]:
+        graph = tf.Graph()
+        with graph.as_default(), tf.device(DEVICE):
+            mailbox = Mailbox(self._name, is_saved=False)
+        session = tf1.Session(self._target, graph=graph)
+        return session, MailboxSession(mailbox, session)
+
+    def _find(self, timeout_secs: float) -> Served:
+        """Returns what the server says of the queue, when it answers."""
+        begin = time.monotonic()
+        deadline = begin + timeout_secs
+        while True:
+            error = self._try(max(0.1, deadline - time.monotonic()))
+            if isinstance(error, Served):
+                return error
+            now = time.monotonic()
+            if isinstance(error, NotServedError):
+                # Others are served here: a wrong name, most likely.
+                is_over = error.names and now - begin > _NAME_GRACE_SECS
+            else:
+                is_over = False
+            if is_over or now >= deadline or self.is_closing():
+                raise error
+            time.sleep(_PAUSE_SECS)
+
+    def _try(self, secs: float) -> Served | WorkQueueError:
+        """Returns what the server says of the queue, or what is wrong now."""
+        try:
+            texts = _read_registry(self._target, min(_ATTEMPT_SECS, secs))
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as e:
+            raise WorkQueueError(
+                "Expected the target of a queue that is served, such as "
+                f"'grpc://10.0.0.7:2222'; got {self._target!r:.200}. "
+                f"({e.message})"
+            ) from e
+        except tf.errors.OpError as e:
+            return WorkQueueError(
+                f"Expected a work queue to be served at {self._target}; "
+                f"nobody has answered for {self._timeout_secs:g} s "
+                f"({type(e).__name__}). Is the process that calls serve(port) "
+                "running, and may this machine reach it?"
+            )
+        try:
+            return find_served(texts, self._name, self._target)
+        except NotServedError as e:
+            return e
+
+
+def _read_registry(target: str, timeout_secs: float) -> list[str]:
+    graph = tf.Graph()
+    with graph.as_default(), tf.device(DEVICE):
+        registry = Registry()
+    config = tf1.ConfigProto(operation_timeout_in_ms=int(timeout_secs * 1000))
+    with tf1.Session(target, graph=graph, config=config) as session:
+        return registry.read(session)
