@@ -475,7 +475,9 @@ class EagerService:
 
     def _say_alive(self) -> None:
         sender = messages.sender_text(self._task)
-        self._transport.report(messages.ALIVE, sender, "", _BEAT_TIMEOUT_SECS)
+        # Whoever is silent for four beats has lost its items anyway.
+        secs = min(_BEAT_TIMEOUT_SECS, 4 * (self._beat_secs or 1.0))
+        self._transport.report(messages.ALIVE, sender, "", secs)
 
     def _start(self, target: Callable[[], None]) -> None:
         def run() -> None:

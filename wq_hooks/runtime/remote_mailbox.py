@@ -14,21 +14,21 @@ others what they held. What they complete of it all the same still counts.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import tensorflow as tf
-import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core import messages
 from wq_hooks.core.local_mailbox import LocalElement
 from wq_hooks.core.served import NotServedError, Served, find_served
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
-from wq_hooks.runtime.queue_server import DEVICE, Registry
+from wq_hooks.runtime.connection import Connection, read_registry
+from wq_hooks.runtime.mailbox import MailboxSession
 
 T = TypeVar("T")
 
@@ -40,6 +40,8 @@ _NAME_GRACE_SECS = 5.0
 # Who was told of the end waits no longer for a server that is gone.
 _GONE_SECS = 2.0
 _MAX_ATTEMPTS = 3
+# A server that is slow is not gone yet.
+_MAX_SILENT = 2
 _BARRED_POLL_SECS = 0.2
 _LOST = (
     tf.errors.AbortedError,
@@ -77,7 +79,8 @@ class RemoteMailbox:
         self._failure: WorkQueueError | None = None
         self._reconnecting = threading.Lock()
         self.served = self._find(timeout_secs)
-        self._session, self._mailbox = self._connect()
+        self._connection = Connection(target, name)
+        self._num_silent = 0
 
     def take(self, gate: int, sender: str, completed: str) -> Any:
         """Reports what is completed, and waits for an element.
@@ -86,7 +89,9 @@ class RemoteMailbox:
         """
         try:
             element = self._call(
-                lambda mailbox, end: mailbox.take(gate, sender + end, completed)
+                lambda mailbox, suffix: mailbox.take(
+                    gate, sender + suffix, completed
+                )
             )
         except WorkQueueError:
             if not self._has_ended or self.is_closing():
@@ -107,17 +112,19 @@ class RemoteMailbox:
 
         A sign of life that fails is not repeated, nor is a farewell.
         """
+        connection, life = self._connection, self._life
 
-        def report(mailbox: MailboxSession, end: str) -> None:
-            mailbox.report(kind, sender + end, payload, timeout_secs)
+        def report(mailbox: MailboxSession, suffix: str) -> None:
+            mailbox.report(kind, sender + suffix, payload, timeout_secs)
 
         if kind == messages.LEAVE:
-            report(self._mailbox, self._end())
+            report(connection.mailbox, _suffix(life))
         elif kind == messages.ALIVE:
             try:
-                report(self._mailbox, self._end())
-            except (tf.errors.OpError, RuntimeError) as e:
-                logging.vlog(1, "Work queue %s: %s", self._name, e)
+                report(connection.mailbox, _suffix(life))
+                self._num_silent = 0
+            except _LOST as e:
+                self._hear_nothing(life, e)
         else:
             self._call(report)
 
@@ -127,65 +134,74 @@ class RemoteMailbox:
 
     def close(self) -> None:
         """Ends the session, and what waits in it."""
-        self._session.close()
-
-    def _end(self) -> str:
-        """Returns what the sender's incarnation ends in."""
-        return f".{self._life}" if self._life else ""
+        self._connection.close(self._closed())
 
     def _call(self, step: Callable[[MailboxSession, str], T]) -> T:
-        for attempt in range(_MAX_ATTEMPTS + 1):
-            life, mailbox = self._life, self._mailbox
+        """Runs a step, on a new connection if the present one is lost."""
+        for _ in range(_MAX_ATTEMPTS):
+            life, connection = self._life, self._connection
             if self._failure is not None:
                 raise self._failure
             try:
-                return step(mailbox, self._end())
+                return connection.run(
+                    functools.partial(_with_suffix, step, _suffix(life))
+                )
             except _LOST as e:
-                if self.is_closing():
-                    raise WorkQueueError(
-                        f"Work queue {self._name!r} was closed while a reader "
-                        "waited for an item."
-                    ) from e
-                if attempt == _MAX_ATTEMPTS:
-                    raise
                 self._reconnect(life, e)
-        raise AssertionError
+        life, connection = self._life, self._connection
+        return connection.run(
+            functools.partial(_with_suffix, step, _suffix(life))
+        )
+
+    def _hear_nothing(self, life: int, error: Exception) -> None:
+        """Notes that a sign of life has not got through."""
+        self._num_silent += 1
+        is_slow = isinstance(error, tf.errors.DeadlineExceededError)
+        if is_slow and self._num_silent < _MAX_SILENT:
+            return
+        self._num_silent = 0
+        try:
+            self._reconnect(life, error)
+        except WorkQueueError as e:
+            # For those who wait for an item; this thread goes on.
+            logging.vlog(1, "Work queue %s: %s", self._name, e)
 
     def _reconnect(self, life: int, error: Exception) -> None:
+        if self.is_closing():
+            raise self._closed() from error
         with self._reconnecting:
             if self._life != life or self._failure is not None:
                 return  # Another thread was first.
+            secs = _GONE_SECS if self._has_ended else self._timeout_secs
             logging.warning(
                 "Work queue %s: lost the connection to %s; looking for it for "
-                "%g s. (%s)",
+                "%g s (%s).",
                 self._name,
                 self._target,
-                self._timeout_secs,
-                str(error).strip().splitlines()[0] if str(error) else error,
+                secs,
+                type(error).__name__,
             )
-            secs = _GONE_SECS if self._has_ended else self._timeout_secs
+            old = self._connection
             try:
                 self.served = self._find(secs)
             except WorkQueueError as e:
                 self._failure = e
+                old.fail(e)
                 raise
-            old = self._session
-            self._session, self._mailbox = self._connect()
+            self._connection = Connection(self._target, self._name)
             self._life += 1
             logging.info(
                 "Work queue %s: connected to %s again.",
                 self._name,
                 self._target,
             )
-            # Not from here: to say good-bye to nobody may take long.
-            threading.Thread(target=old.close, daemon=True).start()
+        old.close(error)
 
-    def _connect(self) -> tuple[tf1.Session, MailboxSession]:
-        graph = tf.Graph()
-        with graph.as_default(), tf.device(DEVICE):
-            mailbox = Mailbox(self._name, is_saved=False)
-        session = tf1.Session(self._target, graph=graph)
-        return session, MailboxSession(mailbox, session)
+    def _closed(self) -> WorkQueueError:
+        return WorkQueueError(
+            f"Work queue {self._name!r} was closed while a reader waited for "
+            "an item."
+        )
 
     def _find(self, timeout_secs: float) -> Served:
         """Returns what the server says of the queue, when it answers."""
@@ -208,7 +224,7 @@ class RemoteMailbox:
     def _try(self, secs: float) -> Served | WorkQueueError:
         """Returns what the server says of the queue, or what is wrong now."""
         try:
-            texts = _read_registry(self._target, min(_ATTEMPT_SECS, secs))
+            texts = read_registry(self._target, min(_ATTEMPT_SECS, secs))
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as e:
             raise WorkQueueError(
                 "Expected the target of a queue that is served, such as "
@@ -228,10 +244,14 @@ class RemoteMailbox:
             return e
 
 
-def _read_registry(target: str, timeout_secs: float) -> list[str]:
-    graph = tf.Graph()
-    with graph.as_default(), tf.device(DEVICE):
-        registry = Registry()
-    config = tf1.ConfigProto(operation_timeout_in_ms=int(timeout_secs * 1000))
-    with tf1.Session(target, graph=graph, config=config) as session:
-        return registry.read(session)
+def _with_suffix(
+    step: Callable[[MailboxSession, str], T],
+    suffix: str,
+    mailbox: MailboxSession,
+) -> T:
+    return step(mailbox, suffix)
+
+
+def _suffix(life: int) -> str:
+    """Returns what the incarnation of a sender ends in."""
+    return f".{life}" if life else ""
