@@ -247,6 +247,20 @@ def test_ctrl_c_ends_a_process_that_waits(new_queue, port, clients, read):
     wait_until(lambda: not queue.dispatcher.others(queue.task.name))
 
 
+def test_processes_that_just_end_have_left(new_queue, port):
+    queue = new_queue(WORKS)
+    client = Console(SETUP)
+    client.tell(f"queue = connect({port}, 'client')")
+    client.tell("records = queue.records(tf.data.Dataset.from_tensors)")
+    assert client.ask("texts(records.to_dataset())") == WORKS
+
+    client.process.stdin.close()
+
+    # Nobody waits for the end of a lease.
+    assert queue.join(50.0)
+    assert client.wait() == 0
+
+
 # In this process.
 
 
@@ -319,6 +333,10 @@ def test_a_position_that_is_restored_counts_for_all(new_queue, port):
     other.close()
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*input ran out of data:UserWarning",
+    "ignore:`shuffle=True` was passed:UserWarning",
+)
 def test_fit_with_a_queue_that_is_served_elsewhere(new_queue, port):
     serving = new_queue([str(i) for i in range(8)])
     queue = WorkQueue.connect(f"grpc://localhost:{port}", task="other")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _LOG_EVERY_SECS = 60.0
 _SETTLE_SECS = 2.0
 _CONNECT_SECS = 60.0
+# The end of data may wait for a sign of life.
+_BEAT_SECS = 5.0
 _live: set[Serving] = set()
 
 
@@ -190,7 +192,7 @@ def new_remote_service(
         prefetch=prefetch,
         num_clients=num_clients,
         is_end=is_end,
-        beat_secs=mailbox.served.lease_secs / 4,
+        beat_secs=min(mailbox.served.lease_secs / 4, _BEAT_SECS),
         shut=mailbox.close,
     )
     mailbox.is_closing = lambda: service.is_closed

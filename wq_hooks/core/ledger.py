@@ -253,15 +253,12 @@ class Ledger:
         With backup tasks they stay, in case an item is given out again; but
         one that asks while it holds items may wait for the end of data to
         complete them. Where the server reads nothing itself, they stay for
-        what one of them may hand back, until each that holds an item asks.
+        what one of them may hand back, until each task that holds one asks.
         """
         if not self.is_exhausted:
             return False
         if self._server is not None and not self._is_there(self._server):
-            return all(
-                self.consumers[lease.consumer.name].asking_since is not None
-                for lease in self._leases.values()
-            )
+            return self._do_holders_wait()
         if not self._backup_tasks:
             return True
         return not self._leases or any(
@@ -674,6 +671,25 @@ class Ledger:
             )
 
     # Inside.
+
+    def _do_holders_wait(self) -> bool:
+        """Whether each task that holds an item asks for one, and is alive.
+
+        Each was heard of since the last of all began to ask: one that was
+        killed while it waited would not be.
+        """
+        asked: dict[str, float] = {}
+        heard: dict[str, float] = {}
+        for name, state in self.consumers.items():
+            task = task_of(name)
+            heard[task] = max(state.last_heard, heard.get(task, 0.0))
+            if state.asking_since is not None:
+                asked[task] = max(state.asking_since, asked.get(task, 0.0))
+        holders = {task_of(x.consumer.name) for x in self._leases.values()}
+        if not holders <= asked.keys():
+            return False
+        latest = max(asked.values(), default=0.0)
+        return all(heard[task] >= latest for task in holders)
 
     def _is_there(self, task: str) -> bool:
         """Whether a task has consumers that have not left."""

@@ -10,6 +10,7 @@ thread of its own, and whoever waits for it can be told to wait no longer.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -82,15 +83,25 @@ class Connection:
                 if not future.done():
                     future.set_exception(error)
 
-    def close(self, error: Exception) -> None:
-        """Ends the session, and raises an error in all who wait."""
+    def close(self, error: Exception, *, is_gone: bool) -> None:
+        """Ends the session, and raises an error in all who wait.
+
+        Args:
+          error: The error.
+          is_gone: Whether the server may be gone.
+        """
         self.fail(error)
         with self._lock:
             threads = list(self._under_way.values())
         # To say good-bye to a server that is gone would take for ever.
-        closing = threading.Thread(target=self._session.close, daemon=True)
-        closing.start()
-        for thread in (closing, *threads):
+        if is_gone:
+            closing = threading.Thread(target=self._session.close, daemon=True)
+            with contextlib.suppress(RuntimeError):
+                closing.start()
+                closing.join(_CLOSE_SECS)
+            return
+        self._session.close()
+        for thread in threads:
             thread.join(_CLOSE_SECS)
 
 

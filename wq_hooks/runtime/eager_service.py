@@ -45,6 +45,7 @@ from wq_hooks.runtime.records import (
 _JOIN_SECS = 5.0
 _SETTLE_SECS = 2.0
 _BEAT_TIMEOUT_SECS = 10.0
+_LEAVE_SECS = 2.0
 # Who is gone needs not be told.
 _GONE = (tf.errors.OpError, RuntimeError, WorkQueueError)
 _live: weakref.WeakSet[EagerService] = weakref.WeakSet()
@@ -356,9 +357,8 @@ class EagerService:
             with contextlib.suppress(*_GONE):
                 if loop.has_ended and is_through:
                     loop.complete_all()
-                self._transport.report(
-                    messages.LEAVE, messages.sender_text(loop.consumer), "", 2.0
-                )
+            with contextlib.suppress(*_GONE):
+                self._report_leave(loop)
         with contextlib.suppress(*_GONE):
             self._shut()
 
@@ -397,6 +397,9 @@ class EagerService:
             self._readers.remove(readers)
             self._loops.remove(loop)
             readers.discard()
+            if self._beat_secs is not None:
+                # Another process waits for those who have not left.
+                self._report_leave(loop)
 
     def _serve(
         self, readers: _Readers | _RecordReaders, *, counts_records: bool
@@ -472,6 +475,10 @@ class EagerService:
     def _beat_forever(self) -> None:
         while not self._stopped.wait(self._beat_secs):
             self._say_alive()
+
+    def _report_leave(self, loop: ConsumerLoop) -> None:
+        sender = messages.sender_text(loop.consumer)
+        self._transport.report(messages.LEAVE, sender, "", _LEAVE_SECS)
 
     def _say_alive(self) -> None:
         sender = messages.sender_text(self._task)

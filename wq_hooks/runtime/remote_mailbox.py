@@ -81,6 +81,8 @@ class RemoteMailbox:
         self.served = self._find(timeout_secs)
         self._connection = Connection(target, name)
         self._num_silent = 0
+        # Until it has answered.
+        self._is_gone = True
 
     def take(self, gate: int, sender: str, completed: str) -> Any:
         """Reports what is completed, and waits for an element.
@@ -117,12 +119,17 @@ class RemoteMailbox:
         def report(mailbox: MailboxSession, suffix: str) -> None:
             mailbox.report(kind, sender + suffix, payload, timeout_secs)
 
-        if kind == messages.LEAVE:
+        if kind == messages.LEAVE or self.is_closing():
+            # Python starts no threads while it ends.
+            timeout_secs = timeout_secs or _GONE_SECS
+            self._is_gone = True
             report(connection.mailbox, _suffix(life))
+            self._is_gone = False
         elif kind == messages.ALIVE:
             try:
                 report(connection.mailbox, _suffix(life))
                 self._num_silent = 0
+                self._is_gone = False
             except _LOST as e:
                 self._hear_nothing(life, e)
         else:
@@ -134,7 +141,7 @@ class RemoteMailbox:
 
     def close(self) -> None:
         """Ends the session, and what waits in it."""
-        self._connection.close(self._closed())
+        self._connection.close(self._closed(), is_gone=self._is_gone)
 
     def _call(self, step: Callable[[MailboxSession, str], T]) -> T:
         """Runs a step, on a new connection if the present one is lost."""
@@ -195,7 +202,7 @@ class RemoteMailbox:
                 self._name,
                 self._target,
             )
-        old.close(error)
+        old.close(error, is_gone=True)
 
     def _closed(self) -> WorkQueueError:
         return WorkQueueError(
