@@ -26,7 +26,7 @@ from absl import logging
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Consumer, Ledger
 from wq_hooks.core.served import Served
-from wq_hooks.runtime.eager_service import EagerService
+from wq_hooks.runtime.eager_service import EagerService, close_all
 from wq_hooks.runtime.patient_takes import PatientTakes
 from wq_hooks.runtime.queue_server import QueueServer
 from wq_hooks.runtime.remote_mailbox import RemoteMailbox
@@ -44,6 +44,8 @@ _live: set[Serving] = set()
 
 @atexit.register
 def _end_all() -> None:
+    # Those of this process, too, may have connected to a server in it.
+    close_all()
     # Set by an exception that nobody has caught.
     is_through = getattr(sys, "last_value", None) is None
     for serving in list(_live):

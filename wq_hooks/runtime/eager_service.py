@@ -52,7 +52,8 @@ _live: weakref.WeakSet[EagerService] = weakref.WeakSet()
 
 
 @atexit.register
-def _close_all() -> None:
+def close_all() -> None:
+    """Ends all consumers of the process, as at its end."""
     # Set by an exception that nobody has caught.
     is_through = getattr(sys, "last_value", None) is None
     for service in list(_live):
