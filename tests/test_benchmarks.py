@@ -69,15 +69,17 @@ def test_the_limit_is_work_divided_by_the_sum_of_speeds():
 
 
 def test_a_benchmark_from_the_command_line(tmp_path, capfd):
-    command = ["ledger", "overhead", "--quick", f"--output_dir={tmp_path}"]
+    names = ["ledger", "overhead", "slices"]
 
-    assert benchmarks.main(command) == 0
+    assert benchmarks.main([*names, "--quick", f"--output_dir={tmp_path}"]) == 0
 
     printed = capfd.readouterr().out
     assert "## ledger" in printed
     assert "queue, records()" in printed
     figures = json.loads((tmp_path / "overhead.json").read_text())
     assert len(figures["rows"]) == 6
+    figures = json.loads((tmp_path / "slices.json").read_text())
+    assert len(figures["rows"]) == 8
     assert (tmp_path / "growth.png").stat().st_size > 1000
     assert "figures mean nothing" in (tmp_path / "performance.md").read_text()
 

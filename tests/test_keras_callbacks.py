@@ -144,8 +144,11 @@ def test_steps_per_execution(queue):
             saved.append((batch, completed(queue)))
 
     model = new_model(steps_per_execution=4)
+    # Nothing is read ahead.
+    records = queue.records(tf.data.TextLineDataset).batch(4)
     fit(
         queue,
+        records.map(parse, num_parallel_calls=None).to_dataset(),
         model=model,
         callbacks=[WorkQueueCallback(queue), Save()],
         steps_per_epoch=12,

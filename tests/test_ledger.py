@@ -940,6 +940,66 @@ class TestEvents:
         assert not ledger._attempts
 
 
+class TestServed:
+    def test_the_end_waits_until_all_who_hold_items_ask(self):
+        ledger = make_ledger("ab")
+        ledger.serve("server", in_step=False)
+        take(ledger, A)
+        take(ledger, B)
+        ledger.ask(A, 1.0)
+        assert ledger.is_exhausted
+        assert not ledger.is_end
+        ledger.ask(B, 2.0)
+        # A may have died while it waited.
+        assert not ledger.is_end
+        ledger.heard_of_task(A, 3.0)
+        assert ledger.is_end
+
+    def test_a_task_does_not_wait_for_itself(self):
+        ledger = make_ledger("ab")
+        ledger.serve("server", in_step=False)
+        take(ledger, A, 2)
+        ledger.ask(Consumer("worker:0/2", "a1"), 1.0)
+        assert ledger.is_end
+
+    def test_what_one_that_dies_hands_back_is_handed_out(self):
+        ledger = make_ledger("a", lease_secs=10.0)
+        ledger.serve("server", in_step=False)
+        take(ledger, A)
+        ledger.ask(A, 1.0)
+        ledger.ask(B, 2.0)
+        assert not ledger.is_end
+        ledger.expire(12.0)
+        assert issue(ledger) == "a"
+
+    @pytest.mark.parametrize("in_step", [False, True])
+    def test_nobody_waits_in_step_or_for_a_server_that_reads(self, in_step):
+        ledger = make_ledger("ab")
+        ledger.serve("server", in_step=in_step)
+        take(ledger, A)
+        take(ledger, B if in_step else Consumer("server", "s1"))
+        assert ledger.is_end
+
+    def test_a_server_that_has_left_reads_no_more(self):
+        ledger = make_ledger("a")
+        ledger.serve("server", in_step=False)
+        server = Consumer("server", "s1")
+        ledger.ask(server, 0.0)
+        take(ledger, A)
+        assert ledger.is_end
+        ledger.leave(server, 1.0)
+        assert not ledger.is_end
+
+    def test_others(self):
+        ledger = make_ledger("abc", lease_secs=10.0)
+        for name in ("server", "a", "a/2", "b", "c"):
+            ledger.ask(Consumer(name, "1"), 0.0)
+        ledger.leave(Consumer("b", "1"), 1.0)
+        ledger.ask(Consumer("c", "1"), 9.0)
+        assert ledger.others("server", 10.0) == ["a", "c"]
+        assert ledger.others("server", 11.0) == ["c"]
+
+
 def test_task_of():
     assert task_of("worker:1") == "worker:1"
     assert task_of("worker:1/2") == "worker:1"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import pytest
 import tensorflow as tf
@@ -143,3 +144,48 @@ def test_the_source_counts_what_the_reader_reads(tmp_path):
         for i in range(10):
             writer.write(b"%d" % i)
     assert TFRecords(path).count_records() == len(read(tf_records, [path]))
+
+
+def write_records(path, records):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+    return str(path)
+
+
+@pytest.mark.parametrize("reader", [text_lines, tf_records])
+def test_a_reader_outside_of_a_pipeline(tmp_path, reader):
+    path = str(tmp_path / "a")
+    if reader is tf_records:
+        write_records(path, [b"0", b"1", b"2"])
+        text = slice_text(path, 1, 3)
+    else:
+        (tmp_path / "a").write_bytes(b"0\n1\n2\n")
+        text = slice_text(path, 2, 6)
+    assert list(reader(text).as_numpy_iterator()) == [b"1", b"2"]
+    with tf.Graph().as_default():
+        record = element_of(reader(text).batch(2))
+        with raw_session() as session:
+            (batch,) = draw(session, record)
+    assert list(batch) == [b"1", b"2"]
+
+
+def test_slices_of_tfrecords_are_checked(tmp_path):
+    path = write_records(tmp_path / "a", [b"%d" % i * 100 for i in range(20)])
+    content = bytearray((tmp_path / "a").read_bytes())
+    content[-50] ^= 1
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(tf.errors.DataLossError):
+        read(tf_records, [slice_text(path, 15, 20)])
+
+
+def test_a_tfrecord_file_that_shrinks_while_it_is_read(tmp_path):
+    path = write_records(tmp_path / "a", [b"x" * 1000] * 2000)
+    text = slice_text(path, 100, 2000)
+    items = tf.data.Dataset.from_tensors(text).flat_map(tf_records)
+    iterator = iter(items)
+    assert next(iterator).numpy() == b"x" * 1000
+    # At the end of a record, which TensorFlow takes for the end of the file.
+    os.truncate(path, 1016 * 1500)
+    with pytest.raises(tf.errors.NotFoundError, match="start=100&end=2000"):
+        list(iterator)

@@ -42,7 +42,7 @@ def model_fn(features, mode):
 
 
 def test_the_readme_has_its_blocks():
-    assert len(BLOCKS) == 8
+    assert len(BLOCKS) == 9
 
 
 @pytest.mark.filterwarnings(

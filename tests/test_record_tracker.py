@@ -14,199 +14,208 @@ def claim(ticket):
 
 
 def started(*sizes, lanes=None, num_clients=1):
-    """A tracker of items 1, 2, ... of such sizes, and their records.
-
-    Returns:
-      The tracker, and {slot: its records' numbers}.
-    """
+    """A tracker of items 1, 2, ... of such sizes, all read to the end."""
     tracker = RecordTracker(num_clients)
     lanes = lanes or [0] * len(sizes)
-    ends: Counter[int] = Counter()
-    records = {}
+    num_read: Counter[int] = Counter()
     for slot, (size, lane) in enumerate(zip(sizes, lanes), 1):
         tracker.start(slot, claim(slot), f"item-{slot}")
-        tracker.open(slot, lane)
-        records[slot] = list(range(ends[lane], ends[lane] + size))
-        ends[lane] += size
-    return tracker, records
+        tracker.open(slot, lane, num_read[lane])
+        num_read[lane] += size
+    for lane in set(lanes):
+        tracker.end_lane(lane, num_read[lane])
+    return tracker
 
 
 def batch(tracker, records=None):
-    """Delivers a batch of {slot: numbers}."""
+    """Delivers a batch of {slot: how many records}."""
     tracker.begin_batch()
-    for slot, numbers in (records or {}).items():
-        if numbers:
-            tracker.deliver(slot, len(numbers), min(numbers), max(numbers))
+    for slot, num_records in (records or {}).items():
+        tracker.deliver(slot, num_records)
 
 
 def test_a_batch_is_trained_when_the_next_one_is_asked_for():
-    tracker, records = started(2, 2)
+    tracker = started(2, 2)
 
-    batch(tracker, {1: records[1]})
+    batch(tracker, {1: 2})
     assert tracker.take_completed() == []
-    batch(tracker, {2: records[2]})
+    batch(tracker, {2: 2})
     assert tracker.take_completed() == [claim(1)]
     assert tracker.num_trained == 2
 
 
 def test_with_several_clients_so_many_batches_are_in_training():
-    tracker, records = started(1, 1, 1, num_clients=2)
+    tracker = started(1, 1, 1, num_clients=2)
 
-    batch(tracker, {1: records[1]})
-    batch(tracker, {2: records[2]})
+    batch(tracker, {1: 1})
+    batch(tracker, {2: 1})
     assert tracker.take_completed() == []
-    batch(tracker, {3: records[3]})
+    batch(tracker, {3: 1})
     assert tracker.take_completed() == [claim(1)]
 
 
 def test_an_item_needs_all_of_its_records():
-    tracker, records = started(5, 3)
-    first, second = records[1], records[2]
+    tracker = started(5, 3)
 
-    batch(tracker, {1: first[:2] + first[3:], 2: second})
-    batch(tracker, {1: first[2:3]})
-    assert tracker.take_completed() == []
-    batch(tracker)
-    assert tracker.take_completed() == [claim(1)]
-
-
-def test_the_end_of_an_item_is_known_by_what_follows_it():
-    tracker, records = started(4, 3)
-
-    batch(tracker, {1: records[1]})
-    batch(tracker)
-    assert tracker.take_completed() == []
-    # Number 4 may be of the first or of the second item.
-    batch(tracker, {2: records[2][1:]})
-    assert tracker.take_completed() == []
-    batch(tracker, {2: records[2][:1]})
-    assert tracker.take_completed() == [claim(1)]
-
-
-def test_empty_items_are_completed_between_their_neighbours():
-    tracker, records = started(0, 2, 0, 0, 2, 0)
-
-    batch(tracker, {2: records[2][1:]})
-    assert tracker.take_completed() == []
-    batch(tracker, {2: records[2][:1], 5: records[5][:1]})
-    assert tracker.take_completed() == [claim(i) for i in (1, 3, 4)]
-    batch(tracker, {5: records[5][1:]})
+    batch(tracker, {1: 4, 2: 3})
+    batch(tracker, {1: 1})
     assert tracker.take_completed() == [claim(2)]
-    assert tracker.finish() == []
-    assert tracker.take_completed() == [claim(5), claim(6)]
+    batch(tracker)
+    assert tracker.take_completed() == [claim(1)]
+
+
+def test_the_end_of_an_item_is_known_when_the_next_one_begins():
+    tracker = RecordTracker()
+    for slot in (1, 2):
+        tracker.start(slot, claim(slot))
+    tracker.open(1, 0, 0)
+    batch(tracker, {1: 4})
+    batch(tracker)
+    assert tracker.take_completed() == []
+
+    tracker.open(2, 0, 4)
+    assert tracker.take_completed() == [claim(1)]
+
+
+def test_the_last_item_ends_with_its_lane():
+    tracker = RecordTracker()
+    tracker.start(1, claim(1))
+    tracker.open(1, 0, 0)
+    batch(tracker, {1: 4})
+    batch(tracker)
+    assert tracker.take_completed() == []
+
+    tracker.end_lane(0, 4)
+    assert tracker.take_completed() == [claim(1)]
+
+
+def test_empty_items_are_completed_when_they_were_read():
+    tracker = RecordTracker()
+    for slot in (1, 2, 3):
+        tracker.start(slot, claim(slot))
+    tracker.open(1, 0, 0)
+    assert tracker.take_completed() == []
+    tracker.open(2, 0, 0)
+    assert tracker.take_completed() == [claim(1)]
+    tracker.open(3, 0, 2)
+    tracker.end_lane(0, 2)
+    assert tracker.take_completed() == [claim(3)]
 
 
 def test_a_lane_knows_nothing_of_the_others():
-    tracker, records = started(2, 2, 2, lanes=[7, 8, 7])
-
-    batch(tracker, {1: records[1], 2: records[2]})
+    tracker = RecordTracker()
+    for slot, lane in ((1, 7), (2, 8)):
+        tracker.start(slot, claim(slot))
+        tracker.open(slot, lane, 0)
+    tracker.end_lane(7, 2)
+    batch(tracker, {1: 2, 2: 2})
     batch(tracker)
-    assert tracker.take_completed() == []
-    batch(tracker, {3: records[3]})
     assert tracker.take_completed() == [claim(1)]
-    tracker.finish()
-    assert tracker.take_completed() == [claim(2), claim(3)]
+
+    tracker.end_lane(8, 2)
+    assert tracker.take_completed() == [claim(2)]
 
 
 def test_an_item_that_no_lane_has_opened_stays_open():
-    tracker, records = started(2)
+    tracker = started(2)
     tracker.start(2, claim(2), "waits")
-    batch(tracker, {1: records[1]})
+    batch(tracker, {1: 2})
 
     assert tracker.finish() == ["waits"]
     assert tracker.take_completed() == [claim(1)]
 
 
+def test_an_item_of_a_lane_that_was_left_stays_open():
+    tracker = RecordTracker()
+    tracker.start(1, claim(1), "left")
+    tracker.open(1, 0, 0)
+    batch(tracker, {1: 2})
+    tracker.start(2, claim(2), "anew")
+    tracker.open(2, 1, 0)
+    batch(tracker, {2: 3})
+    tracker.end_lane(1, 3)
+
+    assert tracker.finish() == ["left"]
+    assert tracker.take_completed() == [claim(2)]
+
+
 def test_completed_items_are_told_once():
-    tracker, records = started(1, 1)
-    batch(tracker, {1: records[1]})
-    batch(tracker, {2: records[2]})
+    tracker = started(1, 1)
+    batch(tracker, {1: 1})
+    batch(tracker, {2: 1})
 
     assert tracker.take_completed() == [claim(1)]
+    batch(tracker)
+    assert tracker.take_completed() == [claim(2)]
     batch(tracker)
     assert tracker.take_completed() == []
 
 
 def test_what_is_left_out_counts_as_seen_at_once():
-    tracker, records = started(3, 2, 1)
+    tracker = started(3, 2, 1)
 
-    batch(tracker, {1: records[1][:2]})
-    tracker.drop(2, 2, *records[2])
-    tracker.drop(3, 1, *records[3] * 2)
+    batch(tracker, {1: 2})
+    tracker.drop(2, 2)
+    tracker.drop(3, 1)
+    assert tracker.take_completed() == [claim(2), claim(3)]
+    tracker.drop(1, 1)
     assert tracker.take_completed() == []
-    tracker.drop(1, 1, *records[1][2:] * 2)
-    assert tracker.take_completed() == [claim(2)]
     batch(tracker)
     assert tracker.take_completed() == [claim(1)]
     assert (tracker.num_trained, tracker.num_dropped) == (2, 4)
 
 
 def test_at_the_end_of_the_data_the_last_batch_is_trained():
-    tracker, records = started(5)
-    batch(tracker, {1: records[1]})
+    tracker = started(5)
+    batch(tracker, {1: 5})
 
     assert tracker.finish() == []
     assert tracker.take_completed() == [claim(1)]
 
 
+def test_at_the_end_of_the_data_batches_may_still_be_in_training():
+    tracker = started(1, 1, 2, num_clients=3)
+    for slot in (1, 2, 3):
+        batch(tracker, {slot: 1})
+
+    assert tracker.finish(num_in_training=2) == ["item-3"]
+    assert tracker.take_completed() == [claim(1)]
+    tracker.train_delivered()
+    assert tracker.take_completed() == [claim(2)]
+
+
 def test_a_record_that_never_came_keeps_its_item_open():
-    tracker, records = started(4, 4, 4)
-    del records[2][1]
-    for slot in records:
-        batch(tracker, {slot: records[slot]})
+    tracker = started(4, 4, 4)
+    batch(tracker, {1: 4, 2: 3, 3: 4})
 
     assert tracker.finish() == ["item-2"]
     assert tracker.take_completed() == [claim(1), claim(3)]
     assert tracker.under_way() == ["item-2"]
 
 
-def test_a_record_lost_between_two_items_keeps_both_open():
-    tracker, records = started(4, 4, 4)
-    del records[2][-1]
-    for slot in records:
-        batch(tracker, {slot: records[slot]})
-
-    assert tracker.finish() == ["item-2", "item-3"]
-    assert tracker.take_completed() == [claim(1)]
-
-
 def test_what_is_under_way_is_named():
-    tracker, records = started(1, 1)
+    tracker = started(1, 1)
     tracker.start(3, claim(3), "a")
 
     assert tracker.under_way() == ["item-1", "item-2", "a"]
-    batch(tracker, {1: records[1], 2: records[2]})
+    batch(tracker, {1: 1})
     batch(tracker)
     tracker.take_completed()
     assert tracker.under_way() == ["item-2", "a"]
 
 
 def test_what_an_earlier_session_left_behind_changes_nothing():
-    tracker, records = started(2)
+    tracker = started(2)
 
-    tracker.open(99, 0)
-    tracker.drop(99, 5, 0, 4)
-    batch(tracker, {1: records[1][:1]})
-    tracker.deliver(99, 7, 0, 6)
-    batch(tracker, {1: records[1][1:]})
+    tracker.open(99, 5, 0)
+    tracker.drop(99, 5)
+    batch(tracker, {1: 1})
+    tracker.deliver(99, 7)
+    batch(tracker, {1: 1})
 
     assert tracker.take_completed() == []
     assert tracker.finish() == []
     assert tracker.take_completed() == [claim(1)]
-
-
-def test_an_iterator_made_anew_counts_from_zero_in_a_lane_of_its_own():
-    tracker, records = started(3, 3)
-    batch(tracker, {1: records[1][:2]})
-    tracker.start(3, claim(3))
-    tracker.start(4, claim(4))
-    tracker.open(3, lane=1)
-    tracker.open(4, lane=1)
-
-    batch(tracker, {3: [0, 1], 4: [2]})
-    batch(tracker)
-
-    assert tracker.take_completed() == [claim(3)]
 
 
 @given(
@@ -235,13 +244,14 @@ def test_no_record_is_untrained_when_its_item_is_completed(
             assert seen[done.ticket] == sizes[done.ticket]
 
     def lane_of(lane, slots):
-        number = 0
+        num_read = 0
         for slot in slots:
-            tracker.open(slot, lane)
+            tracker.open(slot, lane, num_read)
             for _ in range(sizes[slot]):
-                # A number is used up for a record that is lost, too.
-                yield slot, number
-                number += 1
+                # A record that is lost was counted, too.
+                num_read += 1
+                yield slot
+        tracker.end_lane(lane, num_read)
 
     def records():
         for slot in range(len(sizes)):
@@ -254,13 +264,12 @@ def test_no_record_is_untrained_when_its_item_is_completed(
             if record is None:
                 lanes.remove(lane)
             elif random.random() < lost:
-                failed.add(record[0])
+                failed.add(record)
             elif random.random() < keep:
                 yield record
             else:
-                slot, number = record
-                seen[slot] += 1
-                tracker.drop(slot, 1, number, number)
+                seen[record] += 1
+                tracker.drop(record, 1)
             look()
 
     def shuffled():
@@ -274,13 +283,10 @@ def test_no_record_is_untrained_when_its_item_is_completed(
 
     def step(records):
         # The clients train; the oldest batch is through when one more comes.
-        in_training.append(Counter(slot for slot, _ in records))
+        in_training.append(Counter(records))
         if len(in_training) > num_clients:
             seen.update(in_training.pop(0))
-        numbers = {slot: [] for slot, _ in records}
-        for slot, number in records:
-            numbers[slot].append(number)
-        batch(tracker, numbers)
+        batch(tracker, Counter(records))
         look()
 
     waiting = []
@@ -296,18 +302,15 @@ def test_no_record_is_untrained_when_its_item_is_completed(
     for rest in in_training:
         seen.update(rest)
     tracker.finish()
-    # The number of a record that was lost last of all is never missed.
-    for slot in failed:
-        sizes[slot] = seen[slot]
     look()
-    if not failed:
-        assert completed == {claim(slot) for slot in range(len(sizes))}
+    whole = set(range(len(sizes))) - failed
+    assert completed == {claim(slot) for slot in whole}
     assert tracker.num_trained == num_trained
 
 
 def test_records_trained_are_told_once():
-    tracker, records = started(4)
-    batch(tracker, {1: records[1][:3]})
+    tracker = started(4)
+    batch(tracker, {1: 3})
     assert tracker.take_num_trained() == 0
     batch(tracker)
     assert tracker.take_num_trained() == 3
@@ -316,10 +319,8 @@ def test_records_trained_are_told_once():
 
 
 def test_what_was_delivered_counts_when_somebody_says_so():
-    tracker, _ = started(2, 2)
-    tracker.begin_batch()
-    tracker.deliver(1, 2, 0, 1)
-    tracker.deliver(2, 1, 2, 2)
+    tracker = started(2, 2)
+    batch(tracker, {1: 2, 2: 1})
     assert tracker.take_completed() == []
 
     tracker.train_delivered()
@@ -328,10 +329,8 @@ def test_what_was_delivered_counts_when_somebody_says_so():
 
 
 def test_a_pipeline_that_is_left_forgets_its_items():
-    tracker, _ = started(2, 2)
-    tracker.begin_batch()
-    tracker.deliver(1, 2, 0, 1)
-    tracker.deliver(2, 1, 2, 2)
+    tracker = started(2, 2)
+    batch(tracker, {1: 2, 2: 1})
     tracker.train_delivered()
     tracker.begin_batch()
 
@@ -339,8 +338,8 @@ def test_a_pipeline_that_is_left_forgets_its_items():
     assert tracker.take_completed() == [Claim("g", 1)]
 
     # What is left of it, and what comes next.
-    tracker.drop(2, 1, 3, 3)
-    tracker.deliver(2, 1, 4, 4)
+    tracker.drop(2, 1)
+    tracker.deliver(2, 1)
     tracker.begin_batch()
     assert tracker.take_completed() == []
     assert tracker.under_way() == []

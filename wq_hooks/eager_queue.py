@@ -31,6 +31,7 @@ from wq_hooks.core.tasks import Task
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.eager_service import EagerService
+from wq_hooks.runtime.queue_server import checked_port
 from wq_hooks.runtime.records import Records, without_hidden_prefetch
 from wq_hooks.runtime.scheduled import (
     items_slot,
@@ -39,8 +40,10 @@ from wq_hooks.runtime.scheduled import (
     steps_slot,
 )
 from wq_hooks.runtime.worker_records import WorkerDatasets, without_callback
+from wq_hooks.serving import Serving
 from wq_hooks.work_queue import WorkQueue
 
+_SETTLE_SECS = 2.0
 _numbers = itertools.count(1)
 _open_queues: weakref.WeakValueDictionary[str, EagerWorkQueue] = (
     weakref.WeakValueDictionary()
@@ -71,6 +74,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         self.task = Task.find(device="", environ=os.environ)
         self.is_chief = True
         self._dispatcher: Dispatcher | None = None
+        self._serving: Serving | None = None
         self._shared_name = f"{self.name}-{next(_numbers)}-{uuid.uuid4().hex}"
         self._num_ports = 0
         self._workers: WorkerDatasets | None = None
@@ -119,7 +123,9 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
         An item is completed when the dataset is asked for the next one, so a
         reader with `cycle_length` or `num_parallel_calls` above one needs
-        that many `num_clients`. One iterator at a time may draw from it.
+        that many `num_clients`. One iterator at a time may draw from it. Give
+        the maps behind it `num_parallel_calls`: tf.data makes none parallel on
+        its own here, as it would run ahead.
         """
         self._expect_eager("input_dataset")
         items = self._service.new_items(self._new_shared_name())
@@ -233,7 +239,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
         Args:
           is_through: Whether all loops over the queue's datasets have come to
-            their end. The last items of `input_dataset` are completed then.
+            their end. The last items of `input_dataset` are completed then,
+            and with `num_clients` above one the last batches of `records`.
         """
         self._service.mark_trained(is_through=is_through)
 
@@ -254,6 +261,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         """Returns the position as JSON."""
         self._service.settle()
         dispatcher = self._find_dispatcher()
+        dispatcher.settle(_SETTLE_SECS)
         self._keep_long_lists(dispatcher, self.checkpoint_directory)
         return dispatcher.snapshot().to_json()
 
@@ -268,6 +276,9 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             # What was handed out before is of a generation that is over.
             self._initial = position
             self._dispatcher = None
+        if self._serving is not None:
+            # Those who have connected wait for it.
+            self._find_dispatcher()
 
     def close(self) -> None:
         """Ends the queue's threads; a new queue may have its name.
@@ -277,14 +288,47 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         """
         self._close(is_through=True)
 
-    def __enter__(self) -> EagerWorkQueue:
-        """Returns the queue."""
-        return self
-
     def __exit__(self, kind: Any, *error: object) -> None:
         """Closes the queue; after an error nothing is completed."""
         del error
         self._close(is_through=kind is None)
+
+    def serve(self, port: int, *, in_step: bool = False) -> int:
+        """Lets other processes take items; see WorkQueue.serve."""
+        checked_port(port)
+        self._expect_eager("serve")
+        if self._serving is not None:
+            raise WorkQueueError(
+                f"Expected a queue that is not served yet; {self.name!r} is, "
+                f"on port {self._serving.port}."
+            )
+        if self._service.has_begun:
+            raise WorkQueueError(
+                "Expected serve before anything is read from the queue; "
+                f"something reads from {self.name!r} already. Call serve "
+                "before take, input_dataset and records."
+            )
+        serving = Serving(self, port, in_step)
+        with self._lock:
+            former, self._dispatcher = self._dispatcher, None
+            self._serving = serving
+            if former is not None:
+                self._dispatcher = serving.new_dispatcher(former.ledger)
+        self._find_dispatcher()
+        self._service = serving.new_service(_weak_is_end(weakref.ref(self)))
+        return serving.port
+
+    def join(self, timeout_secs: float | None = None) -> bool:
+        """Waits until others have done all items; see WorkQueue.join."""
+        if self._serving is None:
+            raise WorkQueueError(
+                f"Expected a queue that is served; {self.name!r} is not. Call "
+                "serve(port) first."
+            )
+        # What this process holds goes to others.
+        self._service.close()
+        self._service.join()
+        return self._serving.join(timeout_secs)
 
     @property
     def is_closed(self) -> bool:
@@ -355,8 +399,23 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             if self._dispatcher is None:
                 ledger = self._begin_ledger(self._initial, "")
                 self._warn_if_alone()
-                self._dispatcher = Dispatcher(self.name, ledger, NoTransport())
+                if self._serving is None:
+                    self._dispatcher = Dispatcher(
+                        self.name, ledger, NoTransport()
+                    )
+                else:
+                    self._dispatcher = self._serving.new_dispatcher(ledger)
             return self._dispatcher
+
+    def _is_end(self) -> bool:
+        """Waits, where others read too, for what they may hand back."""
+        serving = self._serving
+        if serving is None or serving.in_step:
+            return True
+        dispatcher = self._find_dispatcher()
+        is_end = dispatcher.wait_for_end(self.task.name, lambda: self.is_closed)
+        # A restore may have come in between.
+        return is_end and dispatcher is self._find_dispatcher()
 
     def _pull_works(self) -> None:
         with self._lock:
@@ -381,6 +440,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     def _close(self, *, is_through: bool) -> None:
         self._service.close(is_through=is_through)
         self._service.join()
+        if self._serving is not None:
+            self._serving.end(is_through=is_through)
         if _open_queues.get(self.name) is self:
             del _open_queues[self.name]
 
@@ -463,6 +524,18 @@ def _weak_find_dispatcher(
         return queue._find_dispatcher()
 
     return find
+
+
+def _weak_is_end(
+    reference: weakref.ref[EagerWorkQueue],
+) -> Callable[[], bool]:
+    """Returns what a thread asks at the end of data; see above."""
+
+    def is_end() -> bool:
+        queue = reference()
+        return queue is None or queue._is_end()
+
+    return is_end
 
 
 def _text_of(slot: Any, text: Any) -> Any:

@@ -18,7 +18,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
@@ -49,6 +49,9 @@ from wq_hooks.runtime.records import (
 from wq_hooks.runtime.service import Service, ServiceRunner
 from wq_hooks.sources.registry import TableSource
 from wq_hooks.sources.slicer import Slicer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _CPU = "/device:CPU:0"
 _READY_SECS = 10.0
@@ -244,7 +247,8 @@ class WorkQueue:
         An item is completed when the dataset is asked for the next one, so a
         reader with `cycle_length` or `num_parallel_calls` above one needs
         that many `num_clients`. The pipeline behind it runs no further ahead
-        than it says: end it in a `prefetch` if it should.
+        than it says: end it in a `prefetch` if it should, and give its maps
+        `num_parallel_calls`, since tf.data makes none parallel on its own here.
         """
         port = self._add_port(DemandPort)
         with self._worker_scope():
@@ -365,6 +369,112 @@ class WorkQueue:
             )
         return int(dispatcher.num_added)
 
+    def serve(self, port: int, *, in_step: bool = False) -> int:
+        """Lets other processes take items, in eager mode; see `connect`.
+
+        This process serves them from a TensorFlow server of its own, without
+        authentication, as TensorFlow's servers are. It keeps the position, and
+        may read as well. At `close`, and when the process ends, it waits until
+        the others have left, `lease_secs` at most; `join` waits longer.
+
+        Args:
+          port: To listen on; 0: any that is free.
+          in_step: Whether the processes train in step with each other, as
+            with MultiWorkerMirroredStrategy and Horovod. The end of data then
+            comes to each at once; otherwise they stay for what one that dies
+            hands back.
+
+        Returns:
+          The port.
+
+        Raises:
+          WorkQueueError: In graph mode; if the port is taken; if the queue is
+            served already, or something reads from it.
+          ValueError: If the port is out of range.
+        """
+        del port, in_step
+        raise self._eager_only("serve")
+
+    def join(self, timeout_secs: float | None = None) -> bool:
+        """Waits, where the queue is served, until others have done all items.
+
+        What this process holds goes to the others first; it reads no more.
+
+        Args:
+          timeout_secs: Give up after that long; None: never. May be called
+            again, as in `while not queue.join(60): manager.save()`.
+
+        Returns:
+          Whether all items are completed, and everybody has left.
+        """
+        del timeout_secs
+        raise self._eager_only("join")
+
+    @classmethod
+    def connect(
+        cls,
+        target: str,
+        name: str = "work_queue",
+        *,
+        task: str | None = None,
+        timeout_secs: float = 60.0,
+        num_clients: int = 1,
+        prefetch: int = 0,
+    ) -> WorkQueue:
+        """Returns a queue that another process serves, in eager mode.
+
+        It has `take`, `input_dataset`, `records`, `size` and `close`; the
+        position, and what is said in the constructor, are the server's.
+
+        Args:
+          target: Of the server, such as "grpc://10.0.0.7:2222".
+          name: Of the queue.
+          task: Names this process among those that take. One that comes back
+            under its name gives up at once what it held before. None: host
+            and process id, such as "node7-4711".
+          timeout_secs: How long to look for the server, now and whenever the
+            connection is lost.
+          num_clients: See WorkQueue.
+          prefetch: See WorkQueue.
+
+        Raises:
+          WorkQueueError: In graph mode; if nobody answers, or serves no such
+            queue, or one of another version of wq-hooks.
+          ValueError: If an argument is out of its range.
+        """
+        del cls
+        if not tf.executing_eagerly():
+            raise WorkQueueError(
+                "Expected connect to be called in eager mode; got a graph. In "
+                "graph mode the queue stands on a parameter server, and each "
+                "task makes it with WorkQueue(...)."
+            )
+        # It is a WorkQueue itself, so this module comes first.
+        from wq_hooks.connected_queue import ConnectedWorkQueue
+
+        return ConnectedWorkQueue(
+            target,
+            name,
+            task=task,
+            timeout_secs=timeout_secs,
+            num_clients=num_clients,
+            prefetch=prefetch,
+        )
+
+    def close(self) -> None:
+        """Ends a queue of eager mode; see EagerWorkQueue.close."""
+        raise self._eager_only("close")
+
+    def __enter__(self) -> Self:
+        """Returns a queue of eager mode, which the block's end closes."""
+        if type(self).__exit__ is WorkQueue.__exit__:
+            raise self._eager_only("a with block")
+        return self
+
+    def __exit__(self, kind: Any, *error: object) -> None:
+        """Closes a queue of eager mode."""
+        del kind, error
+
     def size(self) -> Any:
         """Returns a tf.int64 scalar tensor: remaining items; -1: no end."""
         return self.mailbox.remaining
@@ -452,6 +562,11 @@ class WorkQueue:
     def beat_secs(self) -> float:
         """How often a task says that it is alive."""
         return self._options.lease_secs / 4
+
+    @property
+    def lease_secs(self) -> float:
+        """A task not heard of for so long loses what it holds."""
+        return self._options.lease_secs
 
     @property
     def dispatcher(self) -> Any:
@@ -668,6 +783,13 @@ class WorkQueue:
     def _worker_scope(self) -> Iterator[None]:
         with tf.device(None), tf.device(self._worker_device):
             yield
+
+    def _eager_only(self, what: str) -> WorkQueueError:
+        return WorkQueueError(
+            f"Expected a queue of eager mode for {what}; {self.name!r} was "
+            "made in a graph, whose sessions begin and end it, and where it "
+            "stands on a parameter server for all tasks."
+        )
 
     def _expect_chief(self, method: str) -> None:
         if not self.is_chief:

@@ -306,6 +306,33 @@ class Dispatcher:
                 self._changed.wait(_TICK_SECS)
         return True
 
+    def wait_until_left(
+        self, task: str, timeout_secs: float, *, is_over: bool
+    ) -> bool:
+        """Waits until no consumer of other tasks is there any more.
+
+        Args:
+          task: The chief's own task.
+          timeout_secs: Give up after that long.
+          is_over: Whether items may be left undone.
+
+        Returns:
+          Whether they have left.
+        """
+        deadline = self._clock() + timeout_secs
+        with self._changed:
+            while self.others(task) or not (is_over or self.ledger.is_done):
+                left_secs = deadline - self._clock()
+                if left_secs <= 0:
+                    return False
+                self._changed.wait(min(_TICK_SECS, left_secs))
+        return True
+
+    def others(self, task: str) -> list[str]:
+        """Returns the other tasks whose consumers are there."""
+        with self._changed:
+            return self.ledger.others(task, self._clock())
+
     # The position.
 
     def snapshot(self) -> Snapshot:
@@ -344,7 +371,7 @@ class Dispatcher:
           settle_secs: How long to wait for reports that are on their way;
             what they acknowledge would otherwise be done again.
         """
-        self._settle(settle_secs)
+        self.settle(settle_secs)
         with self._position_lock:
             snapshot = self.snapshot()
             position = snapshot.to_json()
@@ -353,13 +380,13 @@ class Dispatcher:
             self._saved = snapshot.completed
             yield
 
-    # Inside.
-
-    def _settle(self, secs: float) -> None:
+    def settle(self, secs: float) -> None:
         """Waits until what was reported before now is known.
 
-        An empty mailbox would not tell: the drainer may just have emptied it.
+        Args:
+          secs: Give up after that long.
         """
+        # An empty mailbox would not tell: it may just have been emptied.
         with self._changed:
             self._num_marks += 1
             number = self._num_marks
@@ -373,6 +400,8 @@ class Dispatcher:
                 and not self._is_closed
             ):
                 self._changed.wait(0.02)
+
+    # Inside.
 
     def _write_older_position(self) -> None:
         """Writes the position of one period ago.

@@ -157,6 +157,8 @@ class Ledger:
         self._max_attempts = max_attempts
         self._balance_tail = balance_tail
         self._backup_tasks = backup_tasks
+        # The task that stays to the last, where it may not read itself.
+        self._server: str | None = None
         # Items to be given to a second consumer, and the second leases.
         self._waiting_backups: set[int] = set()
         self._backups: dict[int, Lease] = {}
@@ -250,10 +252,15 @@ class Ledger:
 
         With backup tasks they stay, in case an item is given out again; but
         one that asks while it holds items may wait for the end of data to
-        complete them.
+        complete them. Where the server reads nothing itself, they stay for
+        what one of them may hand back, until each task that holds one asks.
         """
-        if not self.is_exhausted or not self._backup_tasks:
-            return self.is_exhausted
+        if not self.is_exhausted:
+            return False
+        if self._server is not None and not self._is_there(self._server):
+            return self._do_holders_wait()
+        if not self._backup_tasks:
+            return True
         return not self._leases or any(
             state.held and state.asking_since is not None
             for state in self.consumers.values()
@@ -312,6 +319,28 @@ class Ledger:
         return useless_at_the_end(
             [_pace(state, typical, now) for state in active], remaining, now
         )
+
+    def serve(self, task: str, *, in_step: bool) -> None:
+        """Notes that the consumers are processes that come and go.
+
+        Args:
+          task: The chief's own, which may read or not.
+          in_step: Whether the processes train in step with each other. Then
+            none of them may wait for what another one holds.
+        """
+        if in_step:
+            self._balance_tail = False
+        else:
+            self._server = task
+
+    def others(self, task: str, now: float) -> list[str]:
+        """Returns the tasks but `task` that have not left, nor fell silent."""
+        names = {
+            task_of(name)
+            for name, state in self.consumers.items()
+            if not state.has_left and now - state.last_heard <= self.lease_secs
+        }
+        return sorted(names - {task})
 
     def take_news(self) -> list[Event]:
         """Returns the events since the last call."""
@@ -642,6 +671,30 @@ class Ledger:
             )
 
     # Inside.
+
+    def _do_holders_wait(self) -> bool:
+        """Whether each task that holds an item asks for one, and is alive.
+
+        Each was heard of since the last of all began to ask: one that was
+        killed while it waited would not be.
+        """
+        asked: dict[str, float] = {}
+        heard: dict[str, float] = {}
+        for name, state in self.consumers.items():
+            task = task_of(name)
+            heard[task] = max(state.last_heard, heard.get(task, 0.0))
+            if state.asking_since is not None:
+                asked[task] = max(state.asking_since, asked.get(task, 0.0))
+        holders = {task_of(x.consumer.name) for x in self._leases.values()}
+        if not holders <= asked.keys():
+            return False
+        latest = max(asked.values(), default=0.0)
+        return all(heard[task] >= latest for task in holders)
+
+    def _is_there(self, task: str) -> bool:
+        """Whether a task has consumers that have not left."""
+        names = self._names_of_task.get(task, ())
+        return any(not self.consumers[name].has_left for name in names)
 
     def _is_active(self, state: ConsumerState, now: float) -> bool:
         """Whether a consumer is there, and takes items."""

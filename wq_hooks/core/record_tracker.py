@@ -1,20 +1,18 @@
 """Which items are completed, told by the records that were trained.
 
-    tracker.start(slot, claim, name)     # an item goes to the reader
-    tracker.open(slot, lane)             # whose records follow in this lane
-    tracker.begin_batch()                # a batch goes to the train step,
-    tracker.deliver(slot, 12, 500, 511)  # with 12 records, 500 to 511
-    tracker.take_completed()             # items whose last record was trained
+    tracker.start(slot, claim, name)    # an item goes to the reader
+    tracker.open(slot, lane, num_read)  # whose records follow in this lane
+    tracker.begin_batch()               # a batch goes to the train step,
+    tracker.deliver(slot, 12)           # with 12 records of the item
+    tracker.take_completed()            # items whose last record was trained
 
-A slot is a number that the consumer gives to each item that it passes on. A
-lane reads items one after the other and numbers its records from 0, across the
-items. Slot and number travel with the record. How many records an item has is
-told by its neighbours: all of its numbers lie between the last one of the items
-before it and the first one of those behind it. Nothing has to be counted where
-the records are read, which would cost more than to read them.
+A slot is a number that the consumer gives to each item that it passes on; it
+travels with each record. A lane reads items one after the other, and counts all
+records that it has read. The count at which an item begins is the one at which
+the item before it has ended.
 
 A record that was lost in the pipeline, since a reader or a function has failed
-at it, leaves a number that never comes: its item stays open. A batch counts as
+at it, was counted and never comes: its item stays open. A batch counts as
 trained when the one after it is asked for. Without TensorFlow.
 """
 
@@ -22,7 +20,7 @@ from __future__ import annotations
 
 import collections
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from wq_hooks.core.messages import Claim
 
@@ -34,19 +32,20 @@ class _Item:
     slot: int
     claim: Claim
     name: str
-    lane: int | None = None
     num_trained: int = 0
-    first: int | None = None  # the least number that was delivered
-    last: int = -1  # the greatest
-    is_completed: bool = False
+    num_records: int | None = None  # None while it is being read
+
+    @property
+    def is_completed(self) -> bool:
+        return self.num_trained == self.num_records
 
 
 @dataclass
 class _Lane:
-    """Items that were read one after the other, the completed left out."""
+    """Where a lane stands."""
 
-    items: list[_Item] = field(default_factory=list)
-    start: int = 0  # no number of `items` is less
+    slot: int  # of the item that it reads
+    num_read: int  # before this item
 
 
 class RecordTracker:
@@ -73,13 +72,22 @@ class RecordTracker:
         with self._lock:
             self._items[slot] = _Item(slot, claim, name)
 
-    def open(self, slot: int, lane: int) -> None:
-        """Notes that a lane begins to read an item, behind all before it."""
+    def open(self, slot: int, lane: int, num_read: int) -> None:
+        """Notes that a lane begins to read an item, and has ended the last.
+
+        Args:
+          slot: Of the item.
+          lane: Its number.
+          num_read: How many records the lane has read before.
+        """
         with self._lock:
-            item = self._items.get(slot)
-            if item is not None and item.lane is None:
-                item.lane = lane
-                self._lanes.setdefault(lane, _Lane()).items.append(item)
+            self._end_item(lane, num_read)
+            self._lanes[lane] = _Lane(slot, num_read)
+
+    def end_lane(self, lane: int, num_read: int) -> None:
+        """Notes that a lane has read its last item to the end."""
+        with self._lock:
+            self._end_item(lane, num_read)
 
     def begin_batch(self) -> None:
         """Notes that a batch goes to the train step; `deliver` fills it."""
@@ -88,44 +96,37 @@ class RecordTracker:
             while len(self._in_training) > self._num_clients:
                 self._train(self._in_training.popleft())
 
-    def deliver(
-        self, slot: int, num_records: int, first: int, last: int
-    ) -> None:
-        """Notes that the batch begun last has records of an item.
-
-        Args:
-          slot: Of the item.
-          num_records: How many.
-          first: The least of their numbers.
-          last: The greatest.
-        """
+    def deliver(self, slot: int, num_records: int) -> None:
+        """Notes that the batch begun last has records of an item."""
         with self._lock:
-            self._see(slot, first, last)
             if self._in_training:
                 self._in_training[-1][slot] += num_records
 
-    def drop(self, slot: int, num_records: int, first: int, last: int) -> None:
+    def drop(self, slot: int, num_records: int) -> None:
         """Notes that records were left out on purpose: they count as seen."""
         with self._lock:
             self.num_dropped += num_records
-            self._see(slot, first, last)
             self._count(slot, num_records)
 
-    def finish(self) -> list[str]:
+    def finish(self, num_in_training: int = 0) -> list[str]:
         """Notes that the pipeline has come to its end.
+
+        Args:
+          num_in_training: How many of the last batches may not be trained yet,
+            where something behind the pipeline runs ahead.
 
         Returns:
           The names of the items of which records were lost: they stay open.
         """
         with self._lock:
-            while self._in_training:
+            while len(self._in_training) > num_in_training:
                 self._train(self._in_training.popleft())
-            for lane in self._lanes.values():
-                # An end for the last ones, whose neighbours never come.
-                known = max((item.last for item in lane.items), default=-1)
-                end = max(lane.start, known + 1)
-                self._complete(lane, end)
-            return self._names_of_open()
+            waits = sum(self._in_training, collections.Counter[int]())
+            return [
+                item.name
+                for item in self._items.values()
+                if item.num_trained + waits[item.slot] != item.num_records
+            ]
 
     def train_delivered(self) -> None:
         """Notes that every batch delivered so far was trained."""
@@ -140,8 +141,6 @@ class RecordTracker:
           The items that it has not finished, which are forgotten.
         """
         with self._lock:
-            for lane in self._lanes.values():
-                self._complete(lane, None)
             open_items = [i for i in self._items.values() if not i.is_completed]
             for item in open_items:
                 del self._items[item.slot]
@@ -152,8 +151,6 @@ class RecordTracker:
     def take_completed(self) -> list[Claim]:
         """Returns the items completed since the last call."""
         with self._lock:
-            for lane in self._lanes.values():
-                self._complete(lane, None)
             completed = [i for i in self._items.values() if i.is_completed]
             for item in completed:
                 del self._items[item.slot]
@@ -162,16 +159,7 @@ class RecordTracker:
     def under_way(self) -> list[str]:
         """Returns the names of the items that are open, in order."""
         with self._lock:
-            return self._names_of_open()
-
-    def _names_of_open(self) -> list[str]:
-        return [i.name for i in self._items.values() if not i.is_completed]
-
-    def _see(self, slot: int, first: int, last: int) -> None:
-        item = self._items.get(slot)
-        if item is not None:
-            item.first = first if item.first is None else min(item.first, first)
-            item.last = max(item.last, last)
+            return [i.name for i in self._items.values() if not i.is_completed]
 
     def take_num_trained(self) -> int:
         """Returns how many records were trained since the last call."""
@@ -179,6 +167,13 @@ class RecordTracker:
             fresh = self.num_trained - self._num_told
             self._num_told = self.num_trained
             return fresh
+
+    def _end_item(self, lane: int, num_read: int) -> None:
+        """Notes how many records the item had that a lane was reading."""
+        ended = self._lanes.pop(lane, None)
+        item = None if ended is None else self._items.get(ended.slot)
+        if ended is not None and item is not None:
+            item.num_records = num_read - ended.num_read
 
     def _train(self, batch: collections.Counter[int]) -> None:
         for slot, num_records in batch.items():
@@ -189,24 +184,3 @@ class RecordTracker:
         item = self._items.get(slot)
         if item is not None:
             item.num_trained += num_records
-
-    @staticmethod
-    def _complete(lane: _Lane, end: int | None) -> None:
-        """Marks the items of which all possible numbers were trained.
-
-        Args:
-          lane: Of the items.
-          end: No number of the lane is as great; None: not known.
-        """
-        ends: list[int | None] = []
-        for item in reversed(lane.items):
-            ends.append(end)
-            end = end if item.first is None else item.first
-        start = lane.start
-        for item, end_of_item in zip(lane.items, reversed(ends)):
-            if end_of_item is not None:
-                num_possible = end_of_item - start
-                item.is_completed |= item.num_trained == num_possible
-            start = max(start, item.last + 1)
-        while lane.items and lane.items[0].is_completed:
-            lane.start = max(lane.start, lane.items.pop(0).last + 1)

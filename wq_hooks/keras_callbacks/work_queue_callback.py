@@ -82,6 +82,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 f"any tf.Graph; got {what:.200}. In graph mode use "
                 "WorkQueueHook."
             )
+        if beside is not None:
+            expect_position(work_queue, "beside")
         if every_n_steps is not None:
             every_n_secs = None
         elif every_n_secs is None:
@@ -224,6 +226,14 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def _report(self) -> None:
         self._last_report_secs = time.monotonic()
         self._last_report_steps = self._num_steps
+        if not self.work_queue.is_chief:
+            # The process that serves the queue writes the summaries.
+            logging.info(
+                "Work queue %s: %d items remain.",
+                self.work_queue.name,
+                int(self.work_queue.size()),
+            )
+            return
         view = self.work_queue.view(self._viewer)
         logging.info(
             "Work queue %s: %s.",
@@ -239,3 +249,13 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             )
         step = int(self.model.optimizer.iterations.numpy())
         write_v2(self._writer, view, step, with_layout=is_first)
+
+
+def expect_position(work_queue: EagerWorkQueue, what: str) -> None:
+    """Raises an error if the position of a queue is another process'."""
+    if not work_queue.is_chief:
+        raise WorkQueueError(
+            f"Expected {what} in the process that serves work queue "
+            f"{work_queue.name!r} and keeps its position; this one has "
+            "connected to it. Use a plain WorkQueueCallback(queue) here."
+        )

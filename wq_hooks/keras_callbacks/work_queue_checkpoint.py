@@ -9,7 +9,10 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from wq_hooks.keras_callbacks.work_queue_callback import WorkQueueCallback
+from wq_hooks.keras_callbacks.work_queue_callback import (
+    WorkQueueCallback,
+    expect_position,
+)
 from wq_hooks.work_queue import WorkQueue
 
 
@@ -50,6 +53,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         super().__init__(
             work_queue, log_dir=log_dir, every_n_secs=report_every_n_secs
         )
+        expect_position(self.work_queue, "WorkQueueCheckpoint")
         for key, value in (
             ("every_n_steps", every_n_steps),
             ("every_n_secs", every_n_secs),

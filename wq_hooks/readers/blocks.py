@@ -85,7 +85,7 @@ def read_in_blocks(
 
     path, compression, blocks = call_python(
         plan,
-        [item],
+        [tf.convert_to_tensor(item, tf.string)],
         (tf.string, tf.string, tf.int64),
         ([], [], [None, 2]),
     )
@@ -119,6 +119,8 @@ def read_in_blocks(
 
 
 def _as_text(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()  # In eager mode.
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return value

@@ -2,7 +2,8 @@
 
     dataset = queue.records(tf_records)
 
-See `wq_hooks.sources.tfrecord` for what it costs to find where a slice begins.
+TensorFlow's own reader begins where a slice does. See
+`wq_hooks.sources.tfrecord` for what it costs to find that place.
 """
 
 from __future__ import annotations
@@ -12,8 +13,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from wq_hooks.readers.blocks import as_it_is, call_python, read_in_blocks
+from wq_hooks.core.slice_text import parse_slice, slice_text
+from wq_hooks.readers.blocks import as_it_is, call_python
+from wq_hooks.sources import files
 from wq_hooks.sources.tfrecord import TFRecords
+
+_BUFFER_BYTES = 1 << 18
+_ALL = -1
 
 
 @as_it_is
@@ -25,23 +31,51 @@ def tf_records(item: Any) -> Any:
         for records A to B. Paths that end in .gz, .zz or .zlib are
         decompressed; they are read whole.
     """
+    if not tf.inside_function():
+        # TFRecordDatasetV2 is written to a graph without its offsets, which
+        # tf.data does to a dataset, but not to those that its functions make.
+        return tf.data.Dataset.from_tensors(item).flat_map(tf_records)
+    paths, offsets, num_records, compression = call_python(
+        _plan,
+        [item],
+        (tf.string, tf.int64, tf.int64, tf.string),
+        ([None], [None], [], []),
+    )
+    records = tf.data.experimental.from_variant(
+        tf.raw_ops.TFRecordDatasetV2(
+            filenames=paths,
+            compression_type=compression,
+            buffer_size=_BUFFER_BYTES,
+            byte_offsets=offsets,
+        ),
+        tf.TensorSpec([], tf.string),
+    )
+    # tf.data's optimizer crashes where a number comes from an op of several
+    # results.
+    return records.take(tf.identity(num_records))
 
-    def read_block(path: str, start: int, end: int) -> Any:
-        return np.array(
-            TFRecords(path).read_bytes(int(start), int(end)), dtype=object
-        )
 
-    def records_of(path: Any, start: Any, end: Any) -> Any:
-        return call_python(read_block, [path, start, end], tf.string, [None])
-
-    def read_whole(paths: Any, compression: Any) -> Any:
-        return tf.data.TFRecordDataset(paths, compression_type=compression)
-
-    return read_in_blocks(item, _blocks_of, records_of, read_whole)
-
-
-def _blocks_of(path: str, start: int, end: int | None) -> list[tuple[int, int]]:
-    source = TFRecords(path)
-    if end is None:
-        end = max(start, source.count_records() or 0)
-    return source.byte_blocks(start, end)
+def _plan(text: str) -> tuple[Any, Any, Any, bytes]:
+    """Returns what is read: (paths, offsets in bytes, number, compression)."""
+    files.expect_unambiguous(text)
+    path, start, end = parse_slice(text)
+    names, offsets, num_records = [path], [0], _ALL
+    if start is not None and (start > 0 or end is not None):
+        source = TFRecords(path)
+        if end is None:
+            end = max(start, source.count_records() or 0)
+        num_records = end - start
+        if num_records:
+            # A file that ends too soon leads on to one that does not exist,
+            # whose name says what is wrong.
+            names.append(
+                f"{slice_text(path, start, end)} (the file has become shorter "
+                "while it was read)"
+            )
+            offsets = [source.byte_range(start, end)[0], 0]
+    return (
+        np.array([n.encode("utf-8", "surrogateescape") for n in names], object),
+        np.array(offsets, np.int64),
+        np.int64(num_records),
+        files.compression_of(path).encode(),
+    )

@@ -45,13 +45,15 @@ from wq_hooks.runtime.records import (
 _JOIN_SECS = 5.0
 _SETTLE_SECS = 2.0
 _BEAT_TIMEOUT_SECS = 10.0
+_LEAVE_SECS = 2.0
 # Who is gone needs not be told.
 _GONE = (tf.errors.OpError, RuntimeError, WorkQueueError)
 _live: weakref.WeakSet[EagerService] = weakref.WeakSet()
 
 
 @atexit.register
-def _close_all() -> None:
+def close_all() -> None:
+    """Ends all consumers of the process, as at its end."""
     # Set by an exception that nobody has caught.
     is_through = getattr(sys, "last_value", None) is None
     for service in list(_live):
@@ -123,6 +125,8 @@ class RecordReaders(RecordsPortSession):
         self, port: RecordsPort, session: FunctionSession, items: ItemPort
     ):
         super().__init__(port, session)
+        # A strategy meets the end of data before it has trained them.
+        self.num_in_training = port.num_clients - 1
         self.items = items
         self.loop: ConsumerLoop | None = None
         self._records_port = port
@@ -193,6 +197,7 @@ class EagerService:
       is_end: Called at the end of data; False means to ask again.
       beat_secs: How often to say that this process is alive; None: there is
         nobody to say it to.
+      shut: Called when all is said; ends what still waits for an item.
     """
 
     def __init__(
@@ -205,6 +210,7 @@ class EagerService:
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
         beat_secs: float | None = None,
+        shut: Callable[[], None] = lambda: None,
     ):
         self._name = name
         self._task = task
@@ -213,6 +219,7 @@ class EagerService:
         self._num_clients = num_clients
         self._is_end = is_end
         self._beat_secs = beat_secs
+        self._shut = shut
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -227,6 +234,11 @@ class EagerService:
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._stopped.is_set()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has, or had, a reader."""
+        return self._num_loops > 0
 
     @property
     def has_ended(self) -> bool:
@@ -371,9 +383,10 @@ class EagerService:
             with contextlib.suppress(*_GONE):
                 if loop.has_ended and is_through:
                     loop.complete_all()
-                self._transport.report(
-                    messages.LEAVE, messages.sender_text(loop.consumer), "", 2.0
-                )
+            with contextlib.suppress(*_GONE):
+                self._report_leave(loop)
+        with contextlib.suppress(*_GONE):
+            self._shut()
 
     def join(self) -> None:
         """Waits until the threads have ended; behind `close`."""
@@ -411,6 +424,9 @@ class EagerService:
             self._readers.remove(readers)
             self._loops.remove(loop)
             readers.discard()
+            if self._beat_secs is not None:
+                # Another process waits for those who have not left.
+                self._report_leave(loop)
 
     def _serve(
         self,
@@ -495,9 +511,15 @@ class EagerService:
         while not self._stopped.wait(self._beat_secs):
             self._say_alive()
 
+    def _report_leave(self, loop: ConsumerLoop) -> None:
+        sender = messages.sender_text(loop.consumer)
+        self._transport.report(messages.LEAVE, sender, "", _LEAVE_SECS)
+
     def _say_alive(self) -> None:
         sender = messages.sender_text(self._task)
-        self._transport.report(messages.ALIVE, sender, "", _BEAT_TIMEOUT_SECS)
+        # Whoever is silent for four beats has lost its items anyway.
+        secs = min(_BEAT_TIMEOUT_SECS, 4 * (self._beat_secs or 1.0))
+        self._transport.report(messages.ALIVE, sender, "", secs)
 
     def _start(self, target: Callable[[], None]) -> None:
         def run() -> None:

@@ -5,9 +5,9 @@
     dataset = dataset.to_dataset()
 
 Between `records` and `to_dataset` each element is of the form
-`(number, (slot, what the user sees))`; `core/record_tracker.py` says what the
-two tf.int64 mean. The methods here are those of tf.data.Dataset, applied to
-what the user sees.
+`(slot, what the user sees)`, where slot, a tf.int64, says which item it is of;
+see `core/record_tracker.py`. The methods here are those of tf.data.Dataset,
+applied to what the user sees.
 
 The trap: the batches that come out of `to_dataset` must go straight into the
 train step. Put `prefetch` before it, not behind: a batch counts as trained when
@@ -17,6 +17,7 @@ the next one is asked for.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,16 +28,22 @@ from absl import logging
 
 from wq_hooks.core.messages import Claim
 from wq_hooks.core.record_tracker import RecordTracker
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.element_counter import ElementCounter, counts_in
 from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
 
 # An event is a vector of numbers, its kind first.
-_OPENED = 0  # an item begins: its slot, its lane
-_BATCH = 1  # a batch goes to the train step: slots and numbers of its records
-_FILTERED = 2  # left out by a filter: likewise
-_REMAINDER = 3  # left out by drop_remainder: likewise
-_END_OF_DATA = 4
-TRAINED = 5  # all that was delivered so far was trained
-FLUSH = 6  # somebody waits until all events before this one were counted
+_OPENED = 0  # an item begins: its lane, its slot; with the counts so far
+_LANE_ENDED = 1  # its lane; likewise
+_BATCH = 2  # a batch goes to the train step: the slots of its records
+_FILTERED = 3  # left out by a filter: likewise
+_REMAINDER = 4  # left out by drop_remainder: likewise
+_END_OF_DATA = 5
+TRAINED = 6  # all that was delivered so far was trained
+FLUSH = 7  # somebody waits until all events before this one were counted
+
+# The name under which items are counted, which shows that there are counts.
+_ITEMS = "items"
 
 _TensorProto = type(tf.make_tensor_proto(0))
 
@@ -70,7 +77,8 @@ class RecordsPort:
         self.num_clients = num_clients
         self._demand = queue("demand", [tf.bool], [()])
         self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
-        self._events = queue("events", [tf.string], [()])
+        self._events = queue("events", [tf.string] * 2, [(), ()])
+        self._counter = ElementCounter(f"{shared_name}/counts")
         self.wait = self._demand.dequeue()
         self.feeds = [
             tf1.placeholder(tf.int64, []),
@@ -79,10 +87,10 @@ class RecordsPort:
         self.put = self._proxy.enqueue(self.feeds)
         self.close = self._proxy.close()
         self.num_events = self._events.size()
-        first = tf.expand_dims(self._events.dequeue(), 0)
-        with tf.control_dependencies([first]):
+        first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]
+        with tf.control_dependencies(first):
             rest = self._events.dequeue_many(self._events.size())
-        self.next_events = tf.concat([first, rest], 0)
+        self.next_events = [tf.concat(pair, 0) for pair in zip(first, rest)]
         self.discard = discard_op(self._demand, self._proxy, self._events)
         self.end_events = self._events.close(cancel_pending_enqueues=True)
 
@@ -94,9 +102,14 @@ class RecordsPort:
 
     def note(self, kind: int, *numbers: Any) -> Any:
         """Returns an op that reports one event, with tf.int64 scalars."""
-        return self._events.enqueue([_event(kind, [_i64(n) for n in numbers])])
+        return self._events.enqueue([_event(kind, numbers), ""])
 
-    def note_batch(self, slots: Any, numbers: Any) -> Any:
+    def note_lane(self, kind: int, lane: Any, *numbers: Any) -> Any:
+        """Returns an op that reports one event of a lane, with the counts."""
+        event = _event(kind, [lane, *numbers])
+        return self._events.enqueue([event, self._counter.read()])
+
+    def note_batch(self, slots: Any) -> Any:
         """Returns an op that reports a batch that goes to the train step.
 
         It stands between two train steps, so it only passes on what it has;
@@ -104,26 +117,34 @@ class RecordsPort:
 
         Args:
           slots: tf.int64 of any shape: whose records are in it.
-          numbers: The same for their numbers.
         """
-        return self._events.enqueue([_event(_BATCH, [slots, numbers])])
+        return self.note(_BATCH, slots)
 
-    def note_dropped(
-        self, kind: int, slots: Any, numbers: Any, is_kept: Any
-    ) -> Any:
+    def note_dropped(self, kind: int, slots: Any, is_kept: Any) -> Any:
         """Returns an op that reports records left out, unless they are kept.
 
         Args:
           kind: Who left them out.
           slots: As of `note_batch`.
-          numbers: As of `note_batch`.
           is_kept: tf.bool scalar.
         """
-        event = tf.expand_dims(_event(kind, [slots, numbers]), 0)
+        event = tf.expand_dims(_event(kind, [slots]), 0)
         # Without control flow: a report of no events is none.
         num_times = tf.cast(tf.logical_not(is_kept), tf.int32)
         event = tf.repeat(event, tf.reshape(num_times, [1]), axis=0)
-        return self._events.enqueue_many([event])
+        return self._events.enqueue_many([event, tf.zeros_like(event)])
+
+    def items_counted(self, items: Any) -> Any:
+        """Returns the items, counted; where a function is traced."""
+        return self._counter.counted(items, _ITEMS)
+
+    def records_counted(self, records: Any, lane: Any) -> Any:
+        """Returns the records of a lane, counted; likewise."""
+        return self._counter.counted(records, tf.strings.as_string(lane))
+
+    def observed(self, dataset_of: Callable[[], Any]) -> Any:
+        """Returns a dataset of batches below which the counts are made."""
+        return self._counter.observed(dataset_of)
 
     def in_passes(self, dataset: Any) -> Any:
         """Returns what a user's pipeline gives in all."""
@@ -143,6 +164,8 @@ class RecordsPortSession(SessionPort):
     """
 
     num_ahead = 0
+    # Of the batches before the end of data, how many may not be trained yet.
+    num_in_training = 0
 
     def __init__(self, port: RecordsPort, session: tf1.Session):
         super().__init__(session, port.discard)
@@ -180,34 +203,37 @@ class RecordsPortSession(SessionPort):
         self._is_counting = False
         events = self._run(self._port.next_events)
         self._is_counting = True
-        for message in events:
+        for message, summary in zip(*events):
             content = _TensorProto.FromString(message).tensor_content
-            event = np.frombuffer(content, np.int64)
-            self._count(int(event[0]), event[1:])
+            kind, *numbers = np.frombuffer(content, np.int64).tolist()
+            self._count(kind, numbers, summary)
         return self.tracker.take_completed()
 
-    def _count(self, kind: int, numbers: Any) -> None:
+    def _count(self, kind: int, numbers: list[int], summary: bytes) -> None:
         tracker = self.tracker
         if kind == _OPENED:
-            slot, lane = numbers.tolist()
-            tracker.open(slot, lane)
+            lane, slot = numbers
+            tracker.open(slot, lane, _num_read(summary, lane))
+        elif kind == _LANE_ENDED:
+            (lane,) = numbers
+            tracker.end_lane(lane, _num_read(summary, lane))
         elif kind == _BATCH:
             tracker.begin_batch()
-            for slot, count, first, last in _by_item(numbers):
-                tracker.deliver(slot, count, first, last)
+            for slot, num_records in Counter(numbers).items():
+                tracker.deliver(slot, num_records)
         elif kind in (_FILTERED, _REMAINDER):
-            for slot, count, first, last in _by_item(numbers):
-                tracker.drop(slot, count, first, last)
-                self._num_left_over += count if kind == _REMAINDER else 0
+            for slot, num_records in Counter(numbers).items():
+                tracker.drop(slot, num_records)
+            self._num_left_over += len(numbers) if kind == _REMAINDER else 0
         elif kind == TRAINED:
             tracker.train_delivered()
         elif kind == FLUSH:
-            self.last_flush = int(numbers[0])
+            (self.last_flush,) = numbers
         else:
             self._finish()
 
     def _finish(self) -> None:
-        for name in self.tracker.finish():
+        for name in self.tracker.finish(self.num_in_training):
             logging.error(
                 "Records of %s may have been lost, where a reader or a "
                 "function has failed; it stays open.",
@@ -231,7 +257,7 @@ class Records:
 
     Args:
       port: The local queues.
-      pairs: Dataset of (number, (slot, element)).
+      pairs: Dataset of (slot, element).
     """
 
     def __init__(self, port: RecordsPort, pairs: Any):
@@ -263,34 +289,32 @@ class Records:
         def items_of(index: Any) -> Any:
             # A name for this lane of this iterator.
             lane = _i64(tf.timestamp() * 1e6) * cycle_length + index
-            return items.map(lambda slot, text: (lane, slot, text))
+            own = items.map(lambda slot, text: (lane, slot, text))
+            # It goes on to the end when the last item was read to its end.
+            end = _when_reached(lambda: port.note_lane(_LANE_ENDED, lane), own)
+            return port.items_counted(own).concatenate(end)
 
         def records_of(lane: Any, slot: Any, text: Any) -> Any:
-            with tf.control_dependencies([port.note(_OPENED, slot, lane)]):
+            opened = port.note_lane(_OPENED, lane, slot)
+            with tf.control_dependencies([opened]):
                 slot = tf.identity(slot)
-            return reader(text).map(lambda *record: (slot, _one(record)))
-
-        def numbered(records: Any) -> Any:
-            # The number goes first: one is used up for a record that fails.
-            numbers = tf.data.Dataset.range(tf.int64.max)
-            return tf.data.Dataset.zip((numbers, records))
+            pairs = reader(text).map(lambda *record: (slot, _one(record)))
+            return port.records_counted(pairs, lane)
 
         lanes = tf.data.Dataset.range(cycle_length)
         if cycle_length == 1:
-            # Numbered outside of any function: one dataset less to go through.
-            records = lanes.flat_map(items_of).flat_map(records_of)
-            return cls(port, numbered(records))
+            return cls(port, lanes.flat_map(items_of).flat_map(records_of))
         return cls(
             port,
             lanes.interleave(
-                lambda index: numbered(items_of(index).flat_map(records_of)),
+                lambda index: items_of(index).flat_map(records_of),
                 cycle_length=cycle_length,
             ),
         )
 
     @property
     def pairs(self) -> Any:
-        """The dataset of (number, (slot, element))."""
+        """The dataset of (slot, element)."""
         return self._pairs
 
     def __repr__(self) -> str:
@@ -299,7 +323,7 @@ class Records:
     @property
     def element_spec(self) -> Any:
         """What the elements are, as of tf.data.Dataset.element_spec."""
-        return self._pairs.element_spec[1][1]
+        return self._pairs.element_spec[1]
 
     def shuffle(self, *args: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.shuffle."""
@@ -330,10 +354,9 @@ class Records:
     ) -> Records:
         """As tf.data.Dataset.padded_batch; see `batch`."""
         if padded_shapes is not None:
-            padded_shapes = ([], ([], padded_shapes))
+            padded_shapes = ([], padded_shapes)
         if padding_values is not None:
-            zero = tf.constant(0, tf.int64)
-            padding_values = (zero, (zero, padding_values))
+            padding_values = (tf.constant(0, tf.int64), padding_values)
 
         def batch(drop_remainder: bool) -> Any:
             return self._pairs.padded_batch(
@@ -350,16 +373,15 @@ class Records:
         """As tf.data.Dataset.map.
 
         A function without state is called in parallel, as tf.data does on its
-        own accord; `num_parallel_calls` says otherwise.
+        own accord; `num_parallel_calls=None` says otherwise.
         """
         is_stateful = False
 
-        def map_pair(number: Any, pair: Any) -> Any:
+        def map_pair(slot: Any, element: Any) -> Any:
             nonlocal is_stateful
-            slot, element = pair
             element = _call(map_func, element)
             is_stateful |= _has_state(tf1.get_default_graph())
-            return number, (slot, element)
+            return slot, element
 
         pairs = self._pairs.map(map_pair, **kwargs)
         if "num_parallel_calls" not in kwargs and not is_stateful:
@@ -408,17 +430,16 @@ class Records:
         """
         port = self._port
 
-        def strip(numbers: Any, pair: Any) -> Any:
-            slots, element = pair
-            with tf.control_dependencies([port.note_batch(slots, numbers)]):
+        def strip(slots: Any, element: Any) -> Any:
+            with tf.control_dependencies([port.note_batch(slots)]):
                 return tf.nest.map_structure(
                     tf.identity, element, expand_composites=True
                 )
 
-        stripped = self._pairs.map(strip)
-        return self._port.in_passes(
-            stripped.concatenate(
-                _when_reached(lambda: port.note(_END_OF_DATA), stripped)
+        batches = port.observed(lambda: self._pairs.map(strip))
+        return port.in_passes(
+            batches.concatenate(
+                _when_reached(lambda: port.note(_END_OF_DATA), batches)
             )
         ).with_options(without_hidden_prefetch())
 
@@ -448,10 +469,9 @@ class Records:
     ) -> Any:
         port = self._port
 
-        def keep(numbers: Any, pair: Any) -> Any:
-            slots, element = pair
+        def keep(slots: Any, element: Any) -> Any:
             is_kept = tf.convert_to_tensor(predicate(slots, element), tf.bool)
-            note = port.note_dropped(kind, slots, numbers, is_kept)
+            note = port.note_dropped(kind, slots, is_kept)
             with tf.control_dependencies([note]):
                 return tf.identity(is_kept)
 
@@ -493,28 +513,24 @@ def _when_reached(note: Callable[[], Any], dataset: Any) -> Any:
 
 def _event(kind: int, values: Sequence[Any]) -> Any:
     """Returns the tf.string scalar that stands for an event."""
-    flat = [tf.reshape(value, [-1]) for value in (_i64(kind), *values)]
+    flat = [tf.reshape(_i64(value), [-1]) for value in (kind, *values)]
     return tf.io.serialize_tensor(tf.concat(flat, 0))
 
 
-def _by_item(records: Any) -> list[list[int]]:
-    """Returns (slot, how many, first number, last number) of each item.
+def _num_read(summary: bytes, lane: int) -> int:
+    """Returns how many records a lane has read.
 
-    Args:
-      records: np.int64 array: the slots of the records, then their numbers.
+    Raises:
+      WorkQueueError: If tf.data has counted nothing.
     """
-    slots, numbers = records.reshape(2, -1)
-    if len(slots) == 1:  # a filter tells one at a time
-        return [[int(slots[0]), 1, int(numbers[0]), int(numbers[0])]]
-    slots, places, counts = np.unique(
-        slots, return_inverse=True, return_counts=True
-    )
-    first = np.full(len(slots), np.iinfo(np.int64).max)
-    last = np.full(len(slots), -1)
-    np.minimum.at(first, places, numbers)
-    np.maximum.at(last, places, numbers)
-    columns = (slots, counts, first, last)
-    return [list(map(int, row)) for row in zip(*columns)]
+    counts = counts_in(summary)
+    if _ITEMS not in counts:
+        raise WorkQueueError(
+            "Expected tf.data to count the records of each item; got no "
+            "counts. Without them, no item is ever completed. If the dataset "
+            "has a StatsAggregator of its own, leave it out."
+        )
+    return counts.get(str(lane), 0)
 
 
 def _i64(value: Any) -> Any:

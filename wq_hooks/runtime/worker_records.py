@@ -30,6 +30,7 @@ from absl import logging
 
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.eager_service import EagerService, RecordReaders
+from wq_hooks.runtime.element_counter import ElementCounter
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import END, ItemPort
 from wq_hooks.runtime.records import FLUSH, TRAINED, Records, RecordsPort
@@ -141,10 +142,15 @@ class _WorkerRecordsPort(RecordsPort):
     """A RecordsPort as seen by the worker that runs the graph."""
 
     def __init__(
-        self, ports: Sequence[Any], index: Any, items: _WorkerItemPort
+        self,
+        ports: Sequence[Any],
+        index: Any,
+        items: _WorkerItemPort,
+        counts_name: str,
     ):
         self.num_clients = ports[0].num_clients
         self._events = _Selected([port._events for port in ports], index)
+        self._counter = ElementCounter(counts_name, is_remote=True)
         self._items = items
 
     def in_passes(self, dataset: Any) -> Any:
@@ -215,10 +221,10 @@ class _WorkerReaders(RecordReaders):
             with contextlib.suppress(tf.errors.CancelledError):
                 super().count_forever()
 
-    def _count(self, kind: int, numbers: Any) -> None:
+    def _count(self, kind: int, numbers: list[int], summary: bytes) -> None:
         if kind not in (FLUSH, TRAINED):
             self._last_heard = time.monotonic()
-        super()._count(kind, numbers)
+        super()._count(kind, numbers, summary)
 
 
 class WorkerDatasets:
@@ -320,7 +326,10 @@ class WorkerDatasets:
             self._service.serve_records(readers, f"worker:{k}")
         items = _WorkerItemPort([readers.items for readers in family], index)
         port = _WorkerRecordsPort(
-            [readers.records_port for readers in family], index, items
+            [readers.records_port for readers in family],
+            index,
+            items,
+            f"{shared_name}/counts",
         )
         pairs = items.iterated(
             lambda iteration: (

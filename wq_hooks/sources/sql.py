@@ -37,8 +37,9 @@ class SqlTable:
 
     Args:
       url: `sqlite:///relative/path#table`, `sqlite:////absolute/path#table`
-        or `postgresql://user:password@host/db#schema.table`. Reserved signs
-        in a path or table are written as in any URL: "%23" for "#".
+        or `postgresql://user@host/db#schema.table`. Reserved signs in a path
+        or table are written as in any URL: "%23" for "#". A password in it
+        would stand in checkpoints and logs; PGPASSWORD and ~/.pgpass work.
       columns: Names of the columns that are read; None: all.
       key: Names of the columns whose order counts; None: the primary key.
 

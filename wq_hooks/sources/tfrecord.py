@@ -59,6 +59,17 @@ class TFRecords:
             return None
         return self._index().count_records()
 
+    def byte_range(self, start: int, end: int) -> tuple[int, int]:
+        """Returns (begin, end) in bytes of records [start, end).
+
+        Raises:
+          SourceError: If the file has not so many records (any more).
+        """
+        index = self._index()
+        # The end first: one that is too far away is told as such.
+        last = index.offset_of(end)
+        return index.offset_of(start), last
+
     def byte_blocks(self, start: int, end: int) -> list[tuple[int, int]]:
         """Returns [(begin, end), ...] in bytes of records [start, end).
 
@@ -207,15 +218,15 @@ class _Index:
         """Returns where records [start, end) begin, some of them, and end."""
         if start >= end:
             return []
-        last = self._offset_of(end)
+        last = self.offset_of(end)
         between = range(start - start % _STRIDE + _STRIDE, end, _STRIDE)
         return [
-            self._offset_of(start),
+            self.offset_of(start),
             *(self.offsets[number // _STRIDE] for number in between),
             last,
         ]
 
-    def _offset_of(self, number: int) -> int:
+    def offset_of(self, number: int) -> int:
         """Returns where a record begins; one past the last is the end."""
         with self._lock:
             if number > self._num_known:

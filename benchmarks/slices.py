@@ -1,0 +1,152 @@
+"""Slices: what it costs to read a file slice by slice, not as a whole."""
+
+from __future__ import annotations
+
+import functools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.results import Bar, Result, spread
+from wq_hooks import readers, sources
+from wq_hooks.core.slicing import Slicing
+
+_RECORD_BYTES = 200
+_MEGABYTES = (1, 8)
+_BATCH_SIZE = 512
+_LIMIT = 1.05
+
+Reader = Callable[[Any], Any]
+
+_FORMATS: dict[str, tuple[Any, Reader, Reader]] = {
+    "text": (
+        sources.TextLines,
+        tf.data.TextLineDataset,
+        readers.text_lines,
+    ),
+    "TFRecord": (
+        sources.TFRecords,
+        tf.data.TFRecordDataset,
+        readers.tf_records,
+    ),
+}
+
+
+def run(*, quick: bool) -> Result:
+    """Reads one file of lines and one of records, whole and in slices."""
+    num_runs = 1 if quick else 9
+    num_records = 10_000 if quick else 300_000
+    result = Result(
+        "slices",
+        f"CPU time to read a file of {num_records:,} records of "
+        f"{_RECORD_BYTES} bytes in batches of {_BATCH_SIZE}: slices by the "
+        "readers of the package, the whole by TensorFlow's own, both by a "
+        "flat_map over a dataset of items.",
+        ("format", "read", "CPU s", "of whole", "min to max"),
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        paths = _write_files(directory, num_records)
+        for name, (source, whole, sliced) in _FORMATS.items():
+            datasets = _datasets(paths[name], source, whole, sliced)
+            secs: dict[str, list[float]] = {how: [] for how in datasets}
+            # The first run of each pays for what all others find.
+            for number in range(num_runs + 1):
+                for how, make in datasets.items():
+                    spent = _cpu_secs(make, num_records)
+                    if number:
+                        secs[how].append(spent)
+            _add(result, name, secs)
+    result.notes.append(
+        "Process CPU time, runs taken in turn; other processes move wall "
+        "time much more. Bars compare the least of all runs. What a take "
+        "costs is another benchmark's. Where records begin in the TFRecord "
+        "file is read from an index beside it."
+    )
+    return result
+
+
+def _datasets(
+    path: str, source: Any, whole: Reader, sliced: Reader
+) -> dict[str, Callable[[], Any]]:
+    """Returns the ways to read a file; the first is what others are held to."""
+
+    def in_slices(megabytes: int) -> Any:
+        texts = _slices(source(path), megabytes << 20)
+        return _items(texts).flat_map(sliced)
+
+    ways: dict[str, Callable[[], Any]] = {
+        "whole": lambda: _items([path]).flat_map(whole)
+    }
+    for megabytes in _MEGABYTES:
+        ways[f"slices of {megabytes} MB"] = functools.partial(
+            in_slices, megabytes
+        )
+    ways["whole, no flat_map"] = lambda: whole(path)
+    return ways
+
+
+def _add(result: Result, name: str, secs: dict[str, list[float]]) -> None:
+    whole = secs["whole"]
+    for how, found in secs.items():
+        ratios = [spent / of for spent, of in zip(found, whole)]
+        result.rows.append(
+            (
+                name,
+                how,
+                statistics.median(found),
+                statistics.median(ratios),
+                spread(ratios),
+            )
+        )
+        if how.startswith("slices"):
+            text = f"{name}, {how}, of whole"
+            ratio = min(found) / min(whole)
+            result.bars.append(Bar(text, ratio, "<=", _LIMIT))
+
+
+def _write_files(directory: str, num_records: int) -> dict[str, str]:
+    """Returns the path of a file of each format."""
+    text = os.path.join(directory, "lines.txt")
+    records = os.path.join(directory, "records.tfrecord")
+    letters = np.random.RandomState(1).randint(
+        ord("a"), ord("z") + 1, (num_records, _RECORD_BYTES), np.uint8
+    )
+    with open(text, "wb") as file, tf.io.TFRecordWriter(records) as writer:
+        for row in letters:
+            file.write(row.tobytes() + b"\n")
+            writer.write(row.tobytes())
+    sources.tfrecord.write_index(records)
+    return {"text": text, "TFRecord": records}
+
+
+def _items(texts: list[str]) -> Any:
+    return tf.data.Dataset.from_tensor_slices(texts)
+
+
+def _slices(source: Any, num_bytes: int) -> list[str]:
+    """Returns slices of a file of about so many bytes."""
+    num_slices = max(1, os.path.getsize(source.name) // num_bytes)
+    slicing = Slicing.share([source.count_records()], num_slices)
+    return [
+        slicing.text(item, lambda _: str(source.name))
+        for item in range(slicing.num_items)
+    ]
+
+
+def _cpu_secs(make: Callable[[], Any], num_expected: int) -> float:
+    """Returns the CPU time of this process that reading all takes."""
+    batches = make().batch(_BATCH_SIZE)
+    begin = time.process_time()
+    num_records = sum(int(batch.shape[0]) for batch in batches)
+    secs = time.process_time() - begin
+    if num_records != num_expected:
+        raise RuntimeError(
+            f"Expected {num_expected} records; got {num_records}."
+        )
+    return secs
