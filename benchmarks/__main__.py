@@ -19,7 +19,16 @@ from pathlib import Path
 from benchmarks.results import Result
 
 # In the order in which they are run.
-NAMES = ("ledger", "take", "overhead", "makespan", "recovery", "scale")
+NAMES = (
+    "ledger",
+    "take",
+    "dispatch",
+    "overhead",
+    "prefetch",
+    "makespan",
+    "recovery",
+    "scale",
+)
 _ROOT = Path(__file__).parents[1]
 # Of one benchmark; a hang guard.
 _LIMIT_SECS = 600

@@ -35,6 +35,11 @@ _MIN_DEPTH = 16
 # What the board may say a little later.
 _LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
 _MAX_LOGGED_ITEMS = 5
+# How long reports gather, for each consumer and at most; none where they are
+# few. The mailbox holds enough for many times as long.
+_GATHER_SECS = 20e-6
+_MIN_GATHER_SECS = 0.002
+_MAX_GATHER_SECS = 0.02
 _LOGGED_EVENTS = {
     "missing": "Work queue %s: an item was taken and not reported: %s.",
     "given_up": "Work queue %s: gave up %s, which failed too often.",
@@ -133,6 +138,10 @@ class Dispatcher:
         """Applies reports until `stop`, and the next report after it."""
         while not self._is_closed:
             self.apply(self._transport.receive())
+            # To receive costs as much as to apply dozens of reports.
+            pause = _GATHER_SECS * len(self.ledger.consumers)
+            if pause >= _MIN_GATHER_SECS and not self._is_closed:
+                time.sleep(min(pause, _MAX_GATHER_SECS))
 
     def wake_to_stop(self) -> None:
         """Lets `feed_forever` return."""
