@@ -22,6 +22,7 @@ from wq_hooks import WorkQueue
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.messages import Claim
 from wq_hooks.runtime.mailbox import MailboxSession
 
 tf1 = tf.compat.v1
@@ -38,6 +39,15 @@ class _Port:
     """A reader that asks for an item when it wants one, and holds none."""
 
     num_ahead = 0
+
+    def wait_for_demand(self) -> None:
+        """Does nothing: whoever asks calls for the item himself."""
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Does nothing, likewise."""
+
+    def close(self) -> None:
+        """Does nothing, likewise."""
 
 
 def main() -> None:
