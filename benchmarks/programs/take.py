@@ -61,6 +61,9 @@ def _takes(args: argparse.Namespace, works: list[str]) -> Any:
     num_wanted = min(
         len(works), (args.num_takes + 2 * _CHUNK) * args.num_consumers
     )
+    if "bound" in args.variants:
+        with tf1.device("/job:ps/task:0/cpu:0"):
+            takes["bound"] = [tf.no_op()] * args.num_consumers
     if "queue" in args.variants:
         queue = WorkQueue(works, num_epochs=None, shuffle=False)
         takes["queue"] = [queue.take() for _ in range(args.num_consumers)]
