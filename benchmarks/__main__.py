@@ -2,6 +2,7 @@
 
 python -m benchmarks
 python -m benchmarks makespan --output_dir=/tmp/figures
+python -m benchmarks --report=docs/performance.md
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks.report import page_of
 from benchmarks.results import Result
 
 # In the order in which they are run.
 NAMES = (
     "ledger",
     "take",
+    "dispatch",
     "overhead",
+    "prefetch",
     "slices",
     "makespan",
     "recovery",
@@ -31,6 +35,8 @@ NAMES = (
 _ROOT = Path(__file__).parents[1]
 # Of one benchmark; a hang guard.
 _LIMIT_SECS = 600
+# Of a machine on which nothing else runs, which has just run the one before.
+_IDLE_LOAD = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,20 +45,29 @@ def main(argv: list[str] | None = None) -> int:
     if args.inside:
         (name,) = args.names
         module = importlib.import_module(f"benchmarks.{name}")
-        module.run(quick=args.quick).save(Path(args.inside))
+        where = _where(args.quick)
+        result = module.run(quick=args.quick)
+        result.where = where
+        result.save(Path(args.inside))
         return 0
     output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    results, failed = [], []
+    failed = []
     for name in args.names or NAMES:
         result = _run(name, output / f"{name}.json", args.quick)
         if result is None:
             failed.append(name)
         else:
             print(result.to_text(), flush=True)
-            results.append(result)
-    (output / "performance.md").write_text(_page(results, args.quick))
-    _plot(results, output / "growth.png")
+    # Also what earlier runs have left there, so that one can be run again.
+    results = [
+        Result.load(path)
+        for path in (output / f"{name}.json" for name in NAMES)
+        if path.exists()
+    ]
+    page = Path(args.report) if args.report else output / "performance.md"
+    plot = page.with_name(f"{page.stem}-growth.png")
+    page.write_text(page_of(results, _plot(results, plot), failed))
     for name in failed:
         print(f"{name}: could not be run; see above.", file=sys.stderr)
     return 1 if failed else 0
@@ -76,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         "--output_dir",
         default="benchmark_results",
         help="for JSON, plots and a page (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--report",
+        help="write the page here, its plot beside it, not to --output_dir",
     )
     parser.add_argument(
         "--quick",
@@ -115,36 +134,34 @@ def _run(name: str, path: Path, quick: bool) -> Result | None:
     return Result.load(path)
 
 
-def _page(results: list[Result], quick: bool) -> str:
+def _where(quick: bool) -> str:
+    """Returns machine, versions and load, before the run adds its own."""
     versions = ", ".join(
         f"{package} {metadata.version(package)}"
         for package in ("tensorflow", "numpy")
     )
-    lines = [
-        "# Performance",
-        "",
-        "Made by `python -m benchmarks`. Everything within a table was run "
-        "side by side; ratios are medians.",
-        "",
-        f"Python {platform.python_version()}, {versions}, {os.cpu_count()} "
-        f"cores ({platform.machine()}).",
-        "",
-    ]
-    if quick:
-        lines += ["A quick run: the figures mean nothing.", ""]
-    return "\n".join(lines) + "\n".join(r.to_text() for r in results)
+    load = os.getloadavg()[0]
+    busy = ", busy with other things" if load > _IDLE_LOAD else ""
+    text = (
+        f"Run on {time.strftime('%Y-%m-%d')} with Python "
+        f"{platform.python_version()}, {versions} on {os.cpu_count()} cores "
+        f"({platform.machine()}), load average before {load:.1f}{busy}."
+    )
+    return text + " A quick run: the figures mean nothing." * quick
 
 
-def _plot(results: list[Result], path: Path) -> None:
+def _plot(results: list[Result], path: Path) -> str | None:
+    """Returns the name of the plot; None: there is none."""
     grown = [result for result in results if result.curves]
     if not grown:
-        return
+        return None
     try:
         from benchmarks.plots import plot_growth
     except ImportError as e:
         print(f"No plot: {e}. pip install matplotlib", file=sys.stderr)
-        return
+        return None
     plot_growth(grown, path)
+    return path.name
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -26,13 +27,28 @@ class Step:
 
     task: str
     item: str
+    num_records: int
     begin: float
     end: float
 
-    @property
-    def num_records(self) -> int:
-        """Number of records of the item."""
-        return int(self.item.rpartition("=")[2])
+
+@dataclass(frozen=True)
+class Load:
+    """What a job does.
+
+    Attributes:
+      how: Where the items come from; see `programs/hand_out.py`.
+      works: Each of the form `name=records`.
+      record_secs: How long a task that is not slow takes for a record.
+      turns_slow_after: Seconds after its first step when a task turns slow.
+      lease_secs: Of the queue.
+    """
+
+    how: str
+    works: tuple[str, ...]
+    record_secs: float
+    turns_slow_after: float = 0.0
+    lease_secs: float = 60.0
 
 
 @dataclass
@@ -62,84 +78,90 @@ class Job:
         return begins
 
     @property
+    def num_records(self) -> int:
+        """How many were trained, counted once for each item."""
+        return sum({s.item: s.num_records for s in self.steps}.values())
+
+    @property
     def makespan(self) -> float:
         """Seconds from the first step's begin to the last one's end."""
         return max(s.end for s in self.steps) - min(self.begins.values())
 
 
-def run_job(
-    how: str,
-    works: Sequence[str],
+def run_jobs(
+    loads: Sequence[Load],
     *,
-    record_secs: float,
     num_workers: int = 3,
     slow: Mapping[str, float] | None = None,
-    turns_slow_after: float = 0.0,
-    lease_secs: float = 60.0,
     kill_after: float | None = None,
-) -> Job:
-    """Runs a job of a chief and workers to its end.
+) -> list[Job]:
+    """Runs jobs of a chief and workers to their end, one after the other.
+
+    All of them in the same processes, which take longer to start than a job.
 
     Args:
-      how: Where the items come from; see `programs/hand_out.py`.
-      works: Each of the form `name=records`.
-      record_secs: How long a task that is not slow takes for a record.
+      loads: What each job does.
       num_workers: Beside the chief.
       slow: Task -> how many times slower it is.
-      turns_slow_after: Seconds after its first step when it turns slow.
-      lease_secs: Of the queue.
-      kill_after: Seconds after the start at which the last worker is killed.
+      kill_after: Seconds after the start of the only job at which the last
+        worker is killed.
     """
     with tempfile.TemporaryDirectory() as directory:
-        gate = Path(directory, "gate")
         (port,) = free_ports(1)
         command = [
             sys.executable,
             os.fspath(_PROGRAM),
-            f"--how={how}",
-            f"--gate={gate}",
-            f"--works={json.dumps(list(works))}",
-            f"--record_secs={record_secs}",
+            f"--directory={directory}",
+            f"--loads={json.dumps([dataclasses.asdict(x) for x in loads])}",
             f"--service={port}",
-            f"--turns_slow_after={turns_slow_after}",
-            f"--lease_secs={lease_secs}",
         ]
         env = {
             "PYTHONPATH": os.fspath(ROOT),
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "CUDA_VISIBLE_DEVICES": "",
         }
-        job = Job()
         with Cluster(
             command, num_ps=1, num_workers=num_workers, slow=slow, env=env
         ) as cluster:
-            cluster.start("ps:0", "chief:0")
-            # The others would wait for 30 s if they came before the model.
-            cluster.wait_for_line("chief:0", "^START", _START_SECS)
-            workers = [f"worker:{i}" for i in range(num_workers)]
-            cluster.start(*workers)
-            for task in workers:
-                cluster.wait_for_line(task, "^START", _START_SECS)
-            gate.touch()
-            waited_for = ["chief:0", *workers]
-            if kill_after is not None:
-                job.killed = waited_for.pop()
-                time.sleep(kill_after)
-                job.killed_at = time.time()
-                cluster.kill(job.killed, signal.SIGKILL)
-            for task in waited_for:
-                try:
-                    cluster.wait(task, _END_SECS)
-                except TimeoutError:
-                    job.has_ended = False
-            for task in ["chief:0", *workers]:
-                for line in cluster.lines(task, "stdout"):
-                    words = line.split()
-                    if words[:1] == ["STEP"]:
-                        times = float(words[2]), float(words[3])
-                        job.steps.append(Step(task, words[1], *times))
-        job.steps.sort(key=lambda step: step.end)
-        return job
+            cluster.start()
+            tasks = ["chief:0", *(f"worker:{i}" for i in range(num_workers))]
+            return [
+                _run_job(cluster, tasks, number, Path(directory), kill_after)
+                for number in range(len(loads))
+            ]
+
+
+def _run_job(
+    cluster: Cluster,
+    tasks: Sequence[str],
+    number: int,
+    directory: Path,
+    kill_after: float | None,
+) -> Job:
+    job = Job()
+    for task in tasks:
+        cluster.wait_for_line(task, f"^START {number}$", _START_SECS)
+    (directory / f"gate-{number}").touch()
+    waited_for = list(tasks)
+    if kill_after is not None:
+        job.killed = waited_for.pop()
+        time.sleep(kill_after)
+        job.killed_at = time.time()
+        cluster.kill(job.killed, signal.SIGKILL)
+    for task in waited_for:
+        try:
+            cluster.wait_for_line(task, f"^END {number}$", _END_SECS)
+        except TimeoutError:
+            job.has_ended = False
+    for task in tasks:
+        for line in cluster.lines(task, "stdout"):
+            words = line.split()
+            if words[:2] == ["STEP", str(number)]:
+                times = float(words[4]), float(words[5])
+                step = Step(task, words[2], int(words[3]), *times)
+                job.steps.append(step)
+    job.steps.sort(key=lambda step: step.end)
+    return job
 
 
 def limit_secs(

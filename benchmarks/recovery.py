@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import statistics
+from collections.abc import Sequence
 
-from benchmarks.jobs import Job, run_job
+from benchmarks.jobs import Job, Load, run_jobs
 from benchmarks.results import Bar, Result, spread
 
 _LEASE_SECS = 5.0
@@ -13,10 +14,10 @@ _LEASE_SECS = 5.0
 
 def run(*, quick: bool) -> Result:
     """Kills, and counts what is lost, repeated and how long it takes."""
-    num_runs = 1 if quick else 3
+    num_runs = 1 if quick else 2
     num_files = 12 if quick else 60
     record_secs = 0.02
-    works = [f"file-{i}=10" for i in range(num_files)]
+    works = tuple(f"file-{i}=10" for i in range(num_files))
     generator = random.Random(1)
     result = Result(
         "recovery",
@@ -37,17 +38,14 @@ def run(*, quick: bool) -> Result:
         ("fifo", "FIFOQueue on the PS"),
     ):
         jobs = [
-            run_job(
-                how,
-                works,
-                record_secs=record_secs,
-                lease_secs=_LEASE_SECS,
+            run_jobs(
+                [Load(how, works, record_secs, lease_secs=_LEASE_SECS)],
                 kill_after=generator.uniform(0.2, 0.7)
                 * num_files
                 * 10
                 * record_secs
                 / 4,
-            )
+            )[0]
             for _ in range(num_runs)
         ]
         lost[how] = sum(len(_lost(job, works)) for job in jobs)
@@ -75,7 +73,7 @@ def run(*, quick: bool) -> Result:
     return result
 
 
-def _lost(job: Job, works: list[str]) -> set[str]:
+def _lost(job: Job, works: Sequence[str]) -> set[str]:
     return set(works) - {step.item for step in job.steps}
 
 

@@ -81,6 +81,7 @@ class Result:
       curves: What is plotted, if anything.
       curve_axes: What x and y are.
       notes: What a reader has to know; also what could not be run, and why.
+      where: Machine, versions and load of the run.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Result:
     curves: list[Curve] = field(default_factory=list)
     curve_axes: tuple[str, str] = ("", "")
     notes: list[str] = field(default_factory=list)
+    where: str = ""
 
     def to_text(self) -> str:
         """Returns the table, for a terminal or a Markdown page."""
@@ -112,6 +114,7 @@ class Result:
             for curve in self.curves
         ]
         lines += [f"* {note}" for note in self.notes]
+        lines += [f"* {self.where}"] * bool(self.where)
         return "\n".join(lines) + "\n"
 
     def save(self, path: Path) -> None:

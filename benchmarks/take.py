@@ -18,18 +18,19 @@ _ROOT = Path(__file__).parents[1]
 _PROGRAM = Path(__file__).parent / "programs" / "take.py"
 _LIMIT_SECS = 240.0
 _LABELS = {
+    "bound": "empty step (one gRPC round trip)",
     "queue": "work queue, take()",
     "fifo": "bare FIFOQueue.dequeue",
     "monolith": "string variable, critical section",
 }
 # Filling a bare queue with more takes longer than all the rest.
-_MOST_FOR_PEERS = 10**6
+_MOST_FOR_PEERS = 10**5
 
 
 def run(*, quick: bool) -> Result:
     """Measures one and eight consumers on a parameter server."""
-    sizes = (10**3, 10**4) if quick else (10**3, 10**5, 10**6, 10**7)
-    num_takes = 50 if quick else 500
+    sizes = (10**3, 10**4) if quick else (10**3, 10**4, 10**5, 10**6, 10**7)
+    num_takes = 50 if quick else 300
     result = Result(
         "take",
         "One take from a parameter server in another process, over loopback "
@@ -42,16 +43,23 @@ def run(*, quick: bool) -> Result:
             "p99 ms",
             "takes/s",
             "p50 of bare",
+            "p50 of bound",
         ),
         curve_axes=("works", "milliseconds per take (p50)"),
     )
     medians: dict[str, dict[int, float]] = {}
     ratios = []
+    of_bound = []
     for num_works in sizes:
-        variants = list(_LABELS) if num_works <= _MOST_FOR_PEERS else ["queue"]
+        variants = [
+            name
+            for name in _LABELS
+            if num_works <= _MOST_FOR_PEERS or name in ("bound", "queue")
+        ]
         p50 = _add_rows(result, num_works, 1, variants, num_takes)
         for name, value in p50.items():
             medians.setdefault(name, {})[num_works] = value
+        of_bound.append(p50["queue"] / p50["bound"])
         if "fifo" in p50:
             ratios.append(p50["queue"] / p50["fifo"])
     _add_rows(result, sizes[0], 8, list(_LABELS), num_takes)
@@ -62,16 +70,22 @@ def run(*, quick: bool) -> Result:
     result.bars = [
         Bar("p50 of bare, one consumer", float(np.median(ratios)), "<=", 1.2),
         Bar(
-            "p50 at the most works / at the fewest",
-            medians["queue"][sizes[-1]] / medians["queue"][sizes[0]],
+            "p50 of bound at the most works / at the fewest",
+            of_bound[-1] / of_bound[0],
             "<=",
             1.1,
         ),
     ]
-    result.notes.append(
-        "The bare dequeue is one empty round trip and a half: what no take "
-        "from another process can pass. It keeps no lease and no account."
-    )
+    result.notes += [
+        "The empty step is what nothing that asks another process can pass; "
+        "the sizes are run one after the other, so that how flat the cost is "
+        "shows in the ratio to it. The bare dequeue keeps no lease and no "
+        "account.",
+        "A take() is a step of the user's on the worker, which wakes a thread "
+        "there, which runs a step on the parameter server. That one sends a "
+        "question there and fetches the item: two transfers, where the bare "
+        "dequeue has one.",
+    ]
     return result
 
 
@@ -98,6 +112,7 @@ def _add_rows(
                 float(np.percentile(seconds, 99)) * 1e3,
                 len(seconds) / times["walls"][name],
                 p50[name] / p50["fifo"] if "fifo" in p50 else "-",
+                p50[name] / p50["bound"],
             )
         )
     return p50

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks.jobs import limit_secs
+from benchmarks.jobs import Job, Step, limit_secs
+from benchmarks.report import page_of
 from benchmarks.results import Bar, Curve, Result, short
 
 
@@ -80,8 +81,45 @@ def test_a_benchmark_from_the_command_line(tmp_path, capfd):
     assert len(figures["rows"]) == 6
     figures = json.loads((tmp_path / "slices.json").read_text())
     assert len(figures["rows"]) == 8
-    assert (tmp_path / "growth.png").stat().st_size > 1000
-    assert "figures mean nothing" in (tmp_path / "performance.md").read_text()
+    assert (tmp_path / "performance-growth.png").stat().st_size > 1000
+    page = (tmp_path / "performance.md").read_text()
+    assert "figures mean nothing" in page
+    assert "(performance-growth.png)" in page
+
+
+def test_the_page_tells_what_is_missed_and_what_could_not_be_run():
+    missed, held = Bar("p50", 2.0, "<=", 1.2), Bar("flat", 1.0, "<=", 1.1)
+    result = Result("take", "A take.", ("works",), [(10,)], [missed, held])
+
+    page = page_of([result], None, ["scale"])
+
+    assert "Of 2 bars 1 hold." in page
+    assert f"* take: {missed}" in page
+    assert "Could not be run: scale." in page
+
+
+def test_records_of_a_job_count_once_for_each_item():
+    job = Job([Step("a", "x", 3, 0, 1), Step("b", "x", 3, 0, 2)])
+
+    assert job.num_records == 3
+    assert job.makespan == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("dispatch", ["longest wait of median", "chief's cores", "20"]),
+        ("makespan", ["heavy tail, auto", "slow half-way", "static split"]),
+    ],
+)
+def test_benchmarks_of_a_cluster(tmp_path, capfd, name, texts):
+    command = [name, "--quick", f"--output_dir={tmp_path}"]
+
+    assert benchmarks.main(command) == 0
+
+    printed = capfd.readouterr().out
+    assert all(text in printed for text in texts)
+    assert "records lost" not in printed
 
 
 def test_a_name_that_does_not_exist(tmp_path, capfd):

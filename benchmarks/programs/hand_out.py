@@ -1,7 +1,7 @@
-"""A task that trains items by sleeping, however it gets them.
+"""A task that trains items by sleeping, however it gets them, job after job.
 
-Prints `START`, then `STEP <item> <begin> <end>` for each item, in seconds of
-the clock that all processes of a machine share.
+Prints `START <job>`, for each item `STEP <job> <item> <records> <begin> <end>`
+(in seconds of the clock that all processes share), and `END <job>`.
 """
 
 from __future__ import annotations
@@ -11,25 +11,48 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from benchmarks.jobs import Load
 from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.core.slice_text import parse_slice
 
 tf1 = tf.compat.v1
 
-HOWS = ("queue", "static", "fifo", "data_service")
+_LIMIT_SECS = 200.0
+
+
+class _Records:
+    """A source whose records are the numbers in its name."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def count_records(self) -> int:
+        """Returns the number in the name."""
+        return int(self.name.rpartition("=")[2])
+
+    def read(self, start: int, end: int) -> Iterator[int]:
+        """Yields the records."""
+        yield from range(start, end)
 
 
 def main() -> None:
     """Runs one task of TF_CONFIG."""
-    args = _parse_args()
-    config = json.loads(os.environ["TF_CONFIG"])
-    job, index = config["task"]["type"], config["task"]["index"]
-    cluster = config["cluster"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--directory", help="of files that tell what is ready")
+    parser.add_argument("--loads", help="JSON list of benchmarks.jobs.Load")
+    parser.add_argument("--service", type=int, help="port of tf.data service")
+    args = parser.parse_args()
+    loads = [Load(**fields) for fields in json.loads(args.loads)]
+    tf_config = json.loads(os.environ["TF_CONFIG"])
+    job, index = tf_config["task"]["type"], tf_config["task"]["index"]
+    cluster = tf_config["cluster"]
     kept = []
-    if args.how == "data_service" and job == "ps":
+    if job == "ps" and any(load.how == "data_service" for load in loads):
         kept += _data_servers(args.service)
     server = tf.distribute.Server(cluster, job_name=job, task_index=index)
     if job == "ps":
@@ -39,66 +62,85 @@ def main() -> None:
     )
     trainer = 0 if job == "chief" else 1 + index
     num_trainers = 1 + len(cluster.get("worker", []))
-    with tf.Graph().as_default(), tf1.device(setter):
-        item = _item(args, trainer, num_trainers)
-        with tf1.train.MonitoredTrainingSession(
-            server.target,
-            is_chief=job == "chief",
-            hooks=[WorkQueueHook()] if args.how == "queue" else [],
-            save_summaries_steps=None,
-            config=tf1.ConfigProto(
-                device_filters=["/job:ps", f"/job:{job}/task:{index}"]
-            ),
-        ) as session:
-            for text in _items(session, item, args.gate):
-                _train(text, args)
+    config = tf1.ConfigProto(
+        device_filters=["/job:ps", f"/job:{job}/task:{index}"]
+    )
+    for number, load in enumerate(loads):
+        ready = Path(args.directory, f"ready-{number}")
+        if job != "chief":
+            # Whoever comes before the model would wait for 30 s.
+            _wait_for(ready)
+        with (
+            tf.Graph().as_default(),
+            tf1.container(f"job-{number}"),
+            tf1.device(setter),
+        ):
+            item = _item(load, number, trainer, num_trainers, args.service)
+            with tf1.train.MonitoredTrainingSession(
+                server.target,
+                is_chief=job == "chief",
+                hooks=[WorkQueueHook()] if _is_queue(load) else [],
+                save_summaries_steps=None,
+                config=config,
+            ) as session:
+                ready.touch()
+                print("START", number, flush=True)
+                _wait_for(Path(args.directory, f"gate-{number}"))
+                _train(session, item, number, load)
+        print("END", number, flush=True)
+    # Sessions of the others need this server until they end.
+    os._exit(0)
 
 
-def _parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--how", choices=HOWS)
-    parser.add_argument("--gate", help="wait until this file exists")
-    parser.add_argument("--works", help="JSON list of `name=records`")
-    parser.add_argument("--record_secs", type=float)
-    parser.add_argument("--service", type=int, help="port of tf.data service")
-    parser.add_argument("--turns_slow_after", type=float, default=0.0)
-    parser.add_argument("--lease_secs", type=float, default=60.0)
-    args = parser.parse_args()
-    args.works = json.loads(args.works)
-    args.begin = None
-    return args
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + _LIMIT_SECS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Expected {path.name} within {_LIMIT_SECS} s.")
+        time.sleep(0.01)
 
 
-def _item(args: argparse.Namespace, trainer: int, num_trainers: int) -> Any:
+def _is_queue(load: Load) -> bool:
+    return load.how in ("queue", "auto")
+
+
+def _item(
+    load: Load, number: int, trainer: int, num_trainers: int, service: int
+) -> Any:
     tf1.train.get_or_create_global_step()
-    if args.how == "queue":
+    works = list(load.works)
+    if load.how == "queue":
         return WorkQueue(
-            args.works, shuffle=False, lease_secs=args.lease_secs
+            works, shuffle=False, lease_secs=load.lease_secs
         ).take()
-    if args.how == "fifo":
+    if load.how == "auto":
+        return WorkQueue(
+            works, shuffle=False, num_slices="auto", source=_Records
+        ).take()
+    if load.how == "fifo":
         # The works in one queue on the parameter server, for everybody.
         with tf1.device("/job:ps/task:0/cpu:0"):
             queue = tf1.FIFOQueue(
-                len(args.works), [tf.string], [()], shared_name="works"
+                len(works), [tf.string], [()], shared_name=f"works-{number}"
             )
         if trainer == 0:
             # As string_input_producer does: once through the list, then the
             # runner closes the queue.
-            works = tf1.train.limit_epochs(tf.constant(args.works), 1)
-            runner = tf1.train.QueueRunner(queue, [queue.enqueue_many([works])])
+            once = tf1.train.limit_epochs(tf.constant(works), 1)
+            runner = tf1.train.QueueRunner(queue, [queue.enqueue_many([once])])
             tf1.add_to_collection(tf1.GraphKeys.QUEUE_RUNNERS, runner)
         return queue.dequeue()
-    if args.how == "static":
+    if load.how == "static":
         dataset = tf.data.Dataset.from_tensor_slices(
-            args.works[trainer::num_trainers]
+            works[trainer::num_trainers]
         )
     else:
-        dataset = tf.data.Dataset.from_tensor_slices(args.works)
+        dataset = tf.data.Dataset.from_tensor_slices(works)
         dataset = dataset.apply(
             tf.data.experimental.service.distribute(
                 processing_mode=tf.data.experimental.service.ShardingPolicy.DYNAMIC,
-                service=f"grpc://127.0.0.1:{args.service}",
-                job_name="works",
+                service=f"grpc://127.0.0.1:{service}",
+                job_name=f"works-{number}",
                 max_outstanding_requests=1,
             )
         )
@@ -113,23 +155,29 @@ def _item(args: argparse.Namespace, trainer: int, num_trainers: int) -> Any:
     return iterator.get_next()
 
 
-def _items(session: Any, item: Any, gate: str) -> Iterator[str]:
-    print("START", flush=True)
-    while not os.path.exists(gate):
-        time.sleep(0.02)
+def _train(session: Any, item: Any, number: int, load: Load) -> None:
+    """Trains all items; the end of data leaves the session's block."""
+    slow_factor = float(os.environ.get("WQ_HOOKS_SLOW", "1"))
+    first_begin = None
     while not session.should_stop():
-        yield session.run(item).decode()
+        text = session.run(item).decode()
+        begin = now = time.time()
+        first_begin = first_begin or begin
+        num_records = _num_records(text)
+        for _ in range(num_records):
+            is_slow = now - first_begin >= load.turns_slow_after
+            # What a sleep is late by does not add up.
+            now += load.record_secs * (slow_factor if is_slow else 1.0)
+            time.sleep(max(0.0, now - time.time()))
+        end = time.time()
+        print("STEP", number, text, num_records, begin, end, flush=True)
 
 
-def _train(text: str, args: argparse.Namespace) -> None:
-    begin = time.time()
-    args.begin = args.begin or begin
-    factor = float(os.environ.get("WQ_HOOKS_SLOW", "1"))
-    num_records = int(text.rpartition("=")[2])
-    for _ in range(num_records):
-        is_slow = time.time() - args.begin >= args.turns_slow_after
-        time.sleep(args.record_secs * (factor if is_slow else 1.0))
-    print("STEP", text, begin, time.time(), flush=True)
+def _num_records(text: str) -> int:
+    part = parse_slice(text)
+    if part.start is not None and part.end is not None:
+        return part.end - part.start
+    return int(part.path.rpartition("=")[2])
 
 
 def _data_servers(port: int) -> list[Any]:

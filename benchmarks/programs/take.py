@@ -58,9 +58,11 @@ def main() -> None:
 def _takes(args: argparse.Namespace, works: list[str]) -> Any:
     takes: dict[str, list[Any]] = {}
     prepare: list[Any] = []
-    num_wanted = min(
-        len(works), (args.num_takes + 2 * _CHUNK) * args.num_consumers
-    )
+    num_wanted = (args.num_takes + 2 * _CHUNK) * args.num_consumers
+    num_lists = -(-num_wanted // len(works))
+    if "bound" in args.variants:
+        with tf1.device("/job:ps/task:0/cpu:0"):
+            takes["bound"] = [tf.no_op()] * args.num_consumers
     if "queue" in args.variants:
         queue = WorkQueue(works, num_epochs=None, shuffle=False)
         takes["queue"] = [queue.take() for _ in range(args.num_consumers)]
@@ -73,7 +75,10 @@ def _takes(args: argparse.Namespace, works: list[str]) -> Any:
                 part = works[first : first + 100_000]
                 prepare.append((fifo.enqueue_many([listed]), {listed: part}))
             prepare.append(
-                (fifo.enqueue_many([listed]), {listed: works[:num_wanted]})
+                (
+                    fifo.enqueue_many([listed]),
+                    {listed: (works * num_lists)[:num_wanted]},
+                )
             )
             takes["fifo"] = [fifo.dequeue()] * args.num_consumers
         if "monolith" in args.variants:

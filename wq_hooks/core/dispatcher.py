@@ -31,10 +31,15 @@ from wq_hooks.errors import TwoChiefsError
 _TICK_SECS = 0.5
 _POSITION_EVERY_SECS = 1.0
 _PUBLISH_EVERY_SECS = 0.05
-_MIN_DEPTH = 16
+_MIN_DEPTH = 32
 # What the board may say a little later.
 _LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
 _MAX_LOGGED_ITEMS = 5
+# How long reports gather: at least, for each consumer, and at most. The mailbox
+# holds enough for several times as long.
+_MIN_GATHER_SECS = 0.002
+_GATHER_SECS = 20e-6
+_MAX_GATHER_SECS = 0.02
 _LOGGED_EVENTS = {
     "missing": "Work queue %s: an item was taken and not reported: %s.",
     "given_up": "Work queue %s: gave up %s, which failed too often.",
@@ -131,8 +136,14 @@ class Dispatcher:
 
     def drain_forever(self) -> None:
         """Applies reports until `stop`, and the next report after it."""
-        while not self._is_closed:
+        while True:
             self.apply(self._transport.receive())
+            if self._is_closed:
+                return
+            # To receive costs as much as to apply dozens of reports, and takes
+            # the parameter server from those who take items.
+            pause = _GATHER_SECS * len(self.ledger.consumers)
+            time.sleep(min(max(pause, _MIN_GATHER_SECS), _MAX_GATHER_SECS))
 
     def wake_to_stop(self) -> None:
         """Lets `feed_forever` return."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
@@ -24,7 +25,10 @@ from wq_hooks.runtime.steps import Steps
 _REPORTS_CAPACITY = 1_000_000
 _WORK_CAPACITY = 100_000
 _STRING = tf.string
-_WORK_TYPES = [tf.int64, tf.string, tf.string, tf.string]
+# Of an element: slot, token, ticket, text.
+_ELEMENT_SIZE = 4
+# Between the columns of a report.
+_SEPARATOR = "\n"
 
 
 class Element(NamedTuple):
@@ -81,17 +85,20 @@ class Mailbox:
                 self._build(name, str(remaining), str(level))
 
     def _build(self, name: str, remaining: str, level: str) -> None:
+        # Each tensor that is fed or fetched takes a round trip of its own
+        # between worker and parameter server, which costs more than all that
+        # is done there. So there is one of each, of strings.
         self.work = tf1.FIFOQueue(
             _WORK_CAPACITY,
-            dtypes=_WORK_TYPES,
-            shapes=[()] * 4,
+            dtypes=[_STRING],
+            shapes=[(_ELEMENT_SIZE,)],
             shared_name=f"{name}/work",
             name="work",
         )
         reports = tf1.FIFOQueue(
             _REPORTS_CAPACITY,
-            dtypes=[_STRING] * 3,
-            shapes=[()] * 3,
+            dtypes=[_STRING],
+            shapes=[()],
             shared_name=f"{name}/reports",
             name="reports",
         )
@@ -99,68 +106,64 @@ class Mailbox:
             key_dtype=tf.int64, value_dtype=_STRING, shared_name=f"{name}/board"
         )
 
-        def look_up(keys: Any) -> Any:
+        def look_up(keys: Any, default: str = "") -> Any:
             return tf.raw_ops.LookupTableFindV2(
                 table_handle=board,
                 keys=tf.convert_to_tensor(keys, tf.int64),
-                default_value=tf.constant(""),
+                default_value=tf.constant(default),
             )
 
-        def fed(shape: Sequence[int | None], dtype: Any = _STRING) -> Any:
+        def fed(*shape: int | None, dtype: Any = _STRING) -> Any:
             return tf1.placeholder(dtype, shape)
 
         # A worker takes: one step on the parameter server.
-        # Fed: its gate, the sender, what it has completed.
-        self.take_feeds = [fed([], tf.int64), fed([]), fed([])]
-        gate, sender, completed = self.take_feeds
-        ask = reports.enqueue([messages.ASK, sender, completed])
-        with tf.control_dependencies([ask]):
-            barred_in, generation = tf.unstack(look_up([gate, messages.ITEM]))
-        is_barred = tf.logical_and(
-            tf.equal(barred_in, generation), tf.not_equal(generation, "")
-        )
+        # Fed: its gate, its question as a report, its lease without a claim.
+        self.take_feed = fed(3)
+        gate, ask, lease = tf.unstack(self.take_feed)
+        with tf.control_dependencies([reports.enqueue(ask)]):
+            barred_in = look_up(tf.strings.to_number(gate, tf.int64))
+            generation = look_up(messages.ITEM, default="none")
         # One element, or none: without control flow.
-        slot, token, ticket, text = self.work.dequeue_many(
-            1 - tf.cast(is_barred, tf.int32)
+        element = self.work.dequeue_many(
+            tf.cast(tf.not_equal(barred_in, generation), tf.int32)
         )
-        with tf.control_dependencies([slot]):
-            is_fresh = tf.equal(look_up(slot), token)
-        is_item = tf.logical_and(is_fresh, tf.equal(slot, messages.ITEM))
-        is_end = tf.logical_and(is_fresh, tf.equal(slot, messages.END))
-        claim = tf.strings.join([token, ticket], separator=" ")
+        slot, token = element[:, 0], element[:, 1]
+        with tf.control_dependencies([element]):
+            current = look_up(tf.strings.to_number(slot, tf.int64))
+        # The chief knows that what is not of its generation is no item.
+        claim = tf.strings.reduce_join(element[:, 1:3], 1, separator=" ")
         report = reports.enqueue_many(
-            _rows_if(is_item, [messages.LEASE, sender, claim])
+            [tf.strings.join([lease, claim], separator=_SEPARATOR)]
         )
-        put_back = self.work.enqueue_many(
-            _rows_if(is_end, [slot, token, ticket, text])
+        is_end = tf.logical_and(
+            tf.equal(slot, str(messages.END)), tf.equal(token, current)
         )
+        num_ends = tf.reduce_sum(tf.cast(is_end, tf.int32))
+        put_back = self.work.enqueue_many([element[:num_ends]])
         with tf.control_dependencies([report, put_back]):
-            self.take = [
-                tf.identity(x) for x in (is_fresh, slot, token, ticket, text)
-            ]
-        self.report_feeds = [fed([]), fed([]), fed([])]
-        self.report = reports.enqueue(self.report_feeds)
+            self.take = tf.concat([element, tf.expand_dims(current, 1)], 1)
+        self.report_feed = fed()
+        self.report = reports.enqueue(self.report_feed)
 
         # The chief drains and feeds.
         first = reports.dequeue()
-        with tf.control_dependencies([first[0]]):
+        with tf.control_dependencies([first]):
             # Nobody else takes reports out: that many are there.
             rest = reports.dequeue_many(reports.size())
-        self.drain = [
-            tf.concat([tf.expand_dims(head, 0), tail], 0)
-            for head, tail in zip(first, rest)
-        ]
+        self.drain = tf.concat([tf.expand_dims(first, 0), rest], 0)
         self.num_reports = reports.size()
         self.num_work = self.work.size()
-        self.publish_feeds = [fed([None], tf.int64), fed([None])]
-        keys, values = self.publish_feeds
+        # Keys and values, for the board.
+        self.publish_feed = fed(2, None)
         self.publish = tf.raw_ops.LookupTableInsertV2(
-            table_handle=board, keys=keys, values=values
+            table_handle=board,
+            keys=tf.strings.to_number(self.publish_feed[0], tf.int64),
+            values=self.publish_feed[1],
         )
-        self.deliver_feeds = [fed([None], dtype) for dtype in _WORK_TYPES]
+        self.deliver_feed = fed(None, _ELEMENT_SIZE)
         with tf.control_dependencies([self.publish]):
-            self.deliver = self.work.enqueue_many(self.deliver_feeds)
-        self.look_up_feed = fed([None], tf.int64)
+            self.deliver = self.work.enqueue_many([self.deliver_feed])
+        self.look_up_feed = fed(None, dtype=tf.int64)
         self.looked_up = look_up(self.look_up_feed)
         self.remaining = tf.strings.to_number(
             _default(look_up(messages.REMAINING), remaining), tf.int64
@@ -168,7 +171,7 @@ class Mailbox:
         self.level = tf.strings.to_number(
             _default(look_up(messages.LEVEL), level), tf.float32
         )
-        self.position_feed = fed([])
+        self.position_feed = fed()
         self.read_position = self.position.read_value()
         self.write_position = self.position.assign(
             self.position_feed, read_value=False
@@ -199,12 +202,18 @@ class MailboxSession:
           The element; None, without waiting, if the gate is closed.
         """
         mailbox = self._mailbox
-        columns = self._run(
-            mailbox.take, mailbox.take_feeds, [gate, sender, completed]
+        ask = _report_text(messages.ASK, sender, completed)
+        lease = _SEPARATOR.join((messages.LEASE, sender))
+        rows = self._run(
+            mailbox.take, [mailbox.take_feed], [[str(gate), ask, lease]]
         )
-        for is_fresh, slot, token, ticket, text in zip(*columns):
+        for slot, token, ticket, text, current in rows:
             return Element(
-                bool(is_fresh), int(slot), token.decode(), int(ticket), text
+                token == current,
+                int(slot),
+                token.decode(),
+                int(ticket),
+                text,
             )
         return None
 
@@ -220,12 +229,12 @@ class MailboxSession:
           timeout_secs: Give up after that long; 0: never.
         """
         mailbox = self._mailbox
-        row = [kind, sender, payload]
+        text = _report_text(kind, sender, payload)
         if not timeout_secs:
-            self._run(mailbox.report, mailbox.report_feeds, row)
+            self._run(mailbox.report, [mailbox.report_feed], [text])
             return
         options = tf1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
-        feeds = dict(zip(mailbox.report_feeds, row))
+        feeds = {mailbox.report_feed: text}
         self._session.run(mailbox.report, feeds, options=options)
 
     def mark(self, number: int) -> bool:
@@ -235,8 +244,8 @@ class MailboxSession:
 
     def receive(self) -> list[tuple[bytes, bytes, bytes]]:
         """Waits for reports and returns all that are there."""
-        columns = self._run(self._mailbox.drain)
-        return list(zip(*columns))
+        texts = self._run(self._mailbox.drain)
+        return [_report_row(text) for text in texts]
 
     def deliver(
         self,
@@ -245,13 +254,12 @@ class MailboxSession:
     ) -> None:
         """Writes to the board, then puts elements into the work mailbox."""
         mailbox = self._mailbox
-        columns: list[Sequence[Any]] = [[], [], [], []]
-        if elements:
-            columns = [list(column) for column in zip(*elements)]
+        published = [[str(key) for key in board], list(board.values())]
+        rows = [(str(slot), *others) for slot, *others in elements]
         self._run(
             mailbox.deliver,
-            [*mailbox.publish_feeds, *mailbox.deliver_feeds],
-            [list(board), list(board.values()), *columns],
+            [mailbox.publish_feed, mailbox.deliver_feed],
+            [published, rows or np.empty((0, _ELEMENT_SIZE))],
         )
 
     def look_up(self, *keys: int) -> list[str]:
@@ -280,12 +288,13 @@ class MailboxSession:
         self._run(mailbox.write_position, [mailbox.position_feed], [position])
 
 
-def _rows_if(condition: Any, columns: Sequence[Any]) -> list[Any]:
-    """Returns the columns of the rows, one or none, that fulfil a condition."""
-    return [
-        tf.boolean_mask(tf.broadcast_to(column, tf.shape(condition)), condition)
-        for column in columns
-    ]
+def _report_text(kind: str, sender: str, payload: str) -> str:
+    return _SEPARATOR.join((kind, sender, payload))
+
+
+def _report_row(text: bytes) -> tuple[bytes, bytes, bytes]:
+    kind, sender, payload = text.split(_SEPARATOR.encode(), 2)
+    return kind, sender, payload
 
 
 def _default(value: Any, default: str) -> Any:

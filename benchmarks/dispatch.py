@@ -1,0 +1,137 @@
+"""Dispatch: a thousand consumers at one parameter server and one chief."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.results import Bar, Result
+from wq_hooks.launcher.local_cluster import Cluster
+
+_ROOT = Path(__file__).parents[1]
+_PROGRAM = Path(__file__).parent / "programs" / "dispatch.py"
+_LIMIT_SECS = 120.0
+_LABELS = {"queue": "work queue", "fifo": "bare FIFOQueue"}
+_NUM_BARE = 100_000
+
+
+def run(*, quick: bool) -> Result:
+    """Measures a leisurely load, then one as great as it will be."""
+    num_processes, each = (2, 10) if quick else (4, 250)
+    num_consumers = num_processes * each
+    every = 1.0 if quick else 10.0
+    loads = {
+        f"a take per {every:.0f} s": (every, every),
+        "as fast as they can": (0.0, every),
+    }
+    result = Result(
+        "dispatch",
+        f"{num_consumers:,} simulated consumers in {num_processes} processes "
+        "at one parameter server, each a task of its own for the chief.",
+        (
+            "load",
+            "what",
+            "takes/s",
+            "p50 ms",
+            "p99 ms",
+            "longest ms",
+            "longest of p50",
+            "takes of a consumer",
+            "chief's cores",
+        ),
+    )
+    cases = list(itertools.product(loads, _LABELS))
+    phases = [(what, *loads[load]) for load, what in cases]
+    found = _measure(phases, num_processes, each)
+    longest, cores = {}, {}
+    for (load, what), (secs_of_each, chief_cores) in zip(cases, found):
+        all_secs = np.concatenate([np.array(s) for s in secs_of_each]) * 1e3
+        p50 = float(np.median(all_secs))
+        longest[load, what] = float(all_secs.max()) / p50
+        cores[load, what] = chief_cores
+        numbers = [len(s) for s in secs_of_each]
+        result.rows.append(
+            (
+                load,
+                _LABELS[what],
+                len(all_secs) / loads[load][1],
+                p50,
+                float(np.percentile(all_secs, 99)),
+                float(all_secs.max()),
+                longest[load, what],
+                f"{min(numbers)} to {max(numbers)}, "
+                f"median {statistics.median(numbers):.0f}",
+                chief_cores,
+            )
+        )
+    slow, fast = loads
+    result.bars = [
+        Bar(f"{load}, longest wait of median", longest[load, "queue"], "<=", 3)
+        for load in loads
+    ]
+    result.bars.append(
+        Bar(f"{slow}, chief's cores", cores[slow, "queue"], "<=", 0.2)
+    )
+    result.notes.append(
+        f"{fast}: all {num_consumers:,} wait at the same time, so that a take "
+        "lasts as long as those of all others together. Processes and threads "
+        "of all consumers share this machine with server and chief."
+    )
+    return result
+
+
+def _measure(
+    phases: list[tuple[str, float, float]], num_processes: int, each: int
+) -> list[tuple[list[list[float]], float]]:
+    """Returns, for each phase, seconds of takes by consumer, chief's cores."""
+    with tempfile.TemporaryDirectory() as directory:
+        gate = Path(directory, "gate")
+        command = [
+            sys.executable,
+            os.fspath(_PROGRAM),
+            f"--gate={gate}",
+            f"--phases={json.dumps(phases)}",
+            f"--num_consumers={each}",
+            f"--num_bare={_NUM_BARE}",
+        ]
+        env = {"PYTHONPATH": os.fspath(_ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        workers = [f"worker:{i}" for i in range(num_processes)]
+        with Cluster(
+            command, num_ps=1, num_workers=num_processes, env=env
+        ) as cluster:
+            cluster.start("ps:0", "chief:0")
+            cluster.wait_for_line("chief:0", "^START", _LIMIT_SECS)
+            cluster.start(*workers)
+            for task in workers:
+                cluster.wait_for_line(task, "^START", _LIMIT_SECS)
+            # Whole or not at all: the others read it as soon as it is there.
+            written = gate.with_suffix(".new")
+            written.write_text(str(time.time() + 1))
+            written.replace(gate)
+            for task in [*workers, "chief:0"]:
+                cluster.wait_for_line(task, "^DONE", _LIMIT_SECS)
+            cores = _printed(cluster, "chief:0", "CPU")
+            by_worker = [_printed(cluster, w, "PHASE") for w in workers]
+    found = []
+    for number in range(len(phases)):
+        secs = [s for rows in by_worker for s in rows[number]["secs"]]
+        found.append((secs, float(cores[number]["cores"])))
+    return found
+
+
+def _printed(cluster: Cluster, task: str, word: str) -> list[Any]:
+    lines = cluster.lines(task, "stdout")
+    return [
+        json.loads(line.partition(" ")[2])
+        for line in lines
+        if line.startswith(f"{word} ")
+    ]

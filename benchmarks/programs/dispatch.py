@@ -1,0 +1,192 @@
+"""A task of a job of many simulated consumers, several in each process.
+
+A simulated consumer is a task of its own for the chief: it takes, completes
+what it had, and says that it is alive; it has no reader and no train step.
+The worker prints one JSON line for each phase, `PHASE {...}`, the chief one
+with the CPU time that its process has used, `CPU {...}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from wq_hooks import WorkQueue
+from wq_hooks.core import messages
+from wq_hooks.core.consumer import ConsumerLoop
+from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.messages import Claim
+from wq_hooks.runtime.mailbox import MailboxSession
+
+tf1 = tf.compat.v1
+
+_CHUNK = 10_000
+_LEASE_SECS = 60.0
+# Between two phases.
+_PAUSE_SECS = 4.0
+
+Take = Callable[[], object]
+
+
+class _Port:
+    """A reader that asks for an item when it wants one, and holds none."""
+
+    num_ahead = 0
+
+    def wait_for_demand(self) -> None:
+        """Does nothing: whoever asks calls for the item himself."""
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Does nothing, likewise."""
+
+    def close(self) -> None:
+        """Does nothing, likewise."""
+
+
+def main() -> None:
+    """Runs one task of TF_CONFIG."""
+    args = _parse_args()
+    tf_config = json.loads(os.environ["TF_CONFIG"])
+    job, index = tf_config["task"]["type"], tf_config["task"]["index"]
+    cluster = tf_config["cluster"]
+    server = tf.distribute.Server(cluster, job_name=job, task_index=index)
+    if job == "ps":
+        server.join()
+    setter = tf1.train.replica_device_setter(
+        cluster=cluster, worker_device=f"/job:{job}/task:{index}"
+    )
+    with tf.Graph().as_default(), tf1.device(setter):
+        queue = WorkQueue(
+            [f"part-{i:06d}" for i in range(args.num_works)],
+            num_epochs=None,
+            lease_secs=_LEASE_SECS,
+        )
+        with tf1.device("/job:ps/task:0/cpu:0"):
+            fifo = tf1.FIFOQueue(-1, [tf.string], [()], shared_name="fifo")
+            listed = tf1.placeholder(tf.string, [None])
+            fill = fifo.enqueue_many([listed])
+        dequeue = fifo.dequeue()
+        config = tf1.ConfigProto(
+            device_filters=["/job:ps", f"/job:{job}/task:{index}"]
+        )
+        with tf1.Session(server.target, config=config) as session:
+            if job == "chief":
+                session.run(tf1.global_variables_initializer())
+                works = [f"part-{i:06d}" for i in range(_CHUNK)]
+                for _ in range(args.num_bare // _CHUNK):
+                    session.run(fill, {listed: works})
+                coord = tf1.train.Coordinator()
+                tf1.train.start_queue_runners(session, coord)
+                print("START", flush=True)
+                _watch(args)
+            else:
+                mailbox = MailboxSession(queue.mailbox, session)
+                bare = session.make_callable(dequeue)
+                names = [
+                    f"worker:{index * args.num_consumers + i}"
+                    for i in range(args.num_consumers)
+                ]
+                takes = {
+                    "fifo": [bare] * len(names),
+                    "queue": [_consumer(name, mailbox) for name in names],
+                }
+                for take in (bare, takes["queue"][0]):
+                    take()  # the first step builds what the others find
+                threading.Thread(
+                    target=_beat, args=(names, mailbox), daemon=True
+                ).start()
+                print("START", flush=True)
+                _run_phases(args, takes)
+        print("DONE", flush=True)
+        os._exit(0)  # what waits for a chief need not end in order
+
+
+def _parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gate", help="read the time of the start from it")
+    parser.add_argument("--num_works", type=int, default=100_000)
+    parser.add_argument("--num_bare", type=int, help="in the bare queue")
+    parser.add_argument("--num_consumers", type=int, help="in each process")
+    parser.add_argument("--phases", help="JSON list of [what, every, secs]")
+    return parser.parse_args()
+
+
+def _consumer(name: str, mailbox: MailboxSession) -> Take:
+    return ConsumerLoop(Consumer(name, "life"), mailbox, _Port()).next_item
+
+
+def _beat(names: list[str], mailbox: MailboxSession) -> None:
+    while True:
+        for name in names:
+            mailbox.report(
+                messages.ALIVE,
+                messages.sender_text(Consumer(name, "life")),
+                "",
+            )
+            time.sleep(_LEASE_SECS / 4 / len(names))
+
+
+def _phases(args: argparse.Namespace) -> Any:
+    """Yields (number, what, every, begin, end) when each of them begins."""
+    while not os.path.exists(args.gate):
+        time.sleep(0.02)
+    with open(args.gate) as file:
+        begin = float(file.read())
+    for number, (what, every, secs) in enumerate(json.loads(args.phases)):
+        _sleep_until(begin)
+        yield number, what, every, begin, begin + secs
+        # All end what they have begun.
+        begin += secs + _PAUSE_SECS
+
+
+def _watch(args: argparse.Namespace) -> None:
+    for number, _, _, _, end in _phases(args):
+        begin, cpu = time.time(), time.process_time()
+        _sleep_until(end)
+        used = (time.process_time() - cpu) / (time.time() - begin)
+        print("CPU", json.dumps({"phase": number, "cores": used}), flush=True)
+    # The last ones still wait for their items.
+    time.sleep(_PAUSE_SECS)
+
+
+def _run_phases(args: argparse.Namespace, takes: dict[str, list[Take]]) -> None:
+    for number, what, every, begin, end in _phases(args):
+        found: list[list[float]] = [[] for _ in takes[what]]
+        threads = [
+            threading.Thread(
+                target=_take_until,
+                args=(take, every, begin + every * i / len(found), end, secs),
+            )
+            for i, (take, secs) in enumerate(zip(takes[what], found))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print("PHASE", json.dumps({"phase": number, "secs": found}), flush=True)
+
+
+def _take_until(
+    take: Take, every: float, begin: float, end: float, secs: list[float]
+) -> None:
+    while begin < end:
+        _sleep_until(begin)
+        before = time.perf_counter()
+        take()
+        secs.append(time.perf_counter() - before)
+        begin = max(begin + every, time.time())
+
+
+def _sleep_until(when: float) -> None:
+    time.sleep(max(0.0, when - time.time()))
+
+
+if __name__ == "__main__":
+    main()
