@@ -15,6 +15,7 @@ from wq_hooks.eager_queue import (
     expect_dataset_creator,
     is_on_parameter_servers,
 )
+from wq_hooks.errors import WorkQueueError
 from wq_hooks.keras_callbacks import skip
 from wq_hooks.keras_callbacks.remote_fit import RemoteFit
 from wq_hooks.runtime.position_file import PositionFile
