@@ -1,4 +1,6 @@
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,12 @@ from model_zoo.wide_and_deep import (
     report,
     train_keras,
 )
+from wq_hooks.launcher.local_cluster import Cluster
+
+has_keras_2 = hasattr(
+    getattr(tf.keras.utils, "experimental", None), "DatasetCreator"
+)
+DEADLINE_SECS = 200.0
 
 pytestmark = [
     # Keras 2 draws its seeds so, on Python 3.11.
@@ -128,10 +136,31 @@ def test_is_the_model_of_the_graph():
     assert len(criteo.CATEGORICAL_COLUMNS) * 7 in {s[0] for s in shapes}
 
 
+@pytest.mark.cluster
+@pytest.mark.skipif(not has_keras_2, reason="Keras 3 has no such strategy")
+def test_learns_on_a_cluster(data_location, tmp_path):
+    command = [sys.executable, "-m", "model_zoo.wide_and_deep.train_keras"]
+    command += [
+        f"--data_location={data_location}",
+        f"--checkpoint={tmp_path}",
+        "--seed=1",
+        "--strategy=parameter_server",
+    ]
+    root = str(Path(__file__).parents[1])
+    env = {"PYTHONPATH": root, "CUDA_VISIBLE_DEVICES": ""}
+    with Cluster(command, num_ps=1, num_workers=2, env=env) as cluster:
+        cluster.start("ps:0", "worker:0", "worker:1", "chief:0")
+        assert cluster.wait("chief:0", timeout_secs=DEADLINE_SECS) == 0
+    outcome = json.loads((tmp_path / "result.json").read_text())
+    assert outcome["rows"] == 10_000
+    assert outcome["global_step"] >= NUM_RECORDS // 128
+    assert BAR <= outcome["reached"] < 1.0
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--strategy=parameter_server"], "does not support yet"),
+        (["--strategy=parameter_server"], "Expected a cluster"),
         (["--log_batches"], "may span files"),
         (
             [
