@@ -70,6 +70,7 @@ class Account:
             self.rows += [
                 Row(secs, kind, task.partition("/")[0], incarnation, claim)
                 for claim in parse_claims(payload.encode())
+                if claim.ticket >= 0  # the end of data is no item
             ]
 
     def size(self, works):

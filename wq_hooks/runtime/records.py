@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -213,10 +213,12 @@ class RecordsPortSession(SessionPort):
         tracker = self.tracker
         if kind == _OPENED:
             lane, slot = numbers
-            tracker.open(slot, lane, _num_read(summary, lane))
+            counts = counts_in(summary)
+            _expect_items(counts)
+            tracker.open(slot, lane, counts.get(str(lane), 0))
         elif kind == _LANE_ENDED:
             (lane,) = numbers
-            tracker.end_lane(lane, _num_read(summary, lane))
+            tracker.end_lane(lane, counts_in(summary).get(str(lane), 0))
         elif kind == _BATCH:
             tracker.begin_batch()
             for slot, num_records in Counter(numbers).items():
@@ -517,20 +519,14 @@ def _event(kind: int, values: Sequence[Any]) -> Any:
     return tf.io.serialize_tensor(tf.concat(flat, 0))
 
 
-def _num_read(summary: bytes, lane: int) -> int:
-    """Returns how many records a lane has read.
-
-    Raises:
-      WorkQueueError: If tf.data has counted nothing.
-    """
-    counts = counts_in(summary)
+def _expect_items(counts: Mapping[str, int]) -> None:
+    """Raises an error where an item was opened and none was counted."""
     if _ITEMS not in counts:
         raise WorkQueueError(
             "Expected tf.data to count the records of each item; got no "
             "counts. Without them, no item is ever completed. If the dataset "
             "has a StatsAggregator of its own, leave it out."
         )
-    return counts.get(str(lane), 0)
 
 
 def _i64(value: Any) -> Any:
