@@ -59,6 +59,9 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     first.
     """
 
+    # Under ParameterServerStrategy; a queue served elsewhere has none.
+    _workers: WorkerDatasets | None = None
+
     def _set_up(self) -> None:
         """Makes what the queue consists of in this process."""
         other = _open_queues.get(self.name)
@@ -77,7 +80,6 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         self._serving: Serving | None = None
         self._shared_name = f"{self.name}-{next(_numbers)}-{uuid.uuid4().hex}"
         self._num_ports = 0
-        self._workers: WorkerDatasets | None = None
         self._service = EagerService(
             self.name,
             Consumer(self.task.name, uuid.uuid4().hex[:12]),

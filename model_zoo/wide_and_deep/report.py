@@ -20,6 +20,8 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
+_SETTLE_SECS = 2.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -171,7 +173,9 @@ class QueueStateHook(tf.compat.v1.train.SessionRunHook):
             self._write()
 
     def end(self, session: Any) -> None:
-        """Writes the file once more."""
+        """Writes the file once more, with all that was reported before."""
+        if self._queue.dispatcher is not None:
+            self._queue.dispatcher.settle(_SETTLE_SECS)
         self._write()
 
     def _write(self) -> None:

@@ -76,7 +76,7 @@ def main():
         server.join()
     strategy = tf.distribute.ParameterServerStrategy(resolver)
     with strategy.scope():
-        queue = WorkQueue(args.works, shuffle=False, lease_secs=20)
+        queue = WorkQueue(args.works, shuffle=False)
         counter = Counter(args.num_records, args.step_secs)
 
     def dataset_fn(context=None):
