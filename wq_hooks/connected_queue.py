@@ -81,14 +81,11 @@ class ConnectedWorkQueue(EagerWorkQueue):
             save=False,
         )
         self.target = target
-        self.has_hook = self.has_summary = self.is_chief = False
+        self.is_chief = False
         self.checkpoint_directory = None
         self.task = Task(task, 0, is_chief=False)
         self._task_name = task
         self._lock = threading.Lock()
-        self._dispatcher = None
-        self._serving = None
-        self._num_ports = 0
         self._shared_name = f"{name}-{uuid.uuid4().hex}"
         self._mailbox = RemoteMailbox(target, name, timeout_secs)
         self._service = new_remote_service(

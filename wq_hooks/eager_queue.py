@@ -59,8 +59,14 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     first.
     """
 
-    # Under ParameterServerStrategy; a queue served elsewhere has none.
+    # As it begins, made here or connected to. Under ParameterServerStrategy it
+    # has workers.
+    has_hook = False
+    has_summary = False
+    _dispatcher: Dispatcher | None = None
+    _serving: Serving | None = None
     _workers: WorkerDatasets | None = None
+    _num_ports = 0
 
     def _set_up(self) -> None:
         """Makes what the queue consists of in this process."""
@@ -72,14 +78,9 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 "name, or close() the first."
             )
         _open_queues[self.name] = self
-        self.has_hook = False
-        self.has_summary = False
         self.task = Task.find(device="", environ=os.environ)
         self.is_chief = True
-        self._dispatcher: Dispatcher | None = None
-        self._serving: Serving | None = None
         self._shared_name = f"{self.name}-{next(_numbers)}-{uuid.uuid4().hex}"
-        self._num_ports = 0
         self._service = EagerService(
             self.name,
             Consumer(self.task.name, uuid.uuid4().hex[:12]),
