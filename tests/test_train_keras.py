@@ -16,11 +16,9 @@ from model_zoo.wide_and_deep import (
     report,
     train_keras,
 )
+from tests.keras_version import has_keras_2
 from wq_hooks.launcher.local_cluster import Cluster
 
-has_keras_2 = hasattr(
-    getattr(tf.keras.utils, "experimental", None), "DatasetCreator"
-)
 DEADLINE_SECS = 200.0
 
 pytestmark = [

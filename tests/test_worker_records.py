@@ -3,8 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
+from tests.keras_version import has_keras_2
 from wq_hooks import WorkQueue
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.launcher.local_cluster import Cluster
@@ -13,10 +13,6 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "tests" / "programs" / "train_coordinator.py"
 NUM_FILES, ROWS = 12, 40
 DEADLINE_SECS = 200.0
-
-has_keras_2 = hasattr(
-    getattr(tf.keras.utils, "experimental", None), "DatasetCreator"
-)
 
 
 @pytest.fixture

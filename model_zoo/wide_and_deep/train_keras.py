@@ -88,14 +88,6 @@ def _check_strategy(
             f"Expected a cluster for --strategy={PARAMETER_SERVER}, by "
             "TF_CONFIG or by flags; got a single process."
         )
-    if not hasattr(
-        getattr(tf.keras.utils, "experimental", None), "DatasetCreator"
-    ):
-        raise ValueError(
-            f"Expected Keras 2 for --strategy={PARAMETER_SERVER}; got Keras 3, "
-            "which does not support it. Install tf-keras and set "
-            "TF_USE_LEGACY_KERAS=1."
-        )
     wrong = [
         f"--{name}"
         for name, is_wrong in (
@@ -110,6 +102,14 @@ def _check_strategy(
             f"Expected no {' and no '.join(wrong)} with --strategy="
             f"{PARAMETER_SERVER}: the steps are not run by this process."
         )
+    # Here and not above: what does without a queue needs no package.
+    from wq_hooks.eager_queue import expect_dataset_creator
+    from wq_hooks.errors import WorkQueueError
+
+    try:
+        expect_dataset_creator()
+    except WorkQueueError as e:
+        raise ValueError(f"--strategy={PARAMETER_SERVER}: {e}") from e
 
 
 def train(flag_values: absl_flags.FlagValues) -> keras_model.WideAndDeep:

@@ -78,8 +78,13 @@ def gate_of(consumer_name: str) -> int:
 
     It holds the generation in which the consumer is to take no more.
     """
-    digest = hashlib.blake2b(consumer_name.encode(), digest_size=7).digest()
-    return _FIRST_GATE + int.from_bytes(digest, "little")
+    return _FIRST_GATE + number_of(consumer_name)
+
+
+def number_of(name: str) -> int:
+    """Returns the number of a name, by which tables of TensorFlow know it."""
+    digest = hashlib.blake2b(name.encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "little")
 
 
 def sender_text(consumer: Consumer) -> str:

@@ -10,13 +10,13 @@ first. Without TensorFlow.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wq_hooks._version import __version__
+from wq_hooks.core.messages import number_of
 from wq_hooks.errors import WorkQueueError
 
 # Changes with what the processes write to each other: `messages`, and the
@@ -61,8 +61,7 @@ class Served:
     @property
     def key(self) -> int:
         """The key of its entry; TensorFlow's tables of strings have numbers."""
-        digest = hashlib.blake2b(self.name.encode(), digest_size=7).digest()
-        return int.from_bytes(digest, "little")
+        return number_of(self.name)
 
     def to_text(self) -> str:
         """Returns the entry of the table."""

@@ -101,7 +101,7 @@ class RecordsPort:
             return slot, text
 
     def note(self, kind: int, *numbers: Any) -> Any:
-        """Returns an op that reports one event, with tf.int64 scalars."""
+        """Returns an op that reports one event, with tf.int64 of any shape."""
         return self._events.enqueue([_event(kind, numbers), ""])
 
     def note_lane(self, kind: int, lane: Any, *numbers: Any) -> Any:
