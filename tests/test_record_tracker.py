@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from wq_hooks.core.messages import Claim
 from wq_hooks.core.record_tracker import RecordTracker
 
+ITERATION = 7
+
 
 def claim(ticket):
     return Claim("g", ticket)
@@ -29,9 +31,7 @@ def started(*sizes, lanes=None, num_clients=1):
 
 def batch(tracker, records=None):
     """Delivers a batch of {slot: how many records}."""
-    tracker.begin_batch()
-    for slot, num_records in (records or {}).items():
-        tracker.deliver(slot, num_records)
+    tracker.deliver(records or {})
 
 
 def test_a_batch_is_trained_when_the_next_one_is_asked_for():
@@ -121,7 +121,7 @@ def test_an_item_that_no_lane_has_opened_stays_open():
     tracker.start(2, claim(2), "waits")
     batch(tracker, {1: 2})
 
-    assert tracker.finish() == ["waits"]
+    assert tracker.finish(ITERATION) == ["waits"]
     assert tracker.take_completed() == [claim(1)]
 
 
@@ -135,7 +135,7 @@ def test_an_item_of_a_lane_that_was_left_stays_open():
     batch(tracker, {2: 3})
     tracker.end_lane(1, 3)
 
-    assert tracker.finish() == ["left"]
+    assert tracker.finish(ITERATION) == ["left"]
     assert tracker.take_completed() == [claim(2)]
 
 
@@ -169,7 +169,7 @@ def test_at_the_end_of_the_data_the_last_batch_is_trained():
     tracker = started(5)
     batch(tracker, {1: 5})
 
-    assert tracker.finish() == []
+    assert tracker.finish(ITERATION) == []
     assert tracker.take_completed() == [claim(1)]
 
 
@@ -178,7 +178,7 @@ def test_at_the_end_of_the_data_batches_may_still_be_in_training():
     for slot in (1, 2, 3):
         batch(tracker, {slot: 1})
 
-    assert tracker.finish(num_in_training=2) == ["item-3"]
+    assert tracker.finish(ITERATION, num_in_training=2) == ["item-3"]
     assert tracker.take_completed() == [claim(1)]
     tracker.train_delivered()
     assert tracker.take_completed() == [claim(2)]
@@ -188,7 +188,7 @@ def test_a_record_that_never_came_keeps_its_item_open():
     tracker = started(4, 4, 4)
     batch(tracker, {1: 4, 2: 3, 3: 4})
 
-    assert tracker.finish() == ["item-2"]
+    assert tracker.finish(ITERATION) == ["item-2"]
     assert tracker.take_completed() == [claim(1), claim(3)]
     assert tracker.under_way() == ["item-2"]
 
@@ -209,12 +209,11 @@ def test_what_an_earlier_session_left_behind_changes_nothing():
 
     tracker.open(99, 5, 0)
     tracker.drop(99, 5)
-    batch(tracker, {1: 1})
-    tracker.deliver(99, 7)
+    batch(tracker, {1: 1, 99: 7})
     batch(tracker, {1: 1})
 
     assert tracker.take_completed() == []
-    assert tracker.finish() == []
+    assert tracker.finish(ITERATION) == []
     assert tracker.take_completed() == [claim(1)]
 
 
@@ -301,7 +300,7 @@ def test_no_record_is_untrained_when_its_item_is_completed(
         num_trained += len(waiting)
     for rest in in_training:
         seen.update(rest)
-    tracker.finish()
+    tracker.finish(ITERATION)
     look()
     whole = set(range(len(sizes))) - failed
     assert completed == {claim(slot) for slot in whole}
@@ -318,6 +317,71 @@ def test_records_trained_are_told_once():
     assert tracker.num_trained == 3
 
 
+def test_a_batch_that_is_ready_is_not_delivered():
+    tracker = started(2, 2)
+    tracker.make_ready(ITERATION, 1, {1: 2})
+    tracker.make_ready(ITERATION, 2, {2: 2})
+
+    tracker.train_delivered()
+    assert tracker.take_completed() == []
+
+    tracker.fetch(ITERATION, 1)
+    assert tracker.take_completed() == []
+    tracker.train_delivered()
+    assert tracker.take_completed() == [claim(1)]
+
+
+def test_a_fetched_batch_is_trained_when_the_next_one_is_fetched():
+    tracker = started(2, 2)
+    tracker.make_ready(ITERATION, 1, {1: 2})
+    tracker.make_ready(ITERATION, 2, {2: 2})
+
+    tracker.fetch(ITERATION, 1)
+    assert tracker.take_completed() == []
+    tracker.fetch(ITERATION, 2)
+    assert tracker.take_completed() == [claim(1)]
+
+
+def test_what_is_told_twice_is_fetched_once():
+    tracker = started(2, 2)
+    tracker.make_ready(ITERATION, 1, {1: 2})
+    for _ in range(3):
+        tracker.fetch(ITERATION, 1)
+
+    assert tracker.take_completed() == []
+
+
+def test_an_error_takes_a_number_and_leaves_no_batch():
+    tracker = started(1, 1)
+    tracker.make_ready(ITERATION, 1, {1: 1})
+    tracker.make_ready(ITERATION, 3, {2: 1})  # the second has failed
+
+    tracker.fetch(ITERATION, 2)
+    tracker.train_delivered()
+
+    assert tracker.take_completed() == [claim(1)]
+
+
+def test_an_iteration_that_ends_has_fetched_all_its_batches_and_no_others():
+    tracker = started(1, 1)
+    tracker.make_ready(ITERATION, 1, {1: 1})
+    tracker.make_ready(ITERATION + 1, 1, {2: 1})
+
+    assert tracker.finish(ITERATION) == []
+    assert tracker.take_completed() == [claim(1)]
+
+
+def test_what_was_ready_when_the_pipeline_was_left_is_forgotten():
+    tracker = started(1)
+    tracker.make_ready(ITERATION, 1, {1: 1})
+
+    assert tracker.abandon() == [claim(1)]
+    tracker.fetch(ITERATION, 1)
+    tracker.train_delivered()
+
+    assert tracker.take_completed() == []
+
+
 def test_what_was_delivered_counts_when_somebody_says_so():
     tracker = started(2, 2)
     batch(tracker, {1: 2, 2: 1})
@@ -332,14 +396,14 @@ def test_a_pipeline_that_is_left_forgets_its_items():
     tracker = started(2, 2)
     batch(tracker, {1: 2, 2: 1})
     tracker.train_delivered()
-    tracker.begin_batch()
+    batch(tracker)
 
     assert tracker.abandon() == [Claim("g", 2)]
     assert tracker.take_completed() == [Claim("g", 1)]
 
     # What is left of it, and what comes next.
     tracker.drop(2, 1)
-    tracker.deliver(2, 1)
-    tracker.begin_batch()
+    batch(tracker, {2: 1})
+    batch(tracker)
     assert tracker.take_completed() == []
     assert tracker.under_way() == []

@@ -2,8 +2,8 @@
 
     tracker.start(slot, claim, name)    # an item goes to the reader
     tracker.open(slot, lane, num_read)  # whose records follow in this lane
-    tracker.begin_batch()               # a batch goes to the train step,
-    tracker.deliver(slot, 12)           # with 12 records of the item
+    tracker.deliver({slot: 12})         # a batch with 12 of its records goes
+                                        # to the train step
     tracker.take_completed()            # items whose last record was trained
 
 A slot is a number that the consumer gives to each item that it passes on; it
@@ -13,13 +13,16 @@ the item before it has ended.
 
 A record that was lost in the pipeline, since a reader or a function has failed
 at it, was counted and never comes: its item stays open. A batch counts as
-trained when the one after it is asked for. Without TensorFlow.
+trained when the one after it is asked for. One that a thread has made ahead of
+the train step is ready, and delivered when it is fetched. Without TensorFlow.
 """
 
 from __future__ import annotations
 
 import collections
+import math
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wq_hooks.core.messages import Claim
@@ -65,6 +68,8 @@ class RecordTracker:
         self._in_training: collections.deque[collections.Counter[int]] = (
             collections.deque()
         )
+        # By iteration: the batches that were not fetched yet, by number.
+        self._ready: dict[int, dict[int, collections.Counter[int]]] = {}
         self._num_told = 0
 
     def start(self, slot: int, claim: Claim, name: str = "") -> None:
@@ -89,18 +94,36 @@ class RecordTracker:
         with self._lock:
             self._end_item(lane, num_read)
 
-    def begin_batch(self) -> None:
-        """Notes that a batch goes to the train step; `deliver` fills it."""
-        with self._lock:
-            self._in_training.append(collections.Counter())
-            while len(self._in_training) > self._num_clients:
-                self._train(self._in_training.popleft())
+    def deliver(self, records: Mapping[int, int]) -> None:
+        """Notes that a batch goes to the train step.
 
-    def deliver(self, slot: int, num_records: int) -> None:
-        """Notes that the batch begun last has records of an item."""
+        Args:
+          records: How many records of each slot it has.
+        """
         with self._lock:
-            if self._in_training:
-                self._in_training[-1][slot] += num_records
+            self._deliver(collections.Counter(records))
+
+    def make_ready(
+        self, iteration: int, number: int, records: Mapping[int, int]
+    ) -> None:
+        """Notes that a batch waits to be fetched.
+
+        Args:
+          iteration: Of which it is a batch.
+          number: Of the batch, in order.
+          records: As of `deliver`.
+        """
+        with self._lock:
+            batches = self._ready.setdefault(iteration, {})
+            batches[number] = collections.Counter(records)
+
+    def fetch(self, iteration: int, number: int) -> None:
+        """Notes that the batches of an iteration were fetched up to a number.
+
+        They go to the train step. Batches are made ready before.
+        """
+        with self._lock:
+            self._fetch(iteration, number)
 
     def drop(self, slot: int, num_records: int) -> None:
         """Notes that records were left out on purpose: they count as seen."""
@@ -108,10 +131,11 @@ class RecordTracker:
             self.num_dropped += num_records
             self._count(slot, num_records)
 
-    def finish(self, num_in_training: int = 0) -> list[str]:
-        """Notes that the pipeline has come to its end.
+    def finish(self, iteration: int, num_in_training: int = 0) -> list[str]:
+        """Notes that an iteration has come to the end of the pipeline.
 
         Args:
+          iteration: All its batches were fetched.
           num_in_training: How many of the last batches may not be trained yet,
             where something behind the pipeline runs ahead.
 
@@ -119,9 +143,14 @@ class RecordTracker:
           The names of the items of which records were lost: they stay open.
         """
         with self._lock:
-            while len(self._in_training) > num_in_training:
-                self._train(self._in_training.popleft())
-            waits = sum(self._in_training, collections.Counter[int]())
+            self._fetch(iteration, math.inf)
+            self._ready.pop(iteration, None)
+            self._train_all_but(num_in_training)
+            waits = collections.Counter[int]()
+            for batch in self._in_training:
+                waits += batch
+            for batches in self._ready.values():
+                waits += sum(batches.values(), collections.Counter[int]())
             return [
                 item.name
                 for item in self._items.values()
@@ -131,8 +160,7 @@ class RecordTracker:
     def train_delivered(self) -> None:
         """Notes that every batch delivered so far was trained."""
         with self._lock:
-            while self._in_training:
-                self._train(self._in_training.popleft())
+            self._train_all_but(0)
 
     def abandon(self) -> list[Claim]:
         """Notes that the pipeline will not be asked for more.
@@ -146,6 +174,7 @@ class RecordTracker:
                 del self._items[item.slot]
             self._lanes.clear()
             self._in_training.clear()
+            self._ready.clear()
             return [item.claim for item in open_items]
 
     def take_completed(self) -> list[Claim]:
@@ -174,6 +203,19 @@ class RecordTracker:
         item = None if ended is None else self._items.get(ended.slot)
         if ended is not None and item is not None:
             item.num_records = num_read - ended.num_read
+
+    def _fetch(self, iteration: int, number: float) -> None:
+        batches = self._ready.get(iteration, {})
+        for fetched in sorted(n for n in batches if n <= number):
+            self._deliver(batches.pop(fetched))
+
+    def _deliver(self, batch: collections.Counter[int]) -> None:
+        self._in_training.append(batch)
+        self._train_all_but(self._num_clients)
+
+    def _train_all_but(self, num_in_training: int) -> None:
+        while len(self._in_training) > num_in_training:
+            self._train(self._in_training.popleft())
 
     def _train(self, batch: collections.Counter[int]) -> None:
         for slot, num_records in batch.items():

@@ -162,7 +162,7 @@ class RecordReaders(RecordsPortSession):
 
     def mark_trained(self) -> None:
         """Says that all batches delivered so far were trained."""
-        self._records_port.note(TRAINED)
+        self._records_port.note_counts(TRAINED)
 
     def count_forever(self) -> None:
         """Acknowledges items when their last record was trained."""
@@ -179,7 +179,7 @@ class RecordReaders(RecordsPortSession):
         with self._flushed:
             self._num_flushes += 1
             number = self._num_flushes
-            self._records_port.note(FLUSH, number)
+            self._records_port.note_counts(FLUSH, number)
             self._flushed.wait_for(
                 lambda: self._num_flushed >= number, _SETTLE_SECS
             )

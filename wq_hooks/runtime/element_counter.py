@@ -43,26 +43,22 @@ class ElementCounter:
         """
         return _wrapped(tf.raw_ops.LatencyStatsDataset, dataset, tag=name)
 
-    def observed(self, dataset_of: Callable[[], Any]) -> Any:
+    def observed(self, dataset: Any) -> Any:
         """Returns a dataset in which the counted ones below are counted.
 
-        It costs some microseconds for each element: it belongs where they are
-        batches.
+        To be called where a function of tf.data is traced. It costs some
+        microseconds for each element: it belongs where they are batches.
 
         Args:
-          dataset_of: Makes the dataset.
+          dataset: Any dataset.
         """
-
-        def observe(_: Any) -> Any:
-            return _wrapped(
-                tf.raw_ops.SetStatsAggregatorDataset,
-                dataset_of(),
-                stats_aggregator=self._handle,
-                tag="",
-                counter_prefix="",
-            )
-
-        return tf.data.Dataset.from_tensors(0).flat_map(observe)
+        return _wrapped(
+            tf.raw_ops.SetStatsAggregatorDataset,
+            dataset,
+            stats_aggregator=self._handle,
+            tag="",
+            counter_prefix="",
+        )
 
     def read(self) -> Any:
         """Returns the counts so far, a tf.string scalar for `counts_in`."""

@@ -36,14 +36,18 @@ from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
 _OPENED = 0  # an item begins: its lane, its slot; with the counts so far
 _LANE_ENDED = 1  # its lane; likewise
 _BATCH = 2  # a batch goes to the train step: the slots of its records
-_FILTERED = 3  # left out by a filter: likewise
-_REMAINDER = 4  # left out by drop_remainder: likewise
-_END_OF_DATA = 5
-TRAINED = 6  # all that was delivered so far was trained
-FLUSH = 7  # somebody waits until all events before this one were counted
+_READY = 3  # one will: iteration, number, slots; with the counts
+_FILTERED = 4  # left out by a filter: the slots of its records
+_REMAINDER = 5  # left out by drop_remainder: likewise
+_END_OF_DATA = 6  # of an iteration
+TRAINED = 7  # all that was delivered so far was trained; with the counts
+FLUSH = 8  # somebody waits until all events before were counted; likewise
 
-# The name under which items are counted, which shows that there are counts.
+# What is counted: items, which shows that there are counts; the records of a
+# lane; and the batches of an iteration that were fetched.
 _ITEMS = "items"
+_LANE = "lane/"
+_FETCHED = "fetched/"
 
 _TensorProto = type(tf.make_tensor_proto(0))
 
@@ -78,7 +82,7 @@ class RecordsPort:
         self._demand = queue("demand", [tf.bool], [()])
         self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
         self._events = queue("events", [tf.string] * 2, [(), ()])
-        self._counter = ElementCounter(f"{shared_name}/counts")
+        self.counter = ElementCounter(f"{shared_name}/counts")
         self.wait = self._demand.dequeue()
         self.feeds = [
             tf1.placeholder(tf.int64, []),
@@ -91,6 +95,7 @@ class RecordsPort:
         with tf.control_dependencies(first):
             rest = self._events.dequeue_many(self._events.size())
         self.next_events = [tf.concat(pair, 0) for pair in zip(first, rest)]
+        self.flush = self.note_counts(FLUSH, 0)
         self.discard = discard_op(self._demand, self._proxy, self._events)
         self.end_events = self._events.close(cancel_pending_enqueues=True)
 
@@ -104,21 +109,11 @@ class RecordsPort:
         """Returns an op that reports one event, with tf.int64 of any shape."""
         return self._events.enqueue([_event(kind, numbers), ""])
 
-    def note_lane(self, kind: int, lane: Any, *numbers: Any) -> Any:
-        """Returns an op that reports one event of a lane, with the counts."""
-        event = _event(kind, [lane, *numbers])
-        return self._events.enqueue([event, self._counter.read()])
-
-    def note_batch(self, slots: Any) -> Any:
-        """Returns an op that reports a batch that goes to the train step.
-
-        It stands between two train steps, so it only passes on what it has;
-        who counts the events finds out what they say.
-
-        Args:
-          slots: tf.int64 of any shape: whose records are in it.
-        """
-        return self.note(_BATCH, slots)
+    def note_counts(self, kind: int, *numbers: Any) -> Any:
+        """Returns an op that reports one event, with the counts so far."""
+        return self._events.enqueue(
+            [_event(kind, numbers), self.counter.read()]
+        )
 
     def note_dropped(self, kind: int, slots: Any, is_kept: Any) -> Any:
         """Returns an op that reports records left out, unless they are kept.
@@ -133,18 +128,6 @@ class RecordsPort:
         num_times = tf.cast(tf.logical_not(is_kept), tf.int32)
         event = tf.repeat(event, tf.reshape(num_times, [1]), axis=0)
         return self._events.enqueue_many([event, tf.zeros_like(event)])
-
-    def items_counted(self, items: Any) -> Any:
-        """Returns the items, counted; where a function is traced."""
-        return self._counter.counted(items, _ITEMS)
-
-    def records_counted(self, records: Any, lane: Any) -> Any:
-        """Returns the records of a lane, counted; likewise."""
-        return self._counter.counted(records, tf.strings.as_string(lane))
-
-    def observed(self, dataset_of: Callable[[], Any]) -> Any:
-        """Returns a dataset of batches below which the counts are made."""
-        return self._counter.observed(dataset_of)
 
     def in_passes(self, dataset: Any) -> Any:
         """Returns what a user's pipeline gives in all."""
@@ -203,39 +186,58 @@ class RecordsPortSession(SessionPort):
         self._is_counting = False
         events = self._run(self._port.next_events)
         self._is_counting = True
+        last_ready = b""
         for message, summary in zip(*events):
             content = _TensorProto.FromString(message).tensor_content
             kind, *numbers = np.frombuffer(content, np.int64).tolist()
-            self._count(kind, numbers, summary)
+            if kind == _READY:
+                # The counts of the last one say it for all of them.
+                last_ready = summary
+                iteration, number, *slots = numbers
+                self.tracker.make_ready(iteration, number, Counter(slots))
+                continue
+            self._fetch(counts_in(last_ready))
+            last_ready = b""
+            self._count(kind, numbers, counts_in(summary))
+        self._fetch(counts_in(last_ready))
         return self.tracker.take_completed()
 
-    def _count(self, kind: int, numbers: list[int], summary: bytes) -> None:
+    def flush(self) -> None:
+        """Reports what nobody else would: which batches were fetched."""
+        self._run(self._port.flush)
+
+    def _fetch(self, counts: Mapping[str, int]) -> None:
+        for name, count in counts.items():
+            if name.startswith(_FETCHED):
+                self.tracker.fetch(int(name[len(_FETCHED) :]), count)
+
+    def _count(
+        self, kind: int, numbers: list[int], counts: Mapping[str, int]
+    ) -> None:
         tracker = self.tracker
+        self._fetch(counts)
         if kind == _OPENED:
             lane, slot = numbers
-            counts = counts_in(summary)
             _expect_items(counts)
-            tracker.open(slot, lane, counts.get(str(lane), 0))
+            tracker.open(slot, lane, counts.get(f"{_LANE}{lane}", 0))
         elif kind == _LANE_ENDED:
             (lane,) = numbers
-            tracker.end_lane(lane, counts_in(summary).get(str(lane), 0))
+            tracker.end_lane(lane, counts.get(f"{_LANE}{lane}", 0))
         elif kind == _BATCH:
-            tracker.begin_batch()
-            for slot, num_records in Counter(numbers).items():
-                tracker.deliver(slot, num_records)
+            tracker.deliver(Counter(numbers))
         elif kind in (_FILTERED, _REMAINDER):
             for slot, num_records in Counter(numbers).items():
                 tracker.drop(slot, num_records)
             self._num_left_over += len(numbers) if kind == _REMAINDER else 0
+        elif kind == _END_OF_DATA:
+            self._finish(*numbers)
         elif kind == TRAINED:
             tracker.train_delivered()
         elif kind == FLUSH:
             (self.last_flush,) = numbers
-        else:
-            self._finish()
 
-    def _finish(self) -> None:
-        for name in self.tracker.finish(self.num_in_training):
+    def _finish(self, iteration: int) -> None:
+        for name in self.tracker.finish(iteration, self.num_in_training):
             logging.error(
                 "Records of %s may have been lost, where a reader or a "
                 "function has failed; it stays open.",
@@ -260,11 +262,18 @@ class Records:
     Args:
       port: The local queues.
       pairs: Dataset of (slot, element).
+      run_ahead: Lets the thread of a `prefetch` behind them run ahead.
     """
 
-    def __init__(self, port: RecordsPort, pairs: Any):
+    def __init__(
+        self,
+        port: RecordsPort,
+        pairs: Any,
+        run_ahead: Callable[[Any], Any] | None = None,
+    ):
         self._port = port
         self._pairs = pairs
+        self._run_ahead = run_ahead
 
     @classmethod
     def read(
@@ -290,18 +299,20 @@ class Records:
 
         def items_of(index: Any) -> Any:
             # A name for this lane of this iterator.
-            lane = _i64(tf.timestamp() * 1e6) * cycle_length + index
+            lane = _now() * cycle_length + index
             own = items.map(lambda slot, text: (lane, slot, text))
             # It goes on to the end when the last item was read to its end.
-            end = _when_reached(lambda: port.note_lane(_LANE_ENDED, lane), own)
-            return port.items_counted(own).concatenate(end)
+            end = _when_reached(
+                lambda: port.note_counts(_LANE_ENDED, lane), own
+            )
+            return port.counter.counted(own, _ITEMS).concatenate(end)
 
         def records_of(lane: Any, slot: Any, text: Any) -> Any:
-            opened = port.note_lane(_OPENED, lane, slot)
+            opened = port.note_counts(_OPENED, lane, slot)
             with tf.control_dependencies([opened]):
                 slot = tf.identity(slot)
             pairs = reader(text).map(lambda *record: (slot, _one(record)))
-            return port.records_counted(pairs, lane)
+            return port.counter.counted(pairs, _name(_LANE, lane))
 
         lanes = tf.data.Dataset.range(cycle_length)
         if cycle_length == 1:
@@ -317,7 +328,9 @@ class Records:
     @property
     def pairs(self) -> Any:
         """The dataset of (slot, element)."""
-        return self._pairs
+        if self._run_ahead is None:
+            return self._pairs
+        return self._run_ahead(self._pairs)
 
     def __repr__(self) -> str:
         return f"Records({self.element_spec!r})"
@@ -329,7 +342,7 @@ class Records:
 
     def shuffle(self, *args: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.shuffle."""
-        return self._with(self._pairs.shuffle(*args, **kwargs))
+        return self._with(self.pairs.shuffle(*args, **kwargs))
 
     def batch(
         self, batch_size: Any, drop_remainder: bool = False, **kwargs: Any
@@ -340,7 +353,7 @@ class Records:
         """
 
         def batch(drop_remainder: bool) -> Any:
-            return self._pairs.batch(
+            return self.pairs.batch(
                 batch_size, drop_remainder=drop_remainder, **kwargs
             )
 
@@ -361,7 +374,7 @@ class Records:
             padding_values = (tf.constant(0, tf.int64), padding_values)
 
         def batch(drop_remainder: bool) -> Any:
-            return self._pairs.padded_batch(
+            return self.pairs.padded_batch(
                 batch_size,
                 padded_shapes,
                 padding_values,
@@ -385,11 +398,11 @@ class Records:
             is_stateful |= _has_state(tf1.get_default_graph())
             return slot, element
 
-        pairs = self._pairs.map(map_pair, **kwargs)
+        pairs = self.pairs.map(map_pair, **kwargs)
         if "num_parallel_calls" not in kwargs and not is_stateful:
             # What tf.data would do, had `without_hidden_prefetch` not to
             # forbid it everywhere: it would run ahead behind `to_dataset`, too.
-            pairs = self._pairs.map(
+            pairs = self.pairs.map(
                 map_pair, num_parallel_calls=tf.data.AUTOTUNE, **kwargs
             )
         return self._with(pairs)
@@ -398,7 +411,7 @@ class Records:
         """As tf.data.Dataset.filter; what is left out counts as seen."""
         return self._with(
             self._filtered(
-                self._pairs,
+                self.pairs,
                 _FILTERED,
                 lambda _, element: _call(predicate, element),
                 **kwargs,
@@ -407,11 +420,17 @@ class Records:
 
     def prefetch(self, *args: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.prefetch."""
-        return self._with(self._pairs.prefetch(*args, **kwargs))
+        return Records(
+            self._port,
+            self.pairs,
+            lambda dataset: dataset.prefetch(*args, **kwargs),
+        )
 
     def with_options(self, options: tf.data.Options) -> Records:
         """As tf.data.Dataset.with_options."""
-        return self._with(self._pairs.with_options(options))
+        return Records(
+            self._port, self._pairs.with_options(options), self._run_ahead
+        )
 
     def repeat(self, count: int | None = None) -> Records:
         """Not to be had: the queue repeats.
@@ -430,20 +449,43 @@ class Records:
 
         Whenever it is asked for a batch, the one before counts as trained.
         """
-        port = self._port
 
-        def strip(slots: Any, element: Any) -> Any:
-            with tf.control_dependencies([port.note_batch(slots)]):
-                return tf.nest.map_structure(
-                    tf.identity, element, expand_composites=True
-                )
-
-        batches = port.observed(lambda: self._pairs.map(strip))
-        return port.in_passes(
-            batches.concatenate(
-                _when_reached(lambda: port.note(_END_OF_DATA), batches)
+        def iterated(_: Any) -> Any:
+            # A name for this iteration.
+            iteration = _now()
+            batches = self._batches(iteration)
+            end = _when_reached(
+                lambda: self._port.note(_END_OF_DATA, iteration), batches
             )
-        ).with_options(without_hidden_prefetch())
+            return self._port.counter.observed(batches.concatenate(end))
+
+        once = tf.data.Dataset.from_tensors(0).flat_map(iterated)
+        return self._port.in_passes(once).with_options(
+            without_hidden_prefetch()
+        )
+
+    def _batches(self, iteration: Any) -> Any:
+        """Returns the batches, which report the slots of their records.
+
+        A function that stands between two train steps keeps them waiting, for
+        a tenth of a step where all cores are busy. So a batch reports itself
+        in the thread that runs ahead, and tf.data counts which were fetched.
+        """
+        port = self._port
+        if self._run_ahead is None:
+            return self._pairs.map(
+                lambda slots, batch: _after(port.note(_BATCH, slots), batch)
+            )
+        # A batch in which there is an error has a number, too, and counts as
+        # fetched when the error has been raised.
+        ready = self._pairs.enumerate(1).map(
+            lambda number, pair: _after(
+                port.note_counts(_READY, iteration, number, pair[0]), pair[1]
+            )
+        )
+        return port.counter.counted(
+            self._run_ahead(ready), _name(_FETCHED, iteration)
+        )
 
     def _with(self, pairs: Any) -> Records:
         return Records(self._port, pairs)
@@ -527,6 +569,23 @@ def _expect_items(counts: Mapping[str, int]) -> None:
             "counts. Without them, no item is ever completed. If the dataset "
             "has a StatsAggregator of its own, leave it out."
         )
+
+
+def _after(op: Any, element: Any) -> Any:
+    """Returns an element that is there when an op was run."""
+    with tf.control_dependencies([op]):
+        return tf.nest.map_structure(
+            tf.identity, element, expand_composites=True
+        )
+
+
+def _name(prefix: str, number: Any) -> Any:
+    return tf.strings.join([prefix, tf.strings.as_string(number)])
+
+
+def _now() -> Any:
+    """Returns a number that is not met twice: microseconds, tf.int64."""
+    return _i64(tf.timestamp() * 1e6)
 
 
 def _i64(value: Any) -> Any:

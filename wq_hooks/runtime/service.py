@@ -283,6 +283,7 @@ class Service:
         self._is_in_haste.set()
         for port in self._ports:
             if isinstance(port, RecordsPortSession):
+                port.flush()
                 # Twice: the event taken last may still be under way.
                 num_quiet = 0
                 while num_quiet < 2 and time.monotonic() < deadline:

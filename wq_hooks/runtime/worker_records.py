@@ -22,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -150,7 +150,7 @@ class _WorkerRecordsPort(RecordsPort):
     ):
         self.num_clients = ports[0].num_clients
         self._events = _Selected([port._events for port in ports], index)
-        self._counter = ElementCounter(counts_name, is_remote=True)
+        self.counter = ElementCounter(counts_name, is_remote=True)
         self._items = items
 
     def in_passes(self, dataset: Any) -> Any:
@@ -221,10 +221,17 @@ class _WorkerReaders(RecordReaders):
             with contextlib.suppress(tf.errors.CancelledError):
                 super().count_forever()
 
-    def _count(self, kind: int, numbers: list[int], summary: bytes) -> None:
+    def _count(
+        self, kind: int, numbers: list[int], counts: Mapping[str, int]
+    ) -> None:
         if kind not in (FLUSH, TRAINED):
             self._last_heard = time.monotonic()
-        super()._count(kind, numbers, summary)
+        super()._count(kind, numbers, counts)
+
+    def _fetch(self, counts: Mapping[str, int]) -> None:
+        if counts:
+            self._last_heard = time.monotonic()
+        super()._fetch(counts)
 
 
 class WorkerDatasets:
