@@ -612,6 +612,57 @@ def test_an_error_that_is_caught_does_not_complete_what_was_lost(tmp_path, log):
             coord.join(threads)
 
 
+def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
+    tmp_path,
+):
+    """The counts of what was made ahead and what was fetched stay in step."""
+    files = write(tmp_path, (2, 2, 2, 2, 2, 2))
+    bad = {names[1] for names in list(files.values())[:2]}
+
+    def parse(line):
+        is_bad = tf.reduce_any(tf.equal(line, sorted(bad)))
+        with tf.control_dependencies([tf.debugging.Assert(~is_bad, ["bad"])]):
+            return tf.identity(line)
+
+    with tf.Graph().as_default():
+        queue = WorkQueue(list(files), shuffle=False)
+        records = queue.records(tf.data.TextLineDataset)
+        dataset = records.batch(1).map(parse).prefetch(4).to_dataset()
+        name = element_of(dataset)
+        with tf1.Session() as session:
+            session.run(
+                [tf1.global_variables_initializer(), tf1.tables_initializer()]
+            )
+            coord = tf1.train.Coordinator()
+            threads = tf1.train.start_queue_runners(session, coord)
+            num_errors = 0
+            trained = []
+            while True:
+                try:
+                    (fetched,) = session.run(name)
+                except tf.errors.InvalidArgumentError:
+                    num_errors += 1
+                    continue
+                except tf.errors.OutOfRangeError:
+                    break
+                # The one that was just fetched is still in training.
+                queue.service(session).settle()
+                for item in completed(queue, queue.dispatcher):
+                    assert set(files[item]) <= set(trained)
+                trained.append(decoded(fetched))
+            queue.service(session).settle()
+            assert num_errors == 2
+            assert sorted(trained) == sorted(set(all_of(files)) - bad)
+            wait_until(
+                lambda: (
+                    completed(queue, queue.dispatcher)
+                    == dict.fromkeys(list(files)[2:], 1)
+                )
+            )
+            coord.request_stop()
+            coord.join(threads)
+
+
 def test_two_lines_more_than_the_plain_pipeline(texts):
     """That is: `records` in the place of a reader, and `to_dataset`."""
 
