@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks.results import Bar, Curve, Result, spread
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.works import Works
 

@@ -8,7 +8,7 @@ import pytest
 
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop, Holdings
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.messages import Claim
 
 CONSUMER = Consumer("worker:1", "5f2c")

@@ -11,8 +11,9 @@ import pytest
 from wq_hooks.core import dispatcher as dispatcher_module
 from wq_hooks.core import ledger as ledger_module
 from wq_hooks.core import messages
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.messages import Claim
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.progress import ProgressMeter

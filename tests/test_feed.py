@@ -14,9 +14,10 @@ from hypothesis.stateful import (
 )
 
 from wq_hooks.core import feed as feed_module
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.feed import Feed, FeedLog
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.local_mailbox import NoTransport
 from wq_hooks.core.messages import sender_text
 from wq_hooks.core.plan import Plan

@@ -16,7 +16,8 @@ from hypothesis.stateful import (
 )
 
 from wq_hooks.core import ledger as ledger_module
-from wq_hooks.core.ledger import Consumer, Ledger, median_secs, task_of
+from wq_hooks.core.consumer_state import Consumer, task_of
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.resume import resume
 from wq_hooks.core.snapshot import Snapshot
@@ -897,7 +898,7 @@ class TestSnapshot:
         works = Works([f"hdfs://data/part-{i:09}.csv" for i in range(80_000)])
         plan = Plan.fresh(works, num_epochs=3, shuffle=True, seed=1)
         ledger = Ledger(plan)
-        assert ledger.pack_works() is None
+        assert ledger.snapshot("q", None).packed_works is None
         sizes = []
         for _ in range(3):
             for ticket in take(ledger, A, 500):
@@ -1003,11 +1004,6 @@ class TestServed:
 def test_task_of():
     assert task_of("worker:1") == "worker:1"
     assert task_of("worker:1/2") == "worker:1"
-
-
-def test_median_secs():
-    assert median_secs(collections.deque()) is None
-    assert median_secs(collections.deque([3.0, 1.0, 9.0])) == 3.0
 
 
 LEASE_SECS = 20.0

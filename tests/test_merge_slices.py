@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.factoring import factor
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.resume import resume
 from wq_hooks.core.slice_text import parse_slice

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wq_hooks.core import messages
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.messages import (
     Claim,
     Report,

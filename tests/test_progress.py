@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.progress import (
     ProgressMeter,

@@ -12,8 +12,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from wq_hooks.core import ledger as ledger_module
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core import packed_plan
+from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.resume import resume
 from wq_hooks.core.snapshot import Snapshot
@@ -566,7 +567,7 @@ class TestLongLists:
 
     @pytest.fixture(autouse=True)
     def no_list_is_short(self, monkeypatch):
-        monkeypatch.setattr(ledger_module, "_MAX_PACKED_CHARS", 1)
+        monkeypatch.setattr(packed_plan, "_MAX_PACKED_CHARS", 1)
 
     def position(self):
         ledger = start(self.OLD)

@@ -5,7 +5,8 @@ import json
 from test_progress import A, B, make_ledger, take, train
 
 from wq_hooks.core import state as states
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.state import (
     MAX_CHARS,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.tail import _SLACK, Pace, useless_at_the_end
 from wq_hooks.core.works import Works

@@ -5,7 +5,7 @@ import json
 import pytest
 from test_progress import A, B, make_ledger, take, train
 
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.view import Viewer
 
 

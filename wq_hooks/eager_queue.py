@@ -22,8 +22,8 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Consumer
 from wq_hooks.core.local_mailbox import LocalMailbox, NoTransport
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot

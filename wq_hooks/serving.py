@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 
 from absl import logging
 
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Consumer, Ledger
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.served import Served
 from wq_hooks.runtime.eager_service import EagerService, close_all
 from wq_hooks.runtime.patient_takes import PatientTakes

@@ -21,7 +21,7 @@ import tensorflow as tf
 from wq_hooks import WorkQueue
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime.mailbox import MailboxSession
 

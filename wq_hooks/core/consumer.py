@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from wq_hooks.core import messages
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.messages import Claim
 
 

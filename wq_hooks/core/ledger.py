@@ -12,55 +12,27 @@ mailbox. Time is a parameter in seconds; nothing here reads a clock.
 
 from __future__ import annotations
 
-import functools
 import heapq
 import statistics
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from wq_hooks.core.plan import (
-    Item,
-    Masked,
-    Plan,
-    Segment,
-    live_segments,
-    mask_lines,
-)
+from wq_hooks.core.consumer_state import Consumer, ConsumerState, task_of
+from wq_hooks.core.packed_plan import PackedPlan
+from wq_hooks.core.plan import Item, Plan
 from wq_hooks.core.resume import Resumption
-from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import OpenItem, Snapshot
-from wq_hooks.core.tail import Pace, useless_at_the_end
-from wq_hooks.core.works import fingerprint_of, pack_names
+from wq_hooks.core.tail import useless_at_the_end
 
-# A list of works travels in the snapshot as long as it is this short, packed.
-_MAX_PACKED_CHARS = 64 * 1024
-# So does a mask of so many bits, which hardly pack.
-_MAX_BITS = 6 * _MAX_PACKED_CHARS
-# And the sizes of so many works.
-_MAX_PACKED_SIZES = 8192
 # An item may be between the mailbox and the report of its lease this long.
 _MISSING_GRACE_SECS = 5.0
 _KEPT_EVENTS = 10_000
 _KEPT_DURATIONS = 200
 # The end is near when no more than so many items remain for each consumer.
 _TAIL_ITEMS = 16
-_MIN_PACE_SECS = 1e-6
 # Spark's default for speculation is 1.5 times the median, DLRover's 2.
 _BACKUP_FACTOR = 2.0
-
-
-@dataclass(frozen=True)
-class Consumer:
-    """Who takes items: a task, and which of its lives.
-
-    Attributes:
-      name: Such as "worker:1", or "worker:1/2" for a task's second consumer.
-      incarnation: Differs from one start of the task to the next.
-    """
-
-    name: str
-    incarnation: str
 
 
 @dataclass(frozen=True)
@@ -92,27 +64,6 @@ class Event:
     item: Item | None = None
     secs: float = 0.0
     attempt: int = 0
-
-
-@dataclass
-class ConsumerState:
-    """What the ledger knows of a consumer."""
-
-    consumer: Consumer
-    joined: float
-    last_heard: float
-    # Of all lives of the consumer.
-    lives: int = 1
-    taken: int = 0
-    completed: int = 0
-    records: int = 0
-    held: dict[int, float] = field(default_factory=dict)
-    asking_since: float | None = None
-    has_left: bool = False
-    durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
-    # Seconds from one completion to the next, while it had something to do.
-    paces: deque[float] = field(default_factory=lambda: deque(maxlen=5))
-    busy_since: float = 0.0
 
 
 class Ledger:
@@ -179,10 +130,7 @@ class Ledger:
         self._names_of_task: dict[str, set[str]] = {}
         self._news: deque[Event] = deque(maxlen=_KEPT_EVENTS)
         self._suspects: dict[int, float] = {}
-        self._packed_works: str | None = None
-        self._is_packed = False
-        self._slicings: tuple[Slicing | str | None, ...] | None = None
-        self._kept_masks: dict[int, str] = {}
+        self._packed = PackedPlan(plan)
 
     # What the account says.
 
@@ -317,7 +265,7 @@ class Ledger:
             return frozenset()
         typical = statistics.median(known)
         return useless_at_the_end(
-            [_pace(state, typical, now) for state in active], remaining, now
+            [state.pace(typical, now) for state in active], remaining, now
         )
 
     def serve(self, task: str, *, in_step: bool) -> None:
@@ -590,18 +538,15 @@ class Ledger:
         works, feed = self.plan.works, self.plan.feed
         return Snapshot(
             name=name,
-            segments=tuple(
-                self._short_segment(segment)
-                for segment in live_segments(self.plan, self._low)
-            ),
+            segments=self._packed.segments(self._low),
             next_ticket=self._next,
             outstanding=tuple(self._outstanding()),
             given_up=tuple(self.given_up),
             num_works=len(works),
             fingerprint=works.fingerprint,
-            packed_works=self.pack_works(),
+            packed_works=self._packed.works,
             works_directory=works_directory,
-            slicings=self._short_slicings(),
+            slicings=self._packed.slicings,
             num_slices=self.plan.num_slices,
             added=None if feed is None else feed.position(self._low),
         )
@@ -612,53 +557,7 @@ class Ledger:
         Returns:
           {fingerprint: function that returns the list}.
         """
-        lists: dict[str, Callable[[], Sequence[str]]] = {}
-        if self.pack_works() is None:
-            works = self.plan.works
-            lists[works.fingerprint] = lambda: works
-        for whole, short in zip(self.plan.slicings, self._short_slicings()):
-            if whole is not None and isinstance(short, str):
-                lists[short] = whole.to_list
-        for segment in live_segments(self.plan, self._low):
-            if isinstance(segment, Masked) and _is_long(segment):
-                lines = functools.partial(mask_lines, segment.mask)
-                lists[self._kept_mask(segment)] = lines
-        return lists
-
-    def _short_segment(self, segment: Segment) -> Segment:
-        """Returns a segment without its mask if that is a long one."""
-        if not isinstance(segment, Masked) or not _is_long(segment):
-            return segment
-        kept = self._kept_mask(segment)
-        return replace(segment, mask=segment.mask[:0], kept=kept)
-
-    def _kept_mask(self, segment: Masked) -> str:
-        first = segment.first_ticket
-        if first not in self._kept_masks:
-            self._kept_masks[first] = fingerprint_of(mask_lines(segment.mask))
-        return self._kept_masks[first]
-
-    def _short_slicings(self) -> tuple[Slicing | str | None, ...]:
-        """Returns the plan's slicings, a fingerprint for each long one."""
-        if self._slicings is None:
-            self._slicings = tuple(
-                fingerprint_of(slicing.to_list())
-                if slicing is not None and slicing.num_works > _MAX_PACKED_SIZES
-                else slicing
-                for slicing in self.plan.slicings
-            )
-        return self._slicings
-
-    def pack_works(self) -> str | None:
-        """Returns the list of works, packed, or None if it is a long one."""
-        if not self._is_packed:
-            names = self.plan.works
-            if len(names) <= _MAX_PACKED_CHARS:
-                packed = pack_names(names)
-                if len(packed) <= _MAX_PACKED_CHARS:
-                    self._packed_works = packed
-            self._is_packed = True
-        return self._packed_works
+        return self._packed.long_lists(self._low)
 
     def _outstanding(self) -> Iterator[OpenItem]:
         for ticket in sorted(self._open):
@@ -773,34 +672,3 @@ class Ledger:
         self.num_events += 1
         if kind != "completed":
             self._news.append(event)
-
-
-def _is_long(segment: Masked) -> bool:
-    return len(segment.mask) > _MAX_BITS
-
-
-def _pace(state: ConsumerState, typical: float, now: float) -> Pace:
-    """Returns how fast a consumer is, by what it has done last."""
-    secs = statistics.median(state.paces) if state.paces else typical
-    secs = max(secs, _MIN_PACE_SECS)
-    if not state.held:
-        return Pace(state.consumer.name, secs, now)
-    # It may have become slower just now.
-    secs = max(secs, (now - state.busy_since) / len(state.held))
-    free_at = max(now, state.busy_since + secs * len(state.held))
-    return Pace(state.consumer.name, secs, free_at)
-
-
-def consumer_name(task: str, number: int) -> str:
-    """Returns the name of a task's consumer of a number, from 0."""
-    return task if number == 0 else f"{task}/{number + 1}"
-
-
-def task_of(consumer_name: str) -> str:
-    """Returns the task of a consumer: "worker:1" of "worker:1/2"."""
-    return consumer_name.partition("/")[0]
-
-
-def median_secs(durations: deque[float]) -> float | None:
-    """Returns the median of item durations in seconds, None without any."""
-    return statistics.median(durations) if durations else None

@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wq_hooks.core.ledger import Consumer
+from wq_hooks.core.consumer_state import Consumer
 
 # Kinds of reports.
 ASK = "ask"  # wants an item; the payload is what it has completed

@@ -15,7 +15,8 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wq_hooks.core.ledger import ConsumerState, Ledger
+from wq_hooks.core.consumer_state import ConsumerState
+from wq_hooks.core.ledger import Ledger
 
 _WINDOW_SECS = 300.0
 _MIN_WINDOW = 3

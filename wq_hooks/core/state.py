@@ -13,7 +13,8 @@ import itertools
 import statistics
 from typing import Any
 
-from wq_hooks.core.ledger import Event, Ledger, task_of
+from wq_hooks.core.consumer_state import task_of
+from wq_hooks.core.ledger import Event, Ledger
 from wq_hooks.core.works import encoded
 
 STATE_VERSION = 1

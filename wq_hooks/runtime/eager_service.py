@@ -28,7 +28,7 @@ from absl import logging
 
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop, Transport
-from wq_hooks.core.ledger import Consumer, consumer_name
+from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.messages import Claim
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import interrupt

@@ -25,8 +25,8 @@ from absl import logging
 
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
+from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Consumer, consumer_name
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.host import Host

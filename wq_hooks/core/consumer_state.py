@@ -1,0 +1,71 @@
+"""Who takes items, and what the ledger knows of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass, field
+
+from wq_hooks.core.tail import Pace
+
+_MIN_PACE_SECS = 1e-6
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Who takes items: a task, and which of its lives.
+
+    Attributes:
+      name: Such as "worker:1", or "worker:1/2" for a task's second consumer.
+      incarnation: Differs from one start of the task to the next.
+    """
+
+    name: str
+    incarnation: str
+
+
+@dataclass
+class ConsumerState:
+    """What the ledger knows of a consumer."""
+
+    consumer: Consumer
+    joined: float
+    last_heard: float
+    # Of all lives of the consumer.
+    lives: int = 1
+    taken: int = 0
+    completed: int = 0
+    records: int = 0
+    held: dict[int, float] = field(default_factory=dict)
+    asking_since: float | None = None
+    has_left: bool = False
+    durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    # Seconds from one completion to the next, while it had something to do.
+    paces: deque[float] = field(default_factory=lambda: deque(maxlen=5))
+    busy_since: float = 0.0
+
+    def pace(self, typical: float, now: float) -> Pace:
+        """Returns how fast it is, by what it has done last.
+
+        Args:
+          typical: Seconds for an item, where it has not completed any.
+          now: In seconds.
+        """
+        secs = statistics.median(self.paces) if self.paces else typical
+        secs = max(secs, _MIN_PACE_SECS)
+        if not self.held:
+            return Pace(self.consumer.name, secs, now)
+        # It may have become slower just now.
+        secs = max(secs, (now - self.busy_since) / len(self.held))
+        free_at = max(now, self.busy_since + secs * len(self.held))
+        return Pace(self.consumer.name, secs, free_at)
+
+
+def consumer_name(task: str, number: int) -> str:
+    """Returns the name of a task's consumer of a number, from 0."""
+    return task if number == 0 else f"{task}/{number + 1}"
+
+
+def task_of(consumer_name: str) -> str:
+    """Returns the task of a consumer: "worker:1" of "worker:1/2"."""
+    return consumer_name.partition("/")[0]
