@@ -168,6 +168,11 @@ def completed_in(position, works):
     )
 
 
+def numbers_of(tracker):
+    """Returns the numbers of the batches that wait to be fetched."""
+    return set(itertools.chain(*tracker._ready.values()))
+
+
 def all_of(files):
     return sorted(itertools.chain.from_iterable(files.values()))
 
@@ -502,6 +507,27 @@ def test_a_stop_in_the_middle_leaves_open_what_was_not_trained(
     if shuffle == 1:
         # Whatever was read to its end before the batch of the last step.
         assert len(done) >= 4
+
+
+def test_a_save_knows_what_was_fetched_after_the_last_report(tmp_path):
+    """All batches were made ahead, so none reports that others were fetched."""
+    files = write(tmp_path, (4, 4, 4))
+
+    class PatientTraining(Training):
+        def _look(self, names):
+            (port,) = self.queue._last_service._ports
+            if not self.num_looks:
+                wait_until(lambda: 3 in numbers_of(port.tracker))
+            return super()._look(names)
+
+    training = PatientTraining(
+        files,
+        lambda d: d.batch(4).prefetch(3),
+        last_step=2,
+        directory=tmp_path / "model",
+    )
+
+    assert training.saved() == {next(iter(files)): 1}
 
 
 def test_a_missing_file_is_named_and_its_item_stays_open(tmp_path, texts, log):
