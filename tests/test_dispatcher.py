@@ -803,6 +803,19 @@ class TestPosition:
         assert (snapshot.name, snapshot.works_directory) == ("q", "/model")
 
 
+class TestIsSomebodyAsking:
+    def test_from_the_question_to_the_item(self):
+        chief = Chief("a")
+        chief.run()
+        assert not chief.dispatcher.is_somebody_asking()
+        chief.take_item(A)
+        chief.run()
+        assert not chief.dispatcher.is_somebody_asking()
+        chief.mailbox.report(messages.ASK, A)
+        chief.run()
+        assert chief.dispatcher.is_somebody_asking()
+
+
 class TestWaitForEnd:
     """The chief leaves last."""
 

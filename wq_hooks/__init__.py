@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from wq_hooks.keras_callbacks import WorkQueueCallback, WorkQueueCheckpoint
     from wq_hooks.queue_runner import GeneralQueueRunner
     from wq_hooks.readers.table import TableRecordDataset, TableRecordReader
+    from wq_hooks.sync_replicas import SyncReplicasHook
     from wq_hooks.work_queue import WorkQueue
 
 _MODULE_OF_NAME = {
     "GeneralQueueRunner": "wq_hooks.queue_runner",
+    "SyncReplicasHook": "wq_hooks.sync_replicas",
     "TableRecordDataset": "wq_hooks.readers.table",
     "TableRecordReader": "wq_hooks.readers.table",
     "WorkQueue": "wq_hooks.work_queue",
@@ -34,6 +36,7 @@ _MODULE_OF_NAME = {
 
 __all__ = [
     "GeneralQueueRunner",
+    "SyncReplicasHook",
     "TableRecordDataset",
     "TableRecordReader",
     "WorkQueue",

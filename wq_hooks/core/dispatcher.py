@@ -339,6 +339,14 @@ class Dispatcher:
                 self._changed.wait(min(_TICK_SECS, left_secs))
         return True
 
+    def is_somebody_asking(self) -> bool:
+        """Returns whether a consumer waits for an item, or may have none."""
+        with self._changed:
+            return any(
+                state.asking_since is not None
+                for state in self.ledger.consumers.values()
+            )
+
     def others(self, task: str) -> list[str]:
         """Returns the other tasks whose consumers are there."""
         with self._changed:

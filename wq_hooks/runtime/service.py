@@ -199,6 +199,26 @@ class Service:
             if self._coord.should_stop() or time.monotonic() > deadline:
                 return
 
+    def keeps_waiting(self) -> bool:
+        """Whether somebody may wait for items, now or for good.
+
+        Known everywhere of the end of data, before it on the chief alone.
+        """
+        if self.dispatcher is not None and self.dispatcher.is_somebody_asking():
+            return True
+        return bool(self._mailbox.look_up(messages.END)[0])
+
+    def wait_for_others_at_end(self, timeout_secs: float) -> None:
+        """Waits, on the chief, until the others have left, if all is done.
+
+        Args:
+          timeout_secs: Go on after that long.
+        """
+        if self.dispatcher is not None and self.dispatcher.ledger.is_done:
+            self.dispatcher.wait_until_left(
+                self._task.name, timeout_secs, is_over=True
+            )
+
     # The chief.
 
     def _feed(self) -> None:

@@ -1,0 +1,55 @@
+"""A task of docs/pipelines.md's synchronous updates; prints each line trained.
+
+python train_in_step.py --gate=PATH --paths FILE...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+
+import tensorflow as tf
+from sync_replicas import train_function
+
+
+class Printed:
+    """Prints the lines of a batch in the place of a list that keeps them."""
+
+    def append(self, batch):
+        time.sleep(0.02 * float(os.environ.get("WQ_HOOKS_SLOW", "1")))
+        for line in batch:
+            print("GOT", line.decode(), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gate", help="wait until this file exists")
+    parser.add_argument("--paths", nargs="+")
+    args = parser.parse_args()
+    config = json.loads(os.environ["TF_CONFIG"])
+    job, index = config["task"]["type"], config["task"]["index"]
+    # The guide calls the chief the first worker.
+    cluster = config["cluster"]
+    cluster["worker"] = cluster.pop("chief") + cluster["worker"]
+    if job != "ps":
+        job, index = "worker", index + (job == "worker")
+    config = {"cluster": cluster, "task": {"type": job, "index": index}}
+    os.environ["TF_CONFIG"] = json.dumps(config)
+    server = tf.distribute.Server(cluster, job_name=job, task_index=index)
+    if job == "ps":
+        server.join()
+
+    def wait_for_the_others() -> None:
+        print("START", flush=True)
+        while not os.path.exists(args.gate):
+            time.sleep(0.02)
+
+    train = train_function(args.paths, cluster, Printed(), wait_for_the_others)
+    train(server.target, index)
+    print("DONE", flush=True)
+
+
+if __name__ == "__main__":
+    main()
