@@ -401,8 +401,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         with self._lock:
             if self._dispatcher is None:
                 ledger = self._begin_ledger(self._initial, "")
-                self._warn_if_alone()
                 if self._serving is None:
+                    self._warn_if_alone()
                     self._dispatcher = Dispatcher(
                         self.name, ledger, NoTransport()
                     )

@@ -416,7 +416,10 @@ class EagerService:
             loop = readers.loop
             if self.is_closed or loop is None:
                 return
-            if loop.has_ended and isinstance(readers, _Readers):
+            is_exact = isinstance(readers, RecordReaders) and (
+                readers.num_in_training == 0
+            )
+            if loop.has_ended and not is_exact:
                 # Whether the last items were trained is not known yet.
                 return
             readers.settle()

@@ -523,14 +523,19 @@ class Records:
 
 
 def without_hidden_prefetch() -> tf.data.Options:
-    """Returns options that keep tf.data from running ahead on its own accord.
+    """Returns options that keep tf.data from what would harm a queue.
 
     It adds a prefetch at the end, and makes plain maps parallel ones; both take
-    what nobody has asked for yet.
+    what nobody has asked for yet. And under MultiWorkerMirroredStrategy it
+    gives each worker a share of its own dataset and drops the others', where
+    the queue has handed out shares already.
     """
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
     options.experimental_optimization.map_parallelization = False
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.OFF
+    )
     return options
 
 
