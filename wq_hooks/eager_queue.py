@@ -32,7 +32,7 @@ from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.queue_server import checked_port
-from wq_hooks.runtime.records import Records, without_hidden_prefetch
+from wq_hooks.runtime.records import Records, queue_options
 from wq_hooks.runtime.scheduled import (
     items_slot,
     merged,
@@ -133,7 +133,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         self._expect_eager("input_dataset")
         items = self._service.new_items(self._new_shared_name())
         text_of = tf.autograph.experimental.do_not_convert(_text_of)
-        dataset = items.map(text_of).with_options(without_hidden_prefetch())
+        dataset = items.map(text_of).with_options(queue_options())
         # The queue lives as long as what is derived from this dataset.
         dataset._wq_hooks_queue = self
         return dataset

@@ -44,7 +44,7 @@ from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
 from wq_hooks.runtime.records import (
     Records,
     RecordsPort,
-    without_hidden_prefetch,
+    queue_options,
 )
 from wq_hooks.runtime.service import Service, ServiceRunner
 from wq_hooks.sources.registry import TableSource
@@ -255,7 +255,7 @@ class WorkQueue:
             # The map of tf.data 2 turns the end of data into an error.
             dataset = tf1.data.Dataset.from_tensors(0).repeat()
             dataset = dataset.map(lambda _: port.take())
-            return dataset.with_options(without_hidden_prefetch())
+            return dataset.with_options(queue_options())
 
     def records(
         self,

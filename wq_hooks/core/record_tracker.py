@@ -20,6 +20,7 @@ the train step is ready, and delivered when it is fetched. Without TensorFlow.
 from __future__ import annotations
 
 import collections
+import itertools
 import math
 import threading
 from collections.abc import Mapping
@@ -146,11 +147,10 @@ class RecordTracker:
             self._fetch(iteration, math.inf)
             self._ready.pop(iteration, None)
             self._train_all_but(num_in_training)
+            ready = (batches.values() for batches in self._ready.values())
             waits = collections.Counter[int]()
-            for batch in self._in_training:
+            for batch in itertools.chain(self._in_training, *ready):
                 waits += batch
-            for batches in self._ready.values():
-                waits += sum(batches.values(), collections.Counter[int]())
             return [
                 item.name
                 for item in self._items.values()

@@ -26,7 +26,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core.slice_text import parse_slice
 from wq_hooks.errors import SourceError
 from wq_hooks.readers.blocks import as_it_is
-from wq_hooks.runtime.records import without_hidden_prefetch
+from wq_hooks.runtime.records import queue_options
 from wq_hooks.sources.registry import source_of
 
 _BATCH_ROWS = 1024
@@ -185,7 +185,7 @@ class TableRecordReader:
         # The map of tf.data 2 turns the end of data into an error.
         items = tf1.data.Dataset.from_tensors(0).repeat()
         items = items.map(lambda _: queue.dequeue())
-        lines = items.flat_map(lines_of).with_options(without_hidden_prefetch())
+        lines = items.flat_map(lines_of).with_options(queue_options())
         iterator = tf1.data.make_initializable_iterator(lines)
         tf1.add_to_collection(
             tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer

@@ -22,7 +22,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.runtime.ports import UNLIMITED
-from wq_hooks.runtime.records import without_hidden_prefetch
+from wq_hooks.runtime.records import queue_options
 
 # What a row of the answers is.
 _ITEM = 0
@@ -75,7 +75,7 @@ class ItemPort:
         """
         dataset = tf.data.Dataset.from_tensors(0).map(_plain(self._begin))
         dataset = dataset.flat_map(_plain(dataset_of))
-        return dataset.with_options(without_hidden_prefetch())
+        return dataset.with_options(queue_options())
 
     def items_of(self, iteration: Any) -> Any:
         """Returns the dataset of (slot, text) of one iteration."""

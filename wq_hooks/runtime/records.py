@@ -308,9 +308,7 @@ class Records:
             return port.counter.counted(own, _ITEMS).concatenate(end)
 
         def records_of(lane: Any, slot: Any, text: Any) -> Any:
-            opened = port.note_counts(_OPENED, lane, slot)
-            with tf.control_dependencies([opened]):
-                slot = tf.identity(slot)
+            slot = after(port.note_counts(_OPENED, lane, slot), slot)
             pairs = reader(text).map(lambda *record: (slot, _one(record)))
             return port.counter.counted(pairs, _name(_LANE, lane))
 
@@ -400,8 +398,8 @@ class Records:
 
         pairs = self.pairs.map(map_pair, **kwargs)
         if "num_parallel_calls" not in kwargs and not is_stateful:
-            # What tf.data would do, had `without_hidden_prefetch` not to
-            # forbid it everywhere: it would run ahead behind `to_dataset`, too.
+            # What tf.data would do, had `queue_options` not to forbid it
+            # everywhere: it would run ahead behind `to_dataset`, too.
             pairs = self.pairs.map(
                 map_pair, num_parallel_calls=tf.data.AUTOTUNE, **kwargs
             )
@@ -460,9 +458,7 @@ class Records:
             return self._port.counter.observed(batches.concatenate(end))
 
         once = tf.data.Dataset.from_tensors(0).flat_map(iterated)
-        return self._port.in_passes(once).with_options(
-            without_hidden_prefetch()
-        )
+        return self._port.in_passes(once).with_options(queue_options())
 
     def _batches(self, iteration: Any) -> Any:
         """Returns the batches, which report the slots of their records.
@@ -474,12 +470,12 @@ class Records:
         port = self._port
         if self._run_ahead is None:
             return self._pairs.map(
-                lambda slots, batch: _after(port.note(_BATCH, slots), batch)
+                lambda slots, batch: after(port.note(_BATCH, slots), batch)
             )
         # A batch in which there is an error has a number, too, and counts as
         # fetched when the error has been raised.
         ready = self._pairs.enumerate(1).map(
-            lambda number, pair: _after(
+            lambda number, pair: after(
                 port.note_counts(_READY, iteration, number, pair[0]), pair[1]
             )
         )
@@ -515,20 +511,18 @@ class Records:
 
         def keep(slots: Any, element: Any) -> Any:
             is_kept = tf.convert_to_tensor(predicate(slots, element), tf.bool)
-            note = port.note_dropped(kind, slots, is_kept)
-            with tf.control_dependencies([note]):
-                return tf.identity(is_kept)
+            return after(port.note_dropped(kind, slots, is_kept), is_kept)
 
         return pairs.filter(keep, **kwargs)
 
 
-def without_hidden_prefetch() -> tf.data.Options:
+def queue_options() -> tf.data.Options:
     """Returns options that keep tf.data from what would harm a queue.
 
-    It adds a prefetch at the end, and makes plain maps parallel ones; both take
-    what nobody has asked for yet. And under MultiWorkerMirroredStrategy it
-    gives each worker a share of its own dataset and drops the others', where
-    the queue has handed out shares already.
+    Of its own accord it adds a prefetch at the end, and makes plain maps
+    parallel ones; both take what nobody has asked for yet. And under
+    MultiWorkerMirroredStrategy it gives each worker a share of its own dataset
+    and drops the rest, where the queue has handed out shares already.
     """
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
@@ -576,7 +570,7 @@ def _expect_items(counts: Mapping[str, int]) -> None:
         )
 
 
-def _after(op: Any, element: Any) -> Any:
+def after(op: Any, element: Any) -> Any:
     """Returns an element that is there when an op was run."""
     with tf.control_dependencies([op]):
         return tf.nest.map_structure(

@@ -33,7 +33,13 @@ from wq_hooks.runtime.eager_service import EagerService, RecordReaders
 from wq_hooks.runtime.element_counter import ElementCounter
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import END, ItemPort
-from wq_hooks.runtime.records import FLUSH, TRAINED, Records, RecordsPort
+from wq_hooks.runtime.records import (
+    FLUSH,
+    TRAINED,
+    Records,
+    RecordsPort,
+    after,
+)
 
 _POLL_SECS = 0.1
 
@@ -435,11 +441,6 @@ def without_callback(context: Any) -> Any:
     dataset = tf.data.Dataset.range(1)
     return dataset.filter(
         tf.autograph.experimental.do_not_convert(
-            lambda x: _after(fail(x), tf.equal(x, 0))
+            lambda x: after(fail(x), tf.equal(x, 0))
         )
     )
-
-
-def _after(op: Any, value: Any) -> Any:
-    with tf.control_dependencies([op]):
-        return tf.identity(value)
