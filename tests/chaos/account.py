@@ -55,6 +55,8 @@ class Account:
         )
         self.rows = []
         self.restored = []
+        # Of each life of a task, when the chief heard of it.
+        self._heard = defaultdict(list)
         with open(self._directory / "journal") as journal:
             for line in journal:
                 self._read(json.loads(line))
@@ -66,9 +68,11 @@ class Account:
                 Restored(secs, entry["restored"], tuple(entry["in_flight"]))
             )
         for kind, sender, payload in entry.get("reports", ()):
-            task, _, incarnation = sender.partition(" ")
+            name, _, incarnation = sender.partition(" ")
+            task = name.partition("/")[0]
+            self._heard[task, incarnation].append(secs)
             self.rows += [
-                Row(secs, kind, task.partition("/")[0], incarnation, claim)
+                Row(secs, kind, task, incarnation, claim)
                 for claim in parse_claims(payload.encode())
                 if claim.ticket >= 0  # the end of data is no item
             ]
@@ -174,6 +178,22 @@ class Account:
             elif row.secs < secs:
                 held[row.task].pop(row.claim, None)
         return [claim for claims in held.values() for claim in claims]
+
+    def silences(self, lease_secs):
+        """Yields (task, since, until) where a task lost its leases and lives.
+
+        The chief did not hear of it for longer than a lease lasts. Not where
+        the chief itself went back to a checkpoint meanwhile.
+
+        Args:
+          lease_secs: As of the queue.
+        """
+        for (task, _), times in self._heard.items():
+            for since, until in zip(times, times[1:]):
+                if until - since > lease_secs and not any(
+                    since < restored.secs < until for restored in self.restored
+                ):
+                    yield task, since, until
 
     def leased_again(self, claims, since):
         """Returns when the last of some items was taken again, or completed.

@@ -15,12 +15,19 @@ exact. A fault may repeat the records of
 
 An item is in flight from when it is taken to when its last record is trained,
 so what shuffle buffers hold is part of it.
+
+What no schedule asks for may happen on a machine that is short of time: the
+chief's session breaks down and is restored, or a worker is not heard of for
+longer than its lease. That costs as much as the fault that it looks like; each
+run says how often it happened ("unplanned"). The files of a run that is not
+good can be kept (`--keep`), to see what it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -63,6 +70,7 @@ class Outcome:
       num_checkpoints: Number of checkpoints looked at.
       repeated: How many records were trained more often than asked for.
       bound: How many may have been.
+      num_unplanned: How often something happened that no schedule asked for.
       recovery_secs: Of each fault, until the work went on.
       secs: Of the whole run.
       error: Why it failed, or "".
@@ -76,6 +84,7 @@ class Outcome:
     num_checkpoints: int = 0
     repeated: int = 0
     bound: int = 0
+    num_unplanned: int = 0
     recovery_secs: tuple[float, ...] = ()
     secs: float = 0.0
     error: str = ""
@@ -99,8 +108,8 @@ class Outcome:
             f"records {self.num_records} lost {self.lost} "
             f"repeated {self.repeated} (bound {self.bound}) "
             f"recovery {recovery or '-'} s; {self.num_checkpoints} checkpoints "
-            f"skip {self.untrained}; {self.secs:.0f} s in all"
-            + ("" if self.is_good else " FAILED")
+            f"skip {self.untrained}; {self.num_unplanned} unplanned; "
+            f"{self.secs:.0f} s in all" + ("" if self.is_good else " FAILED")
         )
 
 
@@ -286,13 +295,18 @@ def outcome_of(seed, *, keep=None):
 
     Args:
       seed: The seed.
-      keep: Where to keep what the job leaves behind; None: nowhere.
+      keep: A directory in which to keep what a job that is not good leaves
+        behind; None: nowhere.
 
     Returns:
       The Outcome.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        return outcome_of_schedule(schedule_of(seed), keep or temporary)
+    with tempfile.TemporaryDirectory() as directory:
+        outcome = outcome_of_schedule(schedule_of(seed), directory)
+        if keep and not outcome.is_good:
+            target = Path(keep) / f"seed-{seed}"
+            shutil.copytree(directory, target, dirs_exist_ok=True)
+        return outcome
 
 
 def outcome_of_schedule(schedule, directory):
@@ -335,6 +349,8 @@ def account_for(run, schedule, directory):
         size, secs = _cost_of(happened, account, run.signs)
         bound += size
         recovery_secs.append(secs)
+    unplanned = unplanned_repeats(run.happened, account, schedule.lease_secs)
+    bound += sum(unplanned)
     checkpoints = account.checkpoints()
     return {
         "seed": schedule.seed,
@@ -345,6 +361,7 @@ def account_for(run, schedule, directory):
         "num_checkpoints": len(checkpoints),
         "repeated": repeated,
         "bound": bound,
+        "num_unplanned": len(unplanned),
         "recovery_secs": tuple(recovery_secs),
     }
 
@@ -360,11 +377,7 @@ def _cost_of(happened, account, signs):
         held = account.held(fault.task, secs, until)
         size = account.size(map(account.work_of, held))
         return size, account.leased_again(held, secs) - secs
-    restored = min(
-        (r for r in account.restored if r.secs > secs),
-        key=lambda r: r.secs,
-        default=None,
-    )
+    restored = _restored_after(secs, account)
     size, back = 0, secs
     if restored is not None:
         size += account.size(restored.in_flight)
@@ -382,10 +395,43 @@ def _cost_of(happened, account, signs):
     return size, max(first) - secs
 
 
+def _restored_after(secs, account):
+    return min(
+        (r for r in account.restored if r.secs > secs),
+        key=lambda r: r.secs,
+        default=None,
+    )
+
+
+def unplanned_repeats(happened, account, lease_secs):
+    """Returns how many records may be repeated by each thing unasked for."""
+    sizes = []
+    planned = [
+        _restored_after(h.secs, account) for h in happened if not h.fault.task
+    ]
+    for restored in account.restored:
+        if restored not in planned:
+            # The workers live on, as when the chief alone is restarted.
+            held = account.held_beyond(restored.secs, schedules.WORKERS)
+            works = [*restored.in_flight, *map(account.work_of, held)]
+            sizes.append(account.size(works))
+    stops = [h for h in happened if h.fault.kind == schedules.WORKER_STOPPED]
+    for task, since, until in account.silences(lease_secs):
+        if not any(
+            stop.fault.task == task and stop.secs < until and since < stop.until
+            for stop in stops
+        ):
+            held = account.held(task, since, until)
+            sizes.append(account.size(map(account.work_of, held)))
+    return sizes
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0-99", help="such as 7 or 0-99")
-    parser.add_argument("--keep", help="a directory for one run's files")
+    parser.add_argument(
+        "--keep", help="a directory for the files of runs that fail"
+    )
     args = parser.parse_args()
     first, _, last = args.seeds.partition("-")
     outcomes = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from random import Random
 
@@ -129,3 +130,60 @@ def test_a_hundred_schedules_have_all_kinds_of_faults():
             if fault.kind == WORKER_STOPPED:
                 assert fault.pause_secs > schedule.lease_secs
         assert dead <= set(WORKERS)
+
+
+def journal_of(directory, *entries):
+    lines = [json.dumps({"secs": secs, **entry}) for secs, entry in entries]
+    (directory / "journal").write_text("".join(f"{x}\n" for x in lines))
+    return Account(directory, {"a": [0, 1, 2]}, num_epochs=1, seed=1)
+
+
+def heard(kind="alive", payload="", sender="worker:0/1 life"):
+    return {"reports": [[kind, sender, payload]]}
+
+
+def test_an_account_knows_who_was_silent_for_longer_than_a_lease(tmp_path):
+    account = journal_of(
+        tmp_path,
+        (10.0, heard("lease", "generation 0")),
+        (11.5, heard(sender="worker:0 life")),
+        (11.6, heard(sender="worker:1 other")),
+        (14.0, heard()),
+        (14.5, heard(sender="worker:0 next")),
+    )
+
+    assert list(account.silences(2.0)) == [("worker:0", 11.5, 14.0)]
+    assert list(account.silences(3.0)) == []
+    (claim,) = account.held("worker:0", 11.5, 14.0)
+    assert account.size([account.work_of(claim)]) == 3
+
+
+def test_nobody_is_silent_while_the_chief_goes_back(tmp_path):
+    account = journal_of(
+        tmp_path,
+        (10.0, heard()),
+        (11.0, {"restored": "model.ckpt-5", "in_flight": ["a"]}),
+        (14.0, heard()),
+    )
+
+    assert list(account.silences(2.0)) == []
+
+
+def test_what_nobody_asked_for_is_in_the_bound_too(tmp_path):
+    account = journal_of(
+        tmp_path,
+        (10.0, heard("lease", "generation 0")),
+        (11.0, {"restored": "model.ckpt-5", "in_flight": ["a"]}),
+        (12.0, heard(sender="worker:1 other")),
+        (15.0, heard(sender="worker:1 other")),
+    )
+
+    # A restored session, with what the worker holds; a silence of nothing.
+    assert runs.unplanned_repeats([], account, 2.0) == [6, 0]
+    fault = Fault(ALL_RESTARTED, "", 5, 0.0)
+    stop = Fault(WORKER_STOPPED, "worker:1", 5, 2.5)
+    happened = [
+        runs.Happened(fault, 10.5, 10.6, ()),
+        runs.Happened(stop, 12.1, 14.9, ()),
+    ]
+    assert runs.unplanned_repeats(happened, account, 2.0) == []
