@@ -41,7 +41,6 @@ def test_slices_of_text_are_the_lines_of_tensorflow(
 
 
 def test_slices_of_more_than_one_block(tmp_path, monkeypatch):
-    monkeypatch.setattr("wq_hooks.readers.text._ONE_BLOCK_BYTES", 500)
     monkeypatch.setattr("wq_hooks.readers.text.BLOCK_BYTES", 300)
     path = tmp_path / "a.txt"
     lines = [b"%d" % i * (i % 50) for i in range(200)]

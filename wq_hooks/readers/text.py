@@ -16,9 +16,6 @@ from wq_hooks.readers.blocks import as_it_is, call_python, read_in_blocks
 from wq_hooks.sources import files
 from wq_hooks.sources.text import BLOCK_BYTES, TextLines
 
-# A slice up to this long is read in one go: quicker, and not too much memory.
-_ONE_BLOCK_BYTES = 8 << 20
-
 
 @as_it_is
 def text_lines(item: Any, *, num_header_lines: int = 0) -> Any:
@@ -51,9 +48,7 @@ def text_lines(item: Any, *, num_header_lines: int = 0) -> Any:
 
 def _blocks_of(path: str, start: int, end: int | None) -> list[tuple[int, int]]:
     end = files.size_of(path) if end is None else end
-    if start < end <= start + _ONE_BLOCK_BYTES:
-        return [(start, end)]
-    return [
-        (first, min(first + BLOCK_BYTES, end))
-        for first in range(start, end, BLOCK_BYTES)
-    ]
+    # All of a size: a small one at the end would cost as much as a large one.
+    num_blocks = max(1, round((end - start) / BLOCK_BYTES))
+    cuts = [start + (end - start) * i // num_blocks for i in range(num_blocks)]
+    return [*zip(cuts, [*cuts[1:], end])] if start < end else []
