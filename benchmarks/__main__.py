@@ -46,8 +46,10 @@ def main(argv: list[str] | None = None) -> int:
         (name,) = args.names
         module = importlib.import_module(f"benchmarks.{name}")
         where = _where(args.quick)
+        begin = time.monotonic()
         result = module.run(quick=args.quick)
         result.where = where
+        result.secs = time.monotonic() - begin
         result.save(Path(args.inside))
         return 0
     output = Path(args.output_dir)

@@ -17,7 +17,7 @@ python -m benchmarks --report=docs/performance.md  # all, and this page
 python -m benchmarks take scale                    # some
 ```
 
-which takes about ten minutes. Do not edit this page: its text is in
+which takes less than ten minutes. Do not edit this page: its text is in
 `benchmarks/report.py`. Results are kept as JSON in `benchmark_results`; to run
 one benchmark again refreshes its section.
 
@@ -75,7 +75,8 @@ def page_of(
             for result in results
         ),
         "",
-        f"Of {num_bars} bars {num_bars - len(missed)} hold.",
+        f"Of {num_bars} bars {num_bars - len(missed)} hold. All together took "
+        f"{sum(result.secs for result in results) / 60:.1f} minutes.",
     ]
     if missed:
         lines += ["Missed are:", "", *missed]

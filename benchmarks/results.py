@@ -82,6 +82,7 @@ class Result:
       curve_axes: What x and y are.
       notes: What a reader has to know; also what could not be run, and why.
       where: Machine, versions and load of the run.
+      secs: How long the run took, in seconds.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Result:
     curve_axes: tuple[str, str] = ("", "")
     notes: list[str] = field(default_factory=list)
     where: str = ""
+    secs: float = 0.0
 
     def to_text(self) -> str:
         """Returns the table, for a terminal or a Markdown page."""
@@ -114,7 +116,8 @@ class Result:
             for curve in self.curves
         ]
         lines += [f"* {note}" for note in self.notes]
-        lines += [f"* {self.where}"] * bool(self.where)
+        if self.where:
+            lines.append(f"* {self.where} It took {self.secs:.0f} s.")
         return "\n".join(lines) + "\n"
 
     def save(self, path: Path) -> None:
