@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -25,20 +24,17 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core import messages
-from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.feed import Feed, FeedLog
+from wq_hooks.core.feed import FeedLog
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.options import Options
-from wq_hooks.core.plan import Plan
 from wq_hooks.core.progress import Progress, ProgressMeter
-from wq_hooks.core.resume import Resumption
-from wq_hooks.core.resume_feed import resume_feed
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.tasks import Task, num_workers
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime import checkpoint, interrupt
+from wq_hooks.runtime import checkpoint, interrupt, long_lists
+from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
 from wq_hooks.runtime.records import (
@@ -178,8 +174,11 @@ class WorkQueue:
         self._has_begun = False
         self.checkpoint_directory: str | None = None
         self._lock = threading.Lock()
-        self._slicer = Slicer(
+        slicer = Slicer(
             self._works, num_slices, source, name, num_workers(os.environ)
+        )
+        self._beginning = Beginning(
+            self._works, self._options, slicer, self._feed_log
         )
         self._set_up()
 
@@ -485,7 +484,7 @@ class WorkQueue:
         Where works are cut: the number that was asked for. There are less if
         the works have not so many records, and more if there are more works.
         """
-        return self._slicer.num_items
+        return self._beginning.num_items
 
     def __repr__(self) -> str:
         return f"WorkQueue({self._works!r}, name={self.name!r})"
@@ -514,7 +513,8 @@ class WorkQueue:
             service.wait_until_ready(_READY_SECS)
             if service.dispatcher is not None:
                 return service.dispatcher.snapshot().to_json()
-        return self._new_ledger(None).snapshot(self.name, None).to_json()
+        fresh = self._beginning.new_ledger(None)
+        return fresh.snapshot(self.name, None).to_json()
 
     def restore(self, snapshot: str) -> None:
         """Continues from a snapshot, on the chief, before the session starts.
@@ -612,18 +612,7 @@ class WorkQueue:
 
     def _begin_ledger(self, snapshot: Snapshot | None, where: str) -> Ledger:
         self._has_begun = True
-        ledger = self._new_ledger(snapshot)
-        logging.info(
-            "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
-            self.name,
-            len(self._works),
-            self._slicer.in_words(ledger.plan),
-            "shuffled" if self._options.shuffle else "in order",
-            self._options.num_epochs or "endless",
-            _position_in_words(ledger, snapshot),
-            where or "this process",
-        )
-        return ledger
+        return self._beginning.begin(snapshot, where, self.checkpoint_directory)
 
     @contextlib.contextmanager
     def held_position(self, directory: str) -> Iterator[None]:
@@ -641,7 +630,7 @@ class WorkQueue:
         if service is None or dispatcher is None:
             yield
             return
-        self._keep_long_lists(dispatcher, directory)
+        long_lists.keep(dispatcher, self.name, directory)
         # What was trained before this instant may still have to be counted.
         service.settle()
         with dispatcher.held_position():
@@ -684,73 +673,11 @@ class WorkQueue:
 
     # Inside.
 
-    def _new_ledger(self, snapshot: Snapshot | None) -> Ledger:
-        options = self._options
-        resumption: Resumption | None = None
-        if snapshot is None:
-            seed = options.seed
-            plan = Plan.fresh(
-                self._works,
-                num_epochs=options.num_epochs,
-                shuffle=options.shuffle,
-                seed=secrets.randbits(63) if seed is None else seed,
-                slicing=self._slicer.slice_works(),
-                num_slices=options.num_slices,
-            )
-            if options.is_open and plan.total is not None:
-                plan.feed = Feed(plan.total, self._feed_log)
-        else:
-            resumption = resume_feed(
-                self._works,
-                snapshot,
-                log=self._feed_log,
-                num_epochs=options.num_epochs,
-                shuffle=options.shuffle,
-                seed=options.seed,
-                read_works=self._read_works,
-                num_slices=options.num_slices,
-                slice_works=self._slicer.slice_works,
-            )
-            _log_changes(self.name, resumption)
-            plan = resumption.plan
-        return Ledger(
-            plan,
-            lease_secs=options.lease_secs,
-            ack_on_take=options.ack == "take",
-            max_attempts=options.max_attempts,
-            balance_tail=options.balance_tail,
-            backup_tasks=options.backup_tasks,
-            resumption=resumption,
-        )
-
-    def _keep_long_lists(
-        self, dispatcher: Dispatcher, directory: str | None
-    ) -> None:
-        """Keeps beside the checkpoints what is too long for each of them."""
-        if not directory:
-            return
-        for fingerprint, make in dispatcher.ledger.long_lists().items():
-            path = checkpoint.works_path(directory, self.name, fingerprint)
-            checkpoint.write_works(path, make)
-            dispatcher.works_directory = directory
-
     def _pull_works(self) -> None:
         # A ledger that is being made meanwhile finds them in the log.
         service = self._last_service
         if service is not None and service.dispatcher is not None:
             service.dispatcher.pull_works()
-
-    def _read_works(self, snapshot: Snapshot) -> list[str] | None:
-        # The checkpoints may have been moved since they were written.
-        for directory in (self.checkpoint_directory, snapshot.works_directory):
-            if directory is not None:
-                path = checkpoint.works_path(
-                    directory, snapshot.name, snapshot.fingerprint
-                )
-                names = checkpoint.read_works(path)
-                if names is not None:
-                    return names
-        return None
 
     def _add_port(self, kind: Any) -> Any:
         if tf1.get_default_graph() is not self._graph:
@@ -797,31 +724,3 @@ class WorkQueue:
                 f"Expected {method} to be called on the chief; this is "
                 f"{self.task.name}."
             )
-
-
-def _log_changes(name: str, resumption: Resumption) -> None:
-    changes = list(resumption.notes)
-    if resumption.added or resumption.dropped:
-        changes.insert(
-            0,
-            f"{resumption.kept} works kept, {resumption.added} added, "
-            f"{resumption.dropped} dropped",
-        )
-    if changes:
-        logging.info(
-            "Work queue %s: the arguments have changed since the checkpoint: "
-            "%s.",
-            name,
-            "; ".join(changes),
-        )
-
-
-def _position_in_words(ledger: Ledger, snapshot: Snapshot | None) -> str:
-    if snapshot is None:
-        return "from the beginning"
-    total = "endless" if ledger.total is None else str(ledger.total)
-    in_flight = sum(item.holder is not None for item in snapshot.outstanding)
-    return (
-        f"resumed: {ledger.completed} of {total} items completed, "
-        f"{in_flight} were in flight"
-    )

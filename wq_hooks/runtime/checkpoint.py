@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -24,8 +24,6 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.snapshot import works_file_name
-from wq_hooks.core.works import encoded
 from wq_hooks.runtime.host import Host
 
 _GUARD = "_wq_hooks_guard"
@@ -190,36 +188,3 @@ def _step_of(session: tf1.Session) -> int | None:
     """Returns the global step, None if the graph has none."""
     step = tf1.train.get_global_step(session.graph)
     return None if step is None else int(session.run(step))
-
-
-def works_path(directory: str, name: str, fingerprint: str) -> str:
-    """Returns where the list of works of a queue is kept."""
-    return os.path.join(directory, works_file_name(name, fingerprint))
-
-
-def write_works(path: str, make: Callable[[], Sequence[str]]) -> None:
-    """Keeps a long list of works beside the checkpoints, once.
-
-    Args:
-      path: See `works_path`.
-      make: Returns the list; not called if it is kept already.
-    """
-    if tf.io.gfile.exists(path):
-        return
-    temporary = f"{path}.{os.getpid()}.tmp"
-    options = tf.io.TFRecordOptions(compression_type="ZLIB")
-    with tf.io.TFRecordWriter(temporary, options) as writer:
-        for name in make():
-            writer.write(encoded(name))
-    tf.io.gfile.rename(temporary, path, overwrite=True)
-
-
-def read_works(path: str) -> list[str] | None:
-    """Returns the list that `write_works` kept, or None if there is none."""
-    if not tf.io.gfile.exists(path):
-        return None
-    options = tf.io.TFRecordOptions(compression_type="ZLIB")
-    return [
-        record.decode("utf-8", "surrogateescape")
-        for record in tf1.io.tf_record_iterator(path, options)
-    ]

@@ -1,0 +1,153 @@
+"""How a queue begins: afresh, or where a snapshot says.
+
+    beginning = Beginning(works, options, slicer, feed_log)
+    ledger = beginning.begin(snapshot, where="/job:ps/task:0", directory=None)
+
+A session that is created again, and a restore, begin anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+
+from absl import logging
+
+from wq_hooks.core.feed import Feed, FeedLog
+from wq_hooks.core.ledger import Ledger
+from wq_hooks.core.options import Options
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.resume import Resumption
+from wq_hooks.core.resume_feed import resume_feed
+from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.works import Works
+from wq_hooks.runtime import long_lists
+from wq_hooks.sources.slicer import Slicer
+
+
+class Beginning:
+    """Makes the ledgers of one queue, each where the queue begins.
+
+    Args:
+      works: What is listed.
+      options: Of the queue.
+      slicer: Cuts the works.
+      feed_log: What is added to them.
+    """
+
+    def __init__(
+        self,
+        works: Works,
+        options: Options,
+        slicer: Slicer,
+        feed_log: FeedLog,
+    ):
+        self._works = works
+        self._options = options
+        self._slicer = slicer
+        self._feed_log = feed_log
+
+    @property
+    def num_items(self) -> int:
+        """Number of items of one epoch."""
+        return self._slicer.num_items
+
+    def begin(
+        self, snapshot: Snapshot | None, where: str, directory: str | None
+    ) -> Ledger:
+        """Returns a ledger, and logs in one line where it begins.
+
+        Args:
+          snapshot: The position to go on from; None: the beginning.
+          where: The device on which the queue stands, or "".
+          directory: Of the checkpoint that the position is from, if known.
+        """
+        ledger = self.new_ledger(snapshot, directory)
+        logging.info(
+            "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
+            self._options.name,
+            len(self._works),
+            self._slicer.in_words(ledger.plan),
+            "shuffled" if self._options.shuffle else "in order",
+            self._options.num_epochs or "endless",
+            _position_in_words(ledger, snapshot),
+            where or "this process",
+        )
+        return ledger
+
+    def new_ledger(
+        self, snapshot: Snapshot | None, directory: str | None = None
+    ) -> Ledger:
+        """Returns a ledger; see `begin`."""
+        options = self._options
+        resumption: Resumption | None = None
+        if snapshot is None:
+            plan = self._fresh_plan()
+        else:
+            resumption = resume_feed(
+                self._works,
+                snapshot,
+                log=self._feed_log,
+                num_epochs=options.num_epochs,
+                shuffle=options.shuffle,
+                seed=options.seed,
+                read_works=functools.partial(
+                    long_lists.works_of, directory=directory
+                ),
+                num_slices=options.num_slices,
+                slice_works=self._slicer.slice_works,
+            )
+            _log_changes(options.name, resumption)
+            plan = resumption.plan
+        return Ledger(
+            plan,
+            lease_secs=options.lease_secs,
+            ack_on_take=options.ack == "take",
+            max_attempts=options.max_attempts,
+            balance_tail=options.balance_tail,
+            backup_tasks=options.backup_tasks,
+            resumption=resumption,
+        )
+
+    def _fresh_plan(self) -> Plan:
+        options = self._options
+        seed = options.seed
+        plan = Plan.fresh(
+            self._works,
+            num_epochs=options.num_epochs,
+            shuffle=options.shuffle,
+            seed=secrets.randbits(63) if seed is None else seed,
+            slicing=self._slicer.slice_works(),
+            num_slices=options.num_slices,
+        )
+        if options.is_open and plan.total is not None:
+            plan.feed = Feed(plan.total, self._feed_log)
+        return plan
+
+
+def _log_changes(name: str, resumption: Resumption) -> None:
+    changes = list(resumption.notes)
+    if resumption.added or resumption.dropped:
+        changes.insert(
+            0,
+            f"{resumption.kept} works kept, {resumption.added} added, "
+            f"{resumption.dropped} dropped",
+        )
+    if changes:
+        logging.info(
+            "Work queue %s: the arguments have changed since the checkpoint: "
+            "%s.",
+            name,
+            "; ".join(changes),
+        )
+
+
+def _position_in_words(ledger: Ledger, snapshot: Snapshot | None) -> str:
+    if snapshot is None:
+        return "from the beginning"
+    total = "endless" if ledger.total is None else str(ledger.total)
+    in_flight = sum(item.holder is not None for item in snapshot.outstanding)
+    return (
+        f"resumed: {ledger.completed} of {total} items completed, "
+        f"{in_flight} were in flight"
+    )

@@ -1,0 +1,82 @@
+"""What is too long for each checkpoint is kept beside them, once.
+
+A list of works, or of the items that a merge has kept, is named by its
+fingerprint: a file that exists is not written again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.core.snapshot import Snapshot, works_file_name
+from wq_hooks.core.works import encoded
+
+
+def keep(dispatcher: Dispatcher, name: str, directory: str | None) -> None:
+    """Keeps beside the checkpoints what is too long for each of them.
+
+    Args:
+      dispatcher: Of the queue, which is told where it is.
+      name: Of the queue.
+      directory: Of the checkpoints; None or "": nothing is kept.
+    """
+    if not directory:
+        return
+    for fingerprint, make in dispatcher.ledger.long_lists().items():
+        path = path_of(directory, name, fingerprint)
+        write(path, make)
+        dispatcher.works_directory = directory
+
+
+def works_of(snapshot: Snapshot, directory: str | None) -> list[str] | None:
+    """Returns the works that a snapshot was written of, None if not kept.
+
+    Args:
+      snapshot: The position.
+      directory: Where its checkpoint is now; it may have been moved.
+    """
+    for place in (directory, snapshot.works_directory):
+        if place is not None:
+            path = path_of(place, snapshot.name, snapshot.fingerprint)
+            names = read(path)
+            if names is not None:
+                return names
+    return None
+
+
+def path_of(directory: str, name: str, fingerprint: str) -> str:
+    """Returns where the list of works of a queue is kept."""
+    return os.path.join(directory, works_file_name(name, fingerprint))
+
+
+def write(path: str, make: Callable[[], Sequence[str]]) -> None:
+    """Keeps a long list of works beside the checkpoints, once.
+
+    Args:
+      path: See `path_of`.
+      make: Returns the list; not called if it is kept already.
+    """
+    if tf.io.gfile.exists(path):
+        return
+    temporary = f"{path}.{os.getpid()}.tmp"
+    options = tf.io.TFRecordOptions(compression_type="ZLIB")
+    with tf.io.TFRecordWriter(temporary, options) as writer:
+        for name in make():
+            writer.write(encoded(name))
+    tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+def read(path: str) -> list[str] | None:
+    """Returns the list that `write` kept, or None if there is none."""
+    if not tf.io.gfile.exists(path):
+        return None
+    options = tf.io.TFRecordOptions(compression_type="ZLIB")
+    return [
+        record.decode("utf-8", "surrogateescape")
+        for record in tf1.io.tf_record_iterator(path, options)
+    ]
