@@ -10,6 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
+from tests.environment import environment
+
 # Turns a hang into a failure.
 HANG_SECS = 120.0
 _ROOT = Path(__file__).parents[1]
@@ -29,7 +31,7 @@ class Console:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": str(_ROOT)},
+            env={**os.environ, **environment()},
             text=True,
         )
         self._answers = queue.SimpleQueue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import sys
@@ -11,21 +10,17 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+from tests.environment import environment
 from wq_hooks.launcher.local_cluster import Cluster
 
 PROGRAM = Path(__file__).parent / "programs" / "train.py"
-ROOT = Path(__file__).parents[1]
 DEADLINE_SECS = 120.0
 
 _GOT = re.compile(r"^GOT (\S+) (\d+)$")
 
 
 class Job:
-    """Starts the tasks in an order that costs no waiting.
-
-    A worker that asks before the chief has initialised the model sleeps 30 s
-    before it asks again; so the chief comes first.
-    """
+    """Starts the tasks so that they begin to train together."""
 
     def __init__(self, checkpoint, *, num_workers=1, slow=None, **flags):
         self._gate = Path(checkpoint) / f"gate-{uuid.uuid4().hex}"
@@ -40,11 +35,7 @@ class Job:
             num_ps=1,
             num_workers=num_workers,
             slow=slow,
-            env={
-                "PYTHONPATH": os.fspath(ROOT),
-                "TF_CPP_MIN_LOG_LEVEL": "2",
-                "CUDA_VISIBLE_DEVICES": "",
-            },
+            env=environment(),
         )
 
     def __enter__(self):
@@ -55,16 +46,19 @@ class Job:
         return self.cluster.__exit__(*exception)
 
     def start(self, *, wait_for_workers=True):
-        """Starts all tasks; no step is run before all of them are there."""
+        """Starts all tasks; no step is run before all of them are there.
+
+        Args:
+          wait_for_workers: False: the chief does not wait for workers, which
+            start when it has begun.
+        """
         cluster = self.cluster
-        cluster.start("ps:0", "chief:0")
-        cluster.wait_for_line("chief:0", "^START", DEADLINE_SECS)
         workers = [t for t in cluster.tasks if t.startswith("worker")]
-        if workers:
+        cluster.start("ps:0", "chief:0", *(workers if wait_for_workers else []))
+        for task in cluster.job_tasks if wait_for_workers else ["chief:0"]:
+            cluster.wait_for_line(task, "^START", DEADLINE_SECS)
+        if workers and not wait_for_workers:
             cluster.start(*workers)
-        if wait_for_workers:
-            for worker in workers:
-                cluster.wait_for_line(worker, "^START", DEADLINE_SECS)
         self._gate.touch()
 
     def run(self, **kwargs):

@@ -10,12 +10,12 @@ import sys
 import threading
 import time
 import weakref
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from tests.environment import environment
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.progress import ProgressMeter
 from wq_hooks.errors import SnapshotError, WorkQueueError
@@ -545,10 +545,9 @@ def test_a_task_of_a_cluster_is_told_that_it_is_alone(monkeypatch, caplog):
 def run_script(text, tmp_path):
     path = tmp_path / "script.py"
     path.write_text(text)
-    root = str(Path(__file__).parents[1])
     return subprocess.Popen(
         [sys.executable, str(path)],
-        env={**os.environ, "PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={**os.environ, **environment()},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

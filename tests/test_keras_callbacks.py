@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from tests.environment import environment
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 from wq_hooks.core.progress import ProgressMeter
 
@@ -328,14 +329,9 @@ def test_wrong_arguments():
 
 
 def run(mode, directory, kill_at):
-    root = Path(__file__).parents[1]
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), mode, str(directory), str(kill_at)],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(root),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        },
+        env={**os.environ, **environment(has_keras=True)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import string
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from wq_hooks.core.messages import (
     sender_text,
 )
 
-WORDS = st.from_regex(r"[A-Za-z0-9:/_.\-]+", fullmatch=True)
+WORDS = st.text(string.ascii_letters + string.digits + ":/_.-", min_size=1)
 CLAIMS = st.lists(st.builds(Claim, WORDS, st.integers(0, 2**63 - 1))).map(tuple)
 
 

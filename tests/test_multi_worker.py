@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import environment
 from tests.keras_version import has_keras_2
 from wq_hooks.launcher.local_cluster import Cluster, free_ports
 
@@ -36,11 +37,7 @@ class Job:
         command += [f"--port={port}", f"--num_records={sum(ROWS)}"]
         command += [f"--checkpoint={directory / 'model'}"]
         command += ["--works", *map(str, works)]
-        env = {
-            "PYTHONPATH": str(ROOT),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-            "CUDA_VISIBLE_DEVICES": "",
-        }
+        env = environment(has_keras=True)
         self.cluster = Cluster(command, num_ps=0, num_workers=1, env=env)
 
     def __enter__(self):

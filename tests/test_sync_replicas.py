@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ import tensorflow as tf
 from in_process_cluster import Background, InProcessCluster
 from sync_replicas import train_function
 
+from tests.environment import environment
 from wq_hooks import SyncReplicasHook, command_line
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.launcher.local_cluster import Cluster
@@ -52,22 +52,12 @@ def test_replicas_in_processes_end_with_the_data(tmp_path, paths):
         [sys.executable, str(PROGRAM), f"--gate={gate}", "--paths", *paths],
         num_ps=1,
         num_workers=2,
-        env={
-            "PYTHONPATH": os.pathsep.join(
-                map(str, [PROGRAM.parents[2], PROGRAM.parents[1]])
-            ),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-            "CUDA_VISIBLE_DEVICES": "",
-        },
+        env=environment(),
     )
     with cluster:
-        # A worker that is there before the model sleeps for 30 s.
-        cluster.start("ps:0", "chief:0")
-        cluster.wait_for_line("chief:0", "^START", DEADLINE_SECS)
-        workers = ["worker:0", "worker:1"]
-        cluster.start(*workers)
-        for worker in workers:
-            cluster.wait_for_line(worker, "^START", DEADLINE_SECS)
+        cluster.start()
+        for task in cluster.job_tasks:
+            cluster.wait_for_line(task, "^START", DEADLINE_SECS)
         gate.touch()
         codes = cluster.wait_for_job(DEADLINE_SECS)
         trained = [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import environment
 from tests.keras_version import has_keras_2
 from wq_hooks import WorkQueue
 from wq_hooks.errors import WorkQueueError
@@ -30,11 +31,7 @@ def train(files, *args, kill=False):
     """Runs a job; returns (lost, repeated)."""
     command = [sys.executable, str(PROGRAM), *args]
     command += [f"--num_records={NUM_FILES * ROWS}", "--works", *files]
-    env = {
-        "PYTHONPATH": str(ROOT),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+    env = environment(has_keras=True)
     with Cluster(command, num_ps=1, num_workers=2, env=env) as cluster:
         cluster.start("ps:0", "worker:0", "worker:1", "chief:0")
         if kill:

@@ -38,9 +38,9 @@ from pathlib import Path
 
 from tests.chaos import schedule as schedules
 from tests.chaos.schedule import schedule_of
+from tests.environment import environment
 from wq_hooks.launcher.local_cluster import Cluster
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parent / "program.py"
 # A job without faults takes a tenth of that.
 DEADLINE_SECS = 180.0
@@ -158,11 +158,7 @@ class Run:
             ],
             num_ps=1,
             num_workers=len(schedules.WORKERS),
-            env={
-                "PYTHONPATH": os.fspath(ROOT),
-                "TF_CPP_MIN_LOG_LEVEL": "2",
-                "CUDA_VISIBLE_DEVICES": "",
-            },
+            env=environment(),
             on_line=self._see_line,
             on_end=self._see_end,
         )

@@ -15,6 +15,7 @@ import time
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
+from gate import Gate
 
 from wq_hooks import WorkQueue, WorkQueueHook
 
@@ -81,6 +82,9 @@ def train(
     if args.stop_at:
         hooks.append(tf1.train.StopAtStepHook(last_step=args.stop_at))
     slow = float(os.environ.get("WQ_HOOKS_SLOW", "1"))
+    gate = Gate(args.gate)
+    if job == "worker":
+        gate.wait_for_model()
     with tf1.train.MonitoredTrainingSession(
         target,
         is_chief=job == "chief",
@@ -92,9 +96,10 @@ def train(
             device_filters=["/job:ps", f"/job:{job}/task:{index}"]
         ),
     ) as session:
+        if job == "chief":
+            gate.open_model()
         print("START", flush=True)
-        while not os.path.exists(args.gate):
-            time.sleep(0.02)
+        gate.wait()
         num_steps = 0
         while not session.should_stop():
             name, number = session.run([item, stepped])

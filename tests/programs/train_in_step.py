@@ -11,6 +11,7 @@ import os
 import time
 
 import tensorflow as tf
+from gate import Gate
 from sync_replicas import train_function
 
 
@@ -41,10 +42,15 @@ def main() -> None:
     if job == "ps":
         server.join()
 
+    gate = Gate(args.gate)
+    if index > 0:
+        gate.wait_for_model()
+
     def wait_for_the_others() -> None:
+        if index == 0:
+            gate.open_model()
         print("START", flush=True)
-        while not os.path.exists(args.gate):
-            time.sleep(0.02)
+        gate.wait()
 
     train = train_function(args.paths, cluster, Printed(), wait_for_the_others)
     train(server.target, index)
