@@ -9,31 +9,14 @@ with slices of their own, and from the next epoch on the new slicing applies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from wq_hooks.core.merge_works import Merged, rest_of
 from wq_hooks.core.plan import Epochs, Item, Listed, Masked, Plan, Segment
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
-
-
-@dataclass(frozen=True)
-class Merged:
-    """The plan over the new works.
-
-    Attributes:
-      segments: In the order of their tickets.
-      slicings: What the segments' slicing points into.
-      next_ticket: The first ticket that was never issued.
-      attempts: {ticket: times leased} of what was in flight, in the front.
-    """
-
-    segments: list[Segment]
-    slicings: tuple[Slicing | None, ...]
-    next_ticket: int
-    attempts: dict[int, int]
 
 
 def merge_slices(
@@ -102,17 +85,8 @@ def merge_slices(
         Masked(first, interrupted, order.shuffle, order.seed, mask, 0)
     )
     first += int(mask.sum())
-    num_epochs = None
-    if last.num_epochs is not None:
-        end = last.first_epoch + last.num_epochs
-        num_epochs = max(end - interrupted - 1, 0)
-    number = len(slicings)
+    segments.append(rest_of(last, first, interrupted, len(slicings)))
     slicings.append(slicing)
-    segments.append(
-        Epochs(
-            first, interrupted + 1, num_epochs, last.shuffle, last.seed, number
-        )
-    )
     return Merged(segments, tuple(slicings), next_ticket, attempts)
 
 

@@ -11,24 +11,16 @@ num_slices applies from the next epoch. What was in flight comes first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-import numpy.typing as npt
-
-from wq_hooks.core.merge_slices import Merged, merge_slices
-from wq_hooks.core.plan import (
-    Epochs,
-    Listed,
-    Masked,
-    Plan,
-    Segment,
-    mask_of_lines,
-)
+from wq_hooks.core.kept_lists import read_names, read_slicings, with_masks
+from wq_hooks.core.merge_slices import merge_slices
+from wq_hooks.core.merge_works import Merged, merge_works
+from wq_hooks.core.plan import Epochs, Listed, Masked, Plan, Segment
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works, fingerprint_of, unpack_names
+from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError
 
 
@@ -86,32 +78,26 @@ def resume(
       SnapshotError: If the works have changed and the list that the snapshot
         was made of cannot be found, or does not fit the snapshot.
     """
-    snapshot = _with_masks(snapshot, read_works)
+    snapshot = with_masks(snapshot, read_works)
     if works.fingerprint == snapshot.fingerprint:
         if len(works) != snapshot.num_works:
             raise SnapshotError(
                 f"Expected {snapshot.num_works} works; got {len(works)}."
             )
         segments = list(snapshot.segments)
-        slicings = _read_slicings(snapshot, read_works)
+        slicings = read_slicings(snapshot, read_works)
         next_ticket = snapshot.next_ticket
         attempts = {i.ticket: i.attempts for i in snapshot.outstanding}
         counts = (len(works), 0, 0)
         if snapshot.num_slices != num_slices:
             slicings = (*slicings, slice_works())
     else:
-        old = Works(_old_names(snapshot, read_works))
-        slicings = _read_slicings(snapshot, read_works)
+        old = Works(read_names(snapshot, read_works))
+        slicings = read_slicings(snapshot, read_works)
         slicing = slice_works()
-        if slicing is None and not any(slicings):
-            segments, attempts = _merge(works, old, snapshot)
-            next_ticket = segments[0].first_ticket
-            if isinstance(segments[0], Listed):
-                next_ticket += len(segments[0].entries)
-        else:
-            merged = _merge_slices(works, old, snapshot, slicings, slicing)
-            segments, attempts = merged.segments, merged.attempts
-            slicings, next_ticket = merged.slicings, merged.next_ticket
+        merged = _merge(works, old, snapshot, slicings, slicing)
+        segments, slicings = merged.segments, merged.slicings
+        next_ticket, attempts = merged.next_ticket, merged.attempts
         counts = _counts(works, old)
     notes: list[str] = []
     plan = Plan(works, segments, slicings, num_slices)
@@ -127,147 +113,45 @@ def resume(
     )
 
 
-def _merge_slices(
+def _merge(
     works: Works,
     old: Works,
     snapshot: Snapshot,
     slicings: tuple[Slicing | None, ...],
     slicing: Slicing | None,
 ) -> Merged:
+    """Returns the plan over other works; whole ones go a simpler way."""
     last = _last_epochs(snapshot.segments)
     if snapshot.next_ticket == 0 and len(snapshot.segments) == 1:
         # Nothing has begun.
         return Merged([replace(last, slicing=0)], (slicing,), 0, {})
     old_plan = Plan(old, snapshot.segments, slicings)
+    interrupted = _interrupted_epoch(old_plan, snapshot.next_ticket)
+    order = _order_of(old_plan, snapshot.next_ticket)
+    if slicing is None and not any(slicings):
+        return merge_works(
+            works,
+            old_plan,
+            snapshot,
+            interrupted=interrupted,
+            order=order,
+            last=last,
+        )
     return merge_slices(
         works,
         old_plan,
         snapshot,
-        interrupted=_interrupted_epoch(old_plan, snapshot.next_ticket),
-        order=_order_of(old_plan, snapshot.next_ticket),
+        interrupted=interrupted,
+        order=order,
         last=last,
         slicing=slicing,
     )
-
-
-def _read_slicings(
-    snapshot: Snapshot,
-    read_works: Callable[[Snapshot], list[str] | None],
-) -> tuple[Slicing | None, ...]:
-    """Returns the snapshot's slicings, with those that are kept beside it."""
-
-    def read(slicing: Slicing | str | None) -> Slicing | None:
-        if not isinstance(slicing, str):
-            return slicing
-        what = "the sizes of the works"
-        return Slicing.from_list(_kept(snapshot, slicing, what, read_works))
-
-    return tuple(read(slicing) for slicing in snapshot.slicings)
-
-
-def _with_masks(
-    snapshot: Snapshot,
-    read_works: Callable[[Snapshot], list[str] | None],
-) -> Snapshot:
-    """Returns the snapshot with the masks that are kept beside it."""
-
-    def whole(segment: Segment) -> Segment:
-        if not isinstance(segment, Masked) or segment.kept is None:
-            return segment
-        what = "which works were done"
-        lines = _kept(snapshot, segment.kept, what, read_works)
-        return replace(segment, mask=mask_of_lines(lines), kept=None)
-
-    return replace(
-        snapshot, segments=tuple(whole(s) for s in snapshot.segments)
-    )
-
-
-def _kept(
-    snapshot: Snapshot,
-    fingerprint: str,
-    what: str,
-    read_works: Callable[[Snapshot], list[str] | None],
-) -> list[str]:
-    """Returns lines that are kept where a long list of works is."""
-    lines = read_works(replace(snapshot, fingerprint=fingerprint))
-    if lines is None or fingerprint_of(lines) != fingerprint:
-        raise SnapshotError(
-            f"Expected {what}, as queue {snapshot.name!r} was saved with them "
-            f"(fingerprint {fingerprint}), beside the checkpoint; they were "
-            "not found, or are damaged. Ask to start over."
-        )
-    return lines
-
-
-def _old_names(
-    snapshot: Snapshot,
-    read_works: Callable[[Snapshot], list[str] | None],
-) -> list[str]:
-    if snapshot.packed_works is not None:
-        try:
-            names: list[str] | None = unpack_names(snapshot.packed_works)
-        except ValueError as e:
-            raise SnapshotError(str(e)) from e
-    else:
-        names = read_works(snapshot)
-    if names is None:
-        raise SnapshotError(
-            f"Expected the {snapshot.num_works} works that queue "
-            f"{snapshot.name!r} was saved with (fingerprint "
-            f"{snapshot.fingerprint}), or their list beside the checkpoint; "
-            "the works have changed and the list was not found. List the "
-            "same works, or ask to start over."
-        )
-    if fingerprint_of(names) != snapshot.fingerprint:
-        raise SnapshotError(
-            "Expected the list of works kept beside the checkpoint to have "
-            f"fingerprint {snapshot.fingerprint}; it is damaged."
-        )
-    return names
 
 
 def _counts(works: Works, old: Works) -> tuple[int, int, int]:
     now, before = Counter(works), Counter(old)
     kept = sum((now & before).values())
     return kept, len(works) - kept, len(old) - kept
-
-
-def _merge(
-    works: Works, old: Works, snapshot: Snapshot
-) -> tuple[list[Segment], dict[int, int]]:
-    """Returns the segments over the new works, and what comes first."""
-    last = _last_epochs(snapshot.segments)
-    if snapshot.next_ticket == 0 and len(snapshot.segments) == 1:
-        return [last], {}  # Nothing has begun.
-    old_plan = Plan(old, snapshot.segments)
-    interrupted = _interrupted_epoch(old_plan, snapshot.next_ticket)
-    mask = _to_do(works, old, old_plan, snapshot, interrupted)
-    entries, attempts = _in_flight(works, old_plan, snapshot, interrupted, mask)
-    for epoch, index in entries:
-        if epoch == interrupted:
-            mask[index] = False
-    segments: list[Segment] = []
-    first = snapshot.completed
-    if entries:
-        segments.append(Listed(first, tuple(entries)))
-    # Also when it is empty: it says which epoch was begun, and that all works
-    # listed now are done in it; the next merge needs to know.
-    first += len(entries)
-    order = _order_of(old_plan, snapshot.next_ticket)
-    segments.append(Masked(first, interrupted, order.shuffle, order.seed, mask))
-    first += int(mask.sum())
-    num_epochs = None
-    if last.num_epochs is not None:
-        end = last.first_epoch + last.num_epochs
-        num_epochs = max(end - interrupted - 1, 0)
-    segments.append(
-        Epochs(first, interrupted + 1, num_epochs, last.shuffle, last.seed)
-    )
-    return segments, {
-        snapshot.completed + place: count
-        for place, count in enumerate(attempts)
-    }
 
 
 def _interrupted_epoch(plan: Plan, next_ticket: int) -> int:
@@ -282,42 +166,6 @@ def _interrupted_epoch(plan: Plan, next_ticket: int) -> int:
     return 0
 
 
-def _in_flight(
-    works: Works,
-    old_plan: Plan,
-    snapshot: Snapshot,
-    interrupted: int,
-    mask: npt.NDArray[np.bool_],
-) -> tuple[list[tuple[int, int]], list[int]]:
-    """Returns [(epoch, index)] and attempts of what is in flight and listed."""
-    items = [
-        (old_plan.item_at(item.ticket), item.attempts)
-        for item in sorted(snapshot.outstanding, key=lambda i: i.ticket)
-    ]
-    listed: dict[str, list[int]] = {
-        old_plan.works[item.index]: [] for item, _ in items
-    }
-    for index, name in enumerate(works):
-        if name in listed:
-            listed[name].append(index)
-    # Of a work that is listed several times, each copy is done once.
-    free: dict[tuple[int, str], Iterator[int]] = {}
-    entries, attempts = [], []
-    for item, count in items:
-        name = old_plan.works[item.index]
-        key = item.epoch, name
-        if key not in free:
-            is_interrupted = item.epoch == interrupted
-            free[key] = iter(
-                [i for i in listed[name] if mask[i] or not is_interrupted]
-            )
-        index = next(free[key], -1)
-        if index >= 0:
-            entries.append((item.epoch, index))
-            attempts.append(count)
-    return entries, attempts
-
-
 def _last_epochs(segments: Sequence[Segment]) -> Epochs:
     if not segments or not isinstance(segments[-1], Epochs):
         raise SnapshotError("Expected a plan that ends in whole epochs.")
@@ -329,33 +177,6 @@ def _order_of(plan: Plan, next_ticket: int) -> Epochs | Masked:
     ordered = [s for s in plan.segments if not isinstance(s, Listed)]
     begun = [s for s in ordered if s.first_ticket < next_ticket]
     return begun[-1] if begun else ordered[0]
-
-
-def _to_do(
-    works: Works,
-    old: Works,
-    old_plan: Plan,
-    snapshot: Snapshot,
-    epoch: int,
-) -> npt.NDArray[np.bool_]:
-    """Returns a bit for each of `works`: not completed in `epoch`."""
-    is_done = np.zeros(len(old), dtype=np.bool_)
-    for segment in snapshot.segments:
-        if isinstance(segment, Masked) and segment.epoch == epoch:
-            # Works that an earlier merge had already left out.
-            is_done = ~segment.mask
-    is_done[old_plan.begun(epoch, snapshot.next_ticket)] = True
-    for open_item in snapshot.outstanding:
-        item = old_plan.item_at(open_item.ticket)
-        if item.epoch == epoch:
-            is_done[item.index] = False
-    done = Counter(old[index] for index in np.flatnonzero(is_done).tolist())
-    mask = np.ones(len(works), dtype=np.bool_)
-    for index, name in enumerate(works):
-        if done[name] > 0:
-            done[name] -= 1
-            mask[index] = False
-    return mask
 
 
 def _change_order(
