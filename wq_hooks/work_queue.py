@@ -37,11 +37,8 @@ from wq_hooks.runtime import checkpoint, interrupt, long_lists
 from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
-from wq_hooks.runtime.records import (
-    Records,
-    RecordsPort,
-    queue_options,
-)
+from wq_hooks.runtime.records import Records, queue_options
+from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
 from wq_hooks.sources.registry import TableSource
 from wq_hooks.sources.slicer import Slicer

@@ -34,13 +34,9 @@ from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import interrupt
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
-from wq_hooks.runtime.records import (
-    FLUSH,
-    TRAINED,
-    Records,
-    RecordsPort,
-    RecordsPortSession,
-)
+from wq_hooks.runtime.record_events import FLUSH, TRAINED
+from wq_hooks.runtime.records import Records
+from wq_hooks.runtime.records_port import RecordsPort, RecordsPortSession
 
 _JOIN_SECS = 5.0
 _SETTLE_SECS = 2.0

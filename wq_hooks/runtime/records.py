@@ -16,244 +16,20 @@ the next one is asked for.
 
 from __future__ import annotations
 
-import secrets
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
-from wq_hooks.core.messages import Claim
-from wq_hooks.core.record_tracker import RecordTracker
-from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.element_counter import ElementCounter, counts_in
-from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
-
-# An event is a vector of numbers, its kind first.
-_OPENED = 0  # an item begins: its lane, its slot; with the counts so far
-_LANE_ENDED = 1  # its lane; likewise
-_BATCH = 2  # a batch goes to the train step: the slots of its records
-_READY = 3  # one will: iteration, number, slots; with the counts
-_FILTERED = 4  # left out by a filter: the slots of its records
-_REMAINDER = 5  # left out by drop_remainder: likewise
-_END_OF_DATA = 6  # of an iteration
-TRAINED = 7  # all that was delivered so far was trained; with the counts
-FLUSH = 8  # somebody waits until all events before were counted; likewise
-
-# What is counted: items, which shows that there are counts; the records of a
-# lane; and the batches of an iteration that were fetched.
-_ITEMS = "items"
-_LANE = "lane/"
-_FETCHED = "fetched/"
-
-_TensorProto = type(tf.make_tensor_proto(0))
+from wq_hooks.runtime import record_events as events
+from wq_hooks.runtime.records_port import RecordsPort
+from wq_hooks.runtime.records_port import (
+    RecordsPortSession as RecordsPortSession,
+)
 
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
-
-
-class RecordsPort:
-    """The local queues behind `records`.
-
-    Items go out as (slot, text), and events come back.
-
-    Args:
-      shared_name: Of its queues, unique in this process.
-      num_clients: How many batches are trained at a time.
-    """
-
-    def __init__(self, shared_name: str, num_clients: int = 1):
-        def queue(name: str, dtypes: Any, shapes: Any) -> Any:
-            # In eager mode the ops below stand in a function, and the queues
-            # outside of it, so that datasets can use them too.
-            with tf.init_scope():
-                return tf1.FIFOQueue(
-                    UNLIMITED,
-                    dtypes=dtypes,
-                    shapes=shapes,
-                    shared_name=f"{shared_name}/{name}",
-                    name=name,
-                )
-
-        self.num_clients = num_clients
-        self._demand = queue("demand", [tf.bool], [()])
-        self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
-        self._events = queue("events", [tf.string] * 2, [(), ()])
-        self.counter = ElementCounter(f"{shared_name}/counts")
-        self.wait = self._demand.dequeue()
-        self.feeds = [
-            tf1.placeholder(tf.int64, []),
-            tf1.placeholder(tf.string, []),
-        ]
-        self.put = self._proxy.enqueue(self.feeds)
-        self.close = self._proxy.close()
-        self.num_events = self._events.size()
-        first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]
-        with tf.control_dependencies(first):
-            rest = self._events.dequeue_many(self._events.size())
-        self.next_events = [tf.concat(pair, 0) for pair in zip(first, rest)]
-        self.flush = self.note_counts(FLUSH, 0)
-        self.discard = discard_op(self._demand, self._proxy, self._events)
-        self.end_events = self._events.close(cancel_pending_enqueues=True)
-
-    def take(self) -> tuple[Any, Any]:
-        """Returns (slot, text): asks for an item and waits for it."""
-        with tf.control_dependencies([self._demand.enqueue(True)]):
-            slot, text = self._proxy.dequeue()
-            return slot, text
-
-    def note(self, kind: int, *numbers: Any) -> Any:
-        """Returns an op that reports one event, with tf.int64 of any shape."""
-        return self._events.enqueue([_event(kind, numbers), ""])
-
-    def note_counts(self, kind: int, *numbers: Any) -> Any:
-        """Returns an op that reports one event, with the counts so far."""
-        return self._events.enqueue(
-            [_event(kind, numbers), self.counter.read()]
-        )
-
-    def note_dropped(self, kind: int, slots: Any, is_kept: Any) -> Any:
-        """Returns an op that reports records left out, unless they are kept.
-
-        Args:
-          kind: Who left them out.
-          slots: As of `note_batch`.
-          is_kept: tf.bool scalar.
-        """
-        event = tf.expand_dims(_event(kind, [slots]), 0)
-        # Without control flow: a report of no events is none.
-        num_times = tf.cast(tf.logical_not(is_kept), tf.int32)
-        event = tf.repeat(event, tf.reshape(num_times, [1]), axis=0)
-        return self._events.enqueue_many([event, tf.zeros_like(event)])
-
-    def in_passes(self, dataset: Any) -> Any:
-        """Returns what a user's pipeline gives in all."""
-        return dataset
-
-    def in_session(self, session: tf1.Session) -> RecordsPortSession:
-        """Returns the port as seen through a session."""
-        return RecordsPortSession(self, session)
-
-
-class RecordsPortSession(SessionPort):
-    """A port in a session, with the account of its records.
-
-    Args:
-      port: The port.
-      session: The session.
-    """
-
-    num_ahead = 0
-    # Of the batches before the end of data, how many may not be trained yet.
-    num_in_training = 0
-
-    def __init__(self, port: RecordsPort, session: tf1.Session):
-        super().__init__(session, port.discard)
-        self.tracker = RecordTracker(port.num_clients)
-        self._port = port
-        # What an earlier session left behind in the queues is recognised by
-        # its slots.
-        self._last_slot = secrets.randbits(40) << 20
-        self._is_counting = False
-        self._num_left_over = 0
-        self.last_flush = 0
-
-    def wait_for_demand(self) -> None:
-        """Waits until the pipeline wants one item more."""
-        self._run(self._port.wait)
-
-    def put(self, claim: Claim, text: bytes) -> None:
-        """Gives it one."""
-        slot = self.start(claim, text)
-        self._run(self._port.put, self._port.feeds, [slot, text])
-
-    def start(self, claim: Claim, text: bytes) -> int:
-        """Opens the account of an item; returns its slot."""
-        self._last_slot += 1
-        slot = self._last_slot
-        self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
-        return slot
-
-    def close(self) -> None:
-        """Gives it the end of data."""
-        self._run(self._port.close)
-
-    def count_events(self) -> list[Claim]:
-        """Waits for events; returns the items that they complete."""
-        self._is_counting = False
-        events = self._run(self._port.next_events)
-        self._is_counting = True
-        last_ready = b""
-        for message, summary in zip(*events):
-            content = _TensorProto.FromString(message).tensor_content
-            kind, *numbers = np.frombuffer(content, np.int64).tolist()
-            if kind == _READY:
-                # The counts of the last one say it for all of them.
-                last_ready = summary
-                iteration, number, *slots = numbers
-                self.tracker.make_ready(iteration, number, Counter(slots))
-                continue
-            self._fetch(counts_in(last_ready))
-            last_ready = b""
-            self._count(kind, numbers, counts_in(summary))
-        self._fetch(counts_in(last_ready))
-        return self.tracker.take_completed()
-
-    def flush(self) -> None:
-        """Reports what nobody else would: which batches were fetched."""
-        self._run(self._port.flush)
-
-    def _fetch(self, counts: Mapping[str, int]) -> None:
-        for name, count in counts.items():
-            if name.startswith(_FETCHED):
-                self.tracker.fetch(int(name[len(_FETCHED) :]), count)
-
-    def _count(
-        self, kind: int, numbers: list[int], counts: Mapping[str, int]
-    ) -> None:
-        tracker = self.tracker
-        self._fetch(counts)
-        if kind == _OPENED:
-            lane, slot = numbers
-            _expect_items(counts)
-            tracker.open(slot, lane, counts.get(f"{_LANE}{lane}", 0))
-        elif kind == _LANE_ENDED:
-            (lane,) = numbers
-            tracker.end_lane(lane, counts.get(f"{_LANE}{lane}", 0))
-        elif kind == _BATCH:
-            tracker.deliver(Counter(numbers))
-        elif kind in (_FILTERED, _REMAINDER):
-            for slot, num_records in Counter(numbers).items():
-                tracker.drop(slot, num_records)
-            self._num_left_over += len(numbers) if kind == _REMAINDER else 0
-        elif kind == _END_OF_DATA:
-            self._finish(*numbers)
-        elif kind == TRAINED:
-            tracker.train_delivered()
-        elif kind == FLUSH:
-            (self.last_flush,) = numbers
-
-    def _finish(self, iteration: int) -> None:
-        for name in self.tracker.finish(iteration, self.num_in_training):
-            logging.error(
-                "Records of %s may have been lost, where a reader or a "
-                "function has failed; it stays open.",
-                name,
-            )
-        if self._num_left_over:
-            logging.warning(
-                "%d records were read and not trained: what drop_remainder "
-                "leaves at the end of the data.",
-                self._num_left_over,
-            )
-            self._num_left_over = 0
-
-    def is_settled(self) -> bool:
-        """Whether no event waits to be counted."""
-        return not self._is_counting and not self._run(self._port.num_events)
 
 
 class Records:
@@ -303,14 +79,16 @@ class Records:
             own = items.map(lambda slot, text: (lane, slot, text))
             # It goes on to the end when the last item was read to its end.
             end = _when_reached(
-                lambda: port.note_counts(_LANE_ENDED, lane), own
+                lambda: port.note_counts(events.LANE_ENDED, lane), own
             )
-            return port.counter.counted(own, _ITEMS).concatenate(end)
+            return port.counter.counted(own, events.ITEMS).concatenate(end)
 
         def records_of(lane: Any, slot: Any, text: Any) -> Any:
-            slot = after(port.note_counts(_OPENED, lane, slot), slot)
+            slot = after(port.note_counts(events.OPENED, lane, slot), slot)
             pairs = reader(text).map(lambda *record: (slot, _one(record)))
-            return port.counter.counted(pairs, _name(_LANE, lane))
+            return port.counter.counted(
+                pairs, events.count_name(events.LANE, lane)
+            )
 
         lanes = tf.data.Dataset.range(cycle_length)
         if cycle_length == 1:
@@ -410,7 +188,7 @@ class Records:
         return self._with(
             self._filtered(
                 self.pairs,
-                _FILTERED,
+                events.FILTERED,
                 lambda _, element: _call(predicate, element),
                 **kwargs,
             )
@@ -453,7 +231,7 @@ class Records:
             iteration = _now()
             batches = self._batches(iteration)
             end = _when_reached(
-                lambda: self._port.note(_END_OF_DATA, iteration), batches
+                lambda: self._port.note(events.END_OF_DATA, iteration), batches
             )
             return self._port.counter.observed(batches.concatenate(end))
 
@@ -470,17 +248,20 @@ class Records:
         port = self._port
         if self._run_ahead is None:
             return self._pairs.map(
-                lambda slots, batch: after(port.note(_BATCH, slots), batch)
+                lambda slots, batch: after(
+                    port.note(events.BATCH, slots), batch
+                )
             )
         # A batch in which there is an error has a number, too, and counts as
         # fetched when the error has been raised.
         ready = self._pairs.enumerate(1).map(
             lambda number, pair: after(
-                port.note_counts(_READY, iteration, number, pair[0]), pair[1]
+                port.note_counts(events.READY, iteration, number, pair[0]),
+                pair[1],
             )
         )
         return port.counter.counted(
-            self._run_ahead(ready), _name(_FETCHED, iteration)
+            self._run_ahead(ready), events.count_name(events.FETCHED, iteration)
         )
 
     def _with(self, pairs: Any) -> Records:
@@ -494,7 +275,7 @@ class Records:
         # tf.data would drop the rest without a word.
         full = self._filtered(
             batch(False),
-            _REMAINDER,
+            events.REMAINDER,
             lambda slots, _: tf.equal(_i64(tf.shape(slots)[0]), batch_size),
         )
         spec = batch(True).element_spec
@@ -554,32 +335,12 @@ def _when_reached(note: Callable[[], Any], dataset: Any) -> Any:
     return tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).flat_map(run)
 
 
-def _event(kind: int, values: Sequence[Any]) -> Any:
-    """Returns the tf.string scalar that stands for an event."""
-    flat = [tf.reshape(_i64(value), [-1]) for value in (kind, *values)]
-    return tf.io.serialize_tensor(tf.concat(flat, 0))
-
-
-def _expect_items(counts: Mapping[str, int]) -> None:
-    """Raises an error where an item was opened and none was counted."""
-    if _ITEMS not in counts:
-        raise WorkQueueError(
-            "Expected tf.data to count the records of each item; got no "
-            "counts. Without them, no item is ever completed. If the dataset "
-            "has a StatsAggregator of its own, leave it out."
-        )
-
-
 def after(op: Any, element: Any) -> Any:
     """Returns an element that is there when an op was run."""
     with tf.control_dependencies([op]):
         return tf.nest.map_structure(
             tf.identity, element, expand_composites=True
         )
-
-
-def _name(prefix: str, number: Any) -> Any:
-    return tf.strings.join([prefix, tf.strings.as_string(number)])
 
 
 def _now() -> Any:

@@ -33,13 +33,9 @@ from wq_hooks.runtime.eager_service import EagerService, RecordReaders
 from wq_hooks.runtime.element_counter import ElementCounter
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import END, ItemPort
-from wq_hooks.runtime.records import (
-    FLUSH,
-    TRAINED,
-    Records,
-    RecordsPort,
-    after,
-)
+from wq_hooks.runtime.record_events import FLUSH, TRAINED
+from wq_hooks.runtime.records import Records, after
+from wq_hooks.runtime.records_port import RecordsPort
 
 _POLL_SECS = 0.1
 

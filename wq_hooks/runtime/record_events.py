@@ -1,0 +1,58 @@
+"""What `records` reports: the form of its events, and the names of its counts.
+
+    row = event(OPENED, [lane, slot])
+    kind, *numbers = numbers_of(row)
+
+An event is a vector of numbers, its kind first, in one tf.string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+OPENED = 0  # an item begins: its lane, its slot; with the counts so far
+LANE_ENDED = 1  # its lane; likewise
+BATCH = 2  # a batch goes to the train step: the slots of its records
+READY = 3  # one will: iteration, number, slots; with the counts
+FILTERED = 4  # left out by a filter: the slots of its records
+REMAINDER = 5  # left out by drop_remainder: likewise
+END_OF_DATA = 6  # of an iteration
+TRAINED = 7  # all that was delivered so far was trained; with the counts
+FLUSH = 8  # somebody waits until all events before were counted; likewise
+
+# What is counted: items, which shows that there are counts; the records of a
+# lane; and the batches of an iteration that were fetched.
+ITEMS = "items"
+LANE = "lane/"
+FETCHED = "fetched/"
+
+_TensorProto = type(tf.make_tensor_proto(0))
+
+
+def event(kind: int, values: Sequence[Any]) -> Any:
+    """Returns the tf.string scalar that stands for an event.
+
+    Args:
+      kind: One of the kinds above.
+      values: Numbers, of any shape.
+    """
+    flat = [
+        tf.reshape(tf.cast(value, tf.int64), [-1]) for value in (kind, *values)
+    ]
+    return tf.io.serialize_tensor(tf.concat(flat, 0))
+
+
+def numbers_of(message: bytes) -> list[int]:
+    """Returns the kind of an event, and its numbers."""
+    content = _TensorProto.FromString(message).tensor_content
+    numbers: list[int] = np.frombuffer(content, np.int64).tolist()
+    return numbers
+
+
+def count_name(prefix: str, number: Any) -> Any:
+    """Returns the name of a count, a tf.string scalar."""
+    return tf.strings.join([prefix, tf.strings.as_string(number)])

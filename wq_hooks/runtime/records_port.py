@@ -1,0 +1,239 @@
+"""The local queues behind `records`: items go out, events come back.
+
+    port = RecordsPort("train/records")
+    slot, text = port.take()                     # in the pipeline
+    claims = port.in_session(session).count_events()
+
+`core/record_tracker.py` says what the events mean. The trap: the ops of a port
+stand in the graph in which it was made.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from absl import logging
+
+from wq_hooks.core.messages import Claim
+from wq_hooks.core.record_tracker import RecordTracker
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime import record_events as events
+from wq_hooks.runtime.element_counter import ElementCounter, counts_in
+from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
+
+
+class RecordsPort:
+    """The local queues behind `records`.
+
+    Items go out as (slot, text), and events come back.
+
+    Args:
+      shared_name: Of its queues, unique in this process.
+      num_clients: How many batches are trained at a time.
+    """
+
+    def __init__(self, shared_name: str, num_clients: int = 1):
+        def queue(name: str, dtypes: Any, shapes: Any) -> Any:
+            # In eager mode the ops below stand in a function, and the queues
+            # outside of it, so that datasets can use them too.
+            with tf.init_scope():
+                return tf1.FIFOQueue(
+                    UNLIMITED,
+                    dtypes=dtypes,
+                    shapes=shapes,
+                    shared_name=f"{shared_name}/{name}",
+                    name=name,
+                )
+
+        self.num_clients = num_clients
+        self._demand = queue("demand", [tf.bool], [()])
+        self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
+        self._events = queue("events", [tf.string] * 2, [(), ()])
+        self.counter = ElementCounter(f"{shared_name}/counts")
+        self.wait = self._demand.dequeue()
+        self.feeds = [
+            tf1.placeholder(tf.int64, []),
+            tf1.placeholder(tf.string, []),
+        ]
+        self.put = self._proxy.enqueue(self.feeds)
+        self.close = self._proxy.close()
+        self.num_events = self._events.size()
+        first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]
+        with tf.control_dependencies(first):
+            rest = self._events.dequeue_many(self._events.size())
+        self.next_events = [tf.concat(pair, 0) for pair in zip(first, rest)]
+        self.flush = self.note_counts(events.FLUSH, 0)
+        self.discard = discard_op(self._demand, self._proxy, self._events)
+        self.end_events = self._events.close(cancel_pending_enqueues=True)
+
+    def take(self) -> tuple[Any, Any]:
+        """Returns (slot, text): asks for an item and waits for it."""
+        with tf.control_dependencies([self._demand.enqueue(True)]):
+            slot, text = self._proxy.dequeue()
+            return slot, text
+
+    def note(self, kind: int, *numbers: Any) -> Any:
+        """Returns an op that reports one event, with tf.int64 of any shape."""
+        return self._events.enqueue([events.event(kind, numbers), ""])
+
+    def note_counts(self, kind: int, *numbers: Any) -> Any:
+        """Returns an op that reports one event, with the counts so far."""
+        return self._events.enqueue(
+            [events.event(kind, numbers), self.counter.read()]
+        )
+
+    def note_dropped(self, kind: int, slots: Any, is_kept: Any) -> Any:
+        """Returns an op that reports records left out, unless they are kept.
+
+        Args:
+          kind: Who left them out.
+          slots: As of `note_batch`.
+          is_kept: tf.bool scalar.
+        """
+        event = tf.expand_dims(events.event(kind, [slots]), 0)
+        # Without control flow: a report of no events is none.
+        num_times = tf.cast(tf.logical_not(is_kept), tf.int32)
+        event = tf.repeat(event, tf.reshape(num_times, [1]), axis=0)
+        return self._events.enqueue_many([event, tf.zeros_like(event)])
+
+    def in_passes(self, dataset: Any) -> Any:
+        """Returns what a user's pipeline gives in all."""
+        return dataset
+
+    def in_session(self, session: tf1.Session) -> RecordsPortSession:
+        """Returns the port as seen through a session."""
+        return RecordsPortSession(self, session)
+
+
+class RecordsPortSession(SessionPort):
+    """A port in a session, with the account of its records.
+
+    Args:
+      port: The port.
+      session: The session.
+    """
+
+    num_ahead = 0
+    # Of the batches before the end of data, how many may not be trained yet.
+    num_in_training = 0
+
+    def __init__(self, port: RecordsPort, session: tf1.Session):
+        super().__init__(session, port.discard)
+        self.tracker = RecordTracker(port.num_clients)
+        self._port = port
+        # What an earlier session left behind in the queues is recognised by
+        # its slots.
+        self._last_slot = secrets.randbits(40) << 20
+        self._is_counting = False
+        self._num_left_over = 0
+        self.last_flush = 0
+
+    def wait_for_demand(self) -> None:
+        """Waits until the pipeline wants one item more."""
+        self._run(self._port.wait)
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives it one."""
+        slot = self.start(claim, text)
+        self._run(self._port.put, self._port.feeds, [slot, text])
+
+    def start(self, claim: Claim, text: bytes) -> int:
+        """Opens the account of an item; returns its slot."""
+        self._last_slot += 1
+        slot = self._last_slot
+        self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
+        return slot
+
+    def close(self) -> None:
+        """Gives it the end of data."""
+        self._run(self._port.close)
+
+    def count_events(self) -> list[Claim]:
+        """Waits for events; returns the items that they complete."""
+        self._is_counting = False
+        rows = self._run(self._port.next_events)
+        self._is_counting = True
+        last_ready = b""
+        for message, summary in zip(*rows):
+            kind, *numbers = events.numbers_of(message)
+            if kind == events.READY:
+                # The counts of the last one say it for all of them.
+                last_ready = summary
+                iteration, number, *slots = numbers
+                self.tracker.make_ready(iteration, number, Counter(slots))
+                continue
+            self._fetch(counts_in(last_ready))
+            last_ready = b""
+            self._count(kind, numbers, counts_in(summary))
+        self._fetch(counts_in(last_ready))
+        return self.tracker.take_completed()
+
+    def flush(self) -> None:
+        """Reports what nobody else would: which batches were fetched."""
+        self._run(self._port.flush)
+
+    def _fetch(self, counts: Mapping[str, int]) -> None:
+        for name, count in counts.items():
+            if name.startswith(events.FETCHED):
+                self.tracker.fetch(int(name[len(events.FETCHED) :]), count)
+
+    def _count(
+        self, kind: int, numbers: list[int], counts: Mapping[str, int]
+    ) -> None:
+        tracker = self.tracker
+        self._fetch(counts)
+        if kind == events.OPENED:
+            lane, slot = numbers
+            _expect_items(counts)
+            tracker.open(slot, lane, counts.get(f"{events.LANE}{lane}", 0))
+        elif kind == events.LANE_ENDED:
+            (lane,) = numbers
+            tracker.end_lane(lane, counts.get(f"{events.LANE}{lane}", 0))
+        elif kind == events.BATCH:
+            tracker.deliver(Counter(numbers))
+        elif kind in (events.FILTERED, events.REMAINDER):
+            for slot, num_records in Counter(numbers).items():
+                tracker.drop(slot, num_records)
+            self._num_left_over += (
+                len(numbers) if kind == events.REMAINDER else 0
+            )
+        elif kind == events.END_OF_DATA:
+            self._finish(*numbers)
+        elif kind == events.TRAINED:
+            tracker.train_delivered()
+        elif kind == events.FLUSH:
+            (self.last_flush,) = numbers
+
+    def _finish(self, iteration: int) -> None:
+        for name in self.tracker.finish(iteration, self.num_in_training):
+            logging.error(
+                "Records of %s may have been lost, where a reader or a "
+                "function has failed; it stays open.",
+                name,
+            )
+        if self._num_left_over:
+            logging.warning(
+                "%d records were read and not trained: what drop_remainder "
+                "leaves at the end of the data.",
+                self._num_left_over,
+            )
+            self._num_left_over = 0
+
+    def is_settled(self) -> bool:
+        """Whether no event waits to be counted."""
+        return not self._is_counting and not self._run(self._port.num_events)
+
+
+def _expect_items(counts: Mapping[str, int]) -> None:
+    """Raises an error where an item was opened and none was counted."""
+    if events.ITEMS not in counts:
+        raise WorkQueueError(
+            "Expected tf.data to count the records of each item; got no "
+            "counts. Without them, no item is ever completed. If the dataset "
+            "has a StatsAggregator of its own, leave it out."
+        )
