@@ -29,17 +29,19 @@ from absl import logging
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop, Transport
 from wq_hooks.core.consumer_state import Consumer, consumer_name
-from wq_hooks.core.messages import Claim
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import interrupt
+from wq_hooks.runtime.eager_readers import (
+    ItemReaders,
+    NoPort,
+    RecordReaders,
+)
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
-from wq_hooks.runtime.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.records import Records
-from wq_hooks.runtime.records_port import RecordsPort, RecordsPortSession
+from wq_hooks.runtime.records_port import RecordsPort
 
 _JOIN_SECS = 5.0
-_SETTLE_SECS = 2.0
 _BEAT_TIMEOUT_SECS = 10.0
 _LEAVE_SECS = 2.0
 # Who is gone needs not be told.
@@ -56,129 +58,6 @@ def close_all() -> None:
         service.close(is_through=is_through)
     for service in list(_live):
         service.join()
-
-
-class _NoPort:
-    """The port of `take`: whoever calls it is given the item."""
-
-    num_ahead = 0
-
-    def wait_for_demand(self) -> None:
-        """Is not called."""
-
-    def put(self, claim: Claim, text: bytes) -> None:
-        """Is not called."""
-
-    def close(self) -> None:
-        """Has nothing to close."""
-
-
-class _Readers:
-    """A dataset of items, as a consumer sees it."""
-
-    num_ahead = 0
-
-    def __init__(self, items: ItemPort):
-        self.items = items
-        self.loop: ConsumerLoop | None = None
-
-    def wait_for_demand(self) -> None:
-        """Waits until the dataset wants one item more."""
-        if self.items.wait_for_demand():
-            self.give_back()
-
-    def put(self, claim: Claim, text: bytes) -> None:
-        """Gives it one."""
-        del claim
-        self.items.put(0, text)
-
-    def close(self) -> None:
-        """Gives it the end of data."""
-        self.items.put_end()
-
-    def discard(self) -> None:
-        """Ends what waits, for good."""
-        self.items.close()
-
-    def settle(self) -> None:
-        """Has nothing to wait for."""
-
-    def give_back(self) -> None:
-        """Settles what the last iteration has left."""
-        loop = self.loop
-        if loop is not None:
-            if loop.has_ended:
-                loop.complete_all()
-            else:
-                loop.hand_back()
-            loop.has_ended = False
-
-
-class RecordReaders(RecordsPortSession):
-    """A dataset of records, as a consumer sees it."""
-
-    def __init__(
-        self, port: RecordsPort, session: FunctionSession, items: ItemPort
-    ):
-        super().__init__(port, session)
-        # A strategy meets the end of data before it has trained them.
-        self.num_in_training = port.num_clients - 1
-        self.items = items
-        self.loop: ConsumerLoop | None = None
-        self._records_port = port
-        self._num_flushes = 0
-        self._num_flushed = 0
-        self._flushed = threading.Condition()
-
-    def wait_for_demand(self) -> None:
-        """Waits until the dataset wants one item more."""
-        if self.items.wait_for_demand():
-            self.settle()
-            self.give_back()
-
-    def give_back(self) -> None:
-        """Gives back what the last iteration has not finished."""
-        if self.loop is not None:
-            self.loop.hand_back(self.tracker.abandon())
-            self.loop.has_ended = False
-
-    def put(self, claim: Claim, text: bytes) -> None:
-        """Gives it one."""
-        slot = self.start(claim, text)
-        self.items.put(slot, text)
-
-    def close(self) -> None:
-        """Gives it the end of data."""
-        self.items.put_end()
-
-    def discard(self) -> None:
-        """Ends what waits, for good."""
-        self.items.close()
-        self._run(self._records_port.end_events)
-
-    def mark_trained(self) -> None:
-        """Says that all batches delivered so far were trained."""
-        self._records_port.note_counts(TRAINED)
-
-    def count_forever(self) -> None:
-        """Acknowledges items when their last record was trained."""
-        while True:
-            claims = self.count_events()
-            if self.loop is not None:
-                self.loop.acknowledge(claims)
-            with self._flushed:
-                self._num_flushed = self.last_flush
-                self._flushed.notify_all()
-
-    def settle(self) -> None:
-        """Waits until the events so far were counted, and acknowledged."""
-        with self._flushed:
-            self._num_flushes += 1
-            number = self._num_flushes
-            self._records_port.note_counts(FLUSH, number)
-            self._flushed.wait_for(
-                lambda: self._num_flushed >= number, _SETTLE_SECS
-            )
 
 
 class EagerService:
@@ -219,7 +98,7 @@ class EagerService:
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._readers: list[_Readers | RecordReaders] = []
+        self._readers: list[ItemReaders | RecordReaders] = []
         self._loops: list[ConsumerLoop] = []
         self._take_loop: ConsumerLoop | None = None
         self._num_loops = 0
@@ -250,7 +129,7 @@ class EagerService:
         with self._lock:
             loop = self._take_loop
             if loop is None:
-                loop = self._new_loop(_NoPort(), counts_records=False)
+                loop = self._new_loop(NoPort(), counts_records=False)
                 self._take_loop = loop
                 for target in loop.targets[1:]:
                     self._start(target)
@@ -273,7 +152,7 @@ class EagerService:
         """
         with self._lock:
             loop = self._new_loop(
-                _NoPort(), counts_records=False, task_name=task_name
+                NoPort(), counts_records=False, task_name=task_name
             )
             for target in loop.targets[1:]:
                 self._start(target)
@@ -286,7 +165,7 @@ class EagerService:
           shared_name: Of its queues, unique in this process.
         """
         items = ItemPort(shared_name)
-        readers = _Readers(items)
+        readers = ItemReaders(items)
         self._serve(readers, counts_records=False)
         return self._release_with(items.items(), readers)
 
@@ -392,7 +271,7 @@ class EagerService:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
     def _release_with(
-        self, dataset: Any, readers: _Readers | RecordReaders
+        self, dataset: Any, readers: ItemReaders | RecordReaders
     ) -> Any:
         """Gives back what readers hold when nobody has their dataset."""
 
@@ -406,7 +285,7 @@ class EagerService:
         weakref.finalize(dataset, release).atexit = False
         return dataset
 
-    def release(self, readers: _Readers | RecordReaders) -> None:
+    def release(self, readers: ItemReaders | RecordReaders) -> None:
         """Gives back what readers hold, who will not go on."""
         with self._lock, contextlib.suppress(*_GONE):
             loop = readers.loop
@@ -429,7 +308,7 @@ class EagerService:
 
     def _serve(
         self,
-        readers: _Readers | RecordReaders,
+        readers: ItemReaders | RecordReaders,
         *,
         counts_records: bool,
         task_name: str | None = None,

@@ -6,15 +6,10 @@
 
 Workers of that strategy run no Python: the coordinator traces one dataset
 function, and each worker runs it. So each worker has a consumer of its own in
-the coordinator's process, and the local queues between the two (`ItemPort`,
-`RecordsPort`) are asked from the worker by TensorFlow's own runtime. Which
-worker's they are is chosen when the function runs.
+the coordinator's process; see `worker_ports` for the queues between the two.
 
 A worker that comes to the end of data gives what its pipeline still holds, and
 then waits until all others are through: it goes on if one of them is lost.
-
-The trap: all that touches a queue is placed on the coordinator, in one piece.
-What a worker that dies has begun there goes on to its end.
 """
 
 from __future__ import annotations
@@ -22,146 +17,26 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.runtime.eager_service import EagerService, RecordReaders
-from wq_hooks.runtime.element_counter import ElementCounter
+from wq_hooks.runtime.eager_readers import RecordReaders
+from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.function_session import FunctionSession
-from wq_hooks.runtime.item_port import END, ItemPort
 from wq_hooks.runtime.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.records import Records, after
 from wq_hooks.runtime.records_port import RecordsPort
+from wq_hooks.runtime.worker_ports import (
+    CoordinatorItemPort,
+    WorkerItemPort,
+    WorkerRecordsPort,
+)
 
 _POLL_SECS = 0.1
-
-
-class _Selected:
-    """The queue of the worker that runs the graph.
-
-    Args:
-      queues: One for each worker, all on the coordinator.
-      index: tf.int64 scalar, the worker's.
-    """
-
-    def __init__(self, queues: Sequence[Any], index: Any):
-        self._queues = list(queues)
-        self._index = index
-        self._device = queues[0].queue_ref.device
-
-    def _queue(self) -> Any:
-        return tf.queue.QueueBase.from_list(self._index, self._queues)
-
-    def dequeue(self) -> Any:
-        with tf.device(self._device):
-            return self._queue().dequeue()
-
-    def enqueue(self, row: Any) -> Any:
-        with tf.device(self._device):
-            return self._queue().enqueue(row)
-
-    def enqueue_many(self, rows: Any) -> Any:
-        with tf.device(self._device):
-            return self._queue().enqueue_many(rows)
-
-
-class _CoordinatorItemPort(ItemPort):
-    """The coordinator's end of an ItemPort; its dataset is on a worker."""
-
-    def wait_for_demand(self) -> bool:
-        """Waits until the worker wants one item more; see ItemPort."""
-        is_new, _ = self.wait_for_any_demand()
-        return is_new
-
-    def wait_for_any_demand(self) -> tuple[bool, bool]:
-        """Waits until the worker wants something.
-
-        Returns:
-          Whether it is the first demand of a new iteration, and whether it is
-          the question if there will be more, in the place of an item.
-        """
-        while True:
-            demand = int(self._demand.dequeue())
-            number = abs(demand)
-            with self._lock:
-                if number < self._iteration:
-                    # Whoever waits for it has been replaced.
-                    self._free(number)
-                    continue
-                if self._is_asked:
-                    # An op that a dead worker has begun may still wait here,
-                    # and would take the answer that its successor waits for.
-                    self._free(self._iteration)
-                is_new = number > self._iteration or self._has_failed
-                self._iteration = number
-                self._is_asked = True
-                self._has_failed = False
-                return is_new, demand < 0
-
-    @property
-    def is_demanded(self) -> bool:
-        """Whether the worker has asked once more."""
-        return bool(int(self._demand.size()))
-
-    def put_more(self) -> None:
-        """Answers that there is more."""
-        self.put(0, b"")
-
-    def _free(self, iteration: int) -> None:
-        self._answers.enqueue([iteration, END, -1, b""])
-
-
-class _WorkerItemPort(ItemPort):
-    """The same port as seen by the worker that runs the graph."""
-
-    def __init__(self, ports: Sequence[Any], index: Any):
-        self._device = ports[0]._demand.queue_ref.device
-        for key in ("_next_iteration", "_demand", "_answers"):
-            queues = [getattr(port, key) for port in ports]
-            setattr(self, key, _Selected(queues, index))
-
-    def wait_for_more(self) -> Any:
-        """Returns whether there is more, when that is known; tf.bool."""
-        with tf.device(self._device):
-            iteration = self._begin(None)
-            kind, _, _ = self._ask(-iteration, iteration)
-            return tf.not_equal(kind, END)
-
-    def _begin(self, unused: Any) -> Any:
-        with tf.device(self._device):
-            return super()._begin(unused)
-
-    def _ask(self, demand: Any, iteration: Any) -> Any:
-        with tf.device(self._device):
-            return super()._ask(demand, iteration)
-
-
-class _WorkerRecordsPort(RecordsPort):
-    """A RecordsPort as seen by the worker that runs the graph."""
-
-    def __init__(
-        self,
-        ports: Sequence[Any],
-        index: Any,
-        items: _WorkerItemPort,
-        counts_name: str,
-    ):
-        self.num_clients = ports[0].num_clients
-        self._events = _Selected([port._events for port in ports], index)
-        self.counter = ElementCounter(counts_name, is_remote=True)
-        self._items = items
-
-    def in_passes(self, dataset: Any) -> Any:
-        """Returns pass after pass of a dataset, until there is no more."""
-        is_more = tf.autograph.experimental.do_not_convert(
-            lambda _: self._items.wait_for_more()
-        )
-        passes = tf.data.Dataset.from_tensors(0).repeat().take_while(is_more)
-        return passes.flat_map(lambda _: dataset)
 
 
 class _WorkerReaders(RecordReaders):
@@ -174,14 +49,14 @@ class _WorkerReaders(RecordReaders):
       items: For the items.
     """
 
-    items: _CoordinatorItemPort
+    items: CoordinatorItemPort
 
     def __init__(
         self,
         datasets: WorkerDatasets,
         port: RecordsPort,
         session: FunctionSession,
-        items: _CoordinatorItemPort,
+        items: CoordinatorItemPort,
     ):
         super().__init__(port, session, items)
         self.records_port = port
@@ -333,8 +208,8 @@ class WorkerDatasets:
             self._readers += family
         for k, readers in enumerate(family):
             self._service.serve_records(readers, f"worker:{k}")
-        items = _WorkerItemPort([readers.items for readers in family], index)
-        port = _WorkerRecordsPort(
+        items = WorkerItemPort([readers.items for readers in family], index)
+        port = WorkerRecordsPort(
             [readers.records_port for readers in family],
             index,
             items,
@@ -412,7 +287,7 @@ class WorkerDatasets:
                     f"{shared_name}/records", num_clients=self._num_clients
                 )
             )
-            items = _CoordinatorItemPort(shared_name)
+            items = CoordinatorItemPort(shared_name)
         return _WorkerReaders(self, port, session, items)
 
 

@@ -1,0 +1,146 @@
+"""What reads in eager mode, as a consumer sees it: its port.
+
+    readers = ItemReaders(ItemPort("train"))
+    loop = ConsumerLoop(consumer, transport, readers, ...)
+    readers.loop = loop
+
+Readers know when their dataset is iterated anew, and settle then what the last
+iteration has left: plain ones by the item, those of records by the record.
+`take` reads too, and has nothing to settle.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from wq_hooks.core.consumer import ConsumerLoop
+from wq_hooks.core.messages import Claim
+from wq_hooks.runtime.function_session import FunctionSession
+from wq_hooks.runtime.item_port import ItemPort
+from wq_hooks.runtime.record_events import FLUSH, TRAINED
+from wq_hooks.runtime.records_port import RecordsPort, RecordsPortSession
+
+_SETTLE_SECS = 2.0
+
+
+class NoPort:
+    """The port of `take`: whoever calls it is given the item."""
+
+    num_ahead = 0
+
+    def wait_for_demand(self) -> None:
+        """Is not called."""
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Is not called."""
+
+    def close(self) -> None:
+        """Has nothing to close."""
+
+
+class ItemReaders:
+    """A dataset of items, as a consumer sees it."""
+
+    num_ahead = 0
+
+    def __init__(self, items: ItemPort):
+        self.items = items
+        self.loop: ConsumerLoop | None = None
+
+    def wait_for_demand(self) -> None:
+        """Waits until the dataset wants one item more."""
+        if self.items.wait_for_demand():
+            self.give_back()
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives it one."""
+        del claim
+        self.items.put(0, text)
+
+    def close(self) -> None:
+        """Gives it the end of data."""
+        self.items.put_end()
+
+    def discard(self) -> None:
+        """Ends what waits, for good."""
+        self.items.close()
+
+    def settle(self) -> None:
+        """Has nothing to wait for."""
+
+    def give_back(self) -> None:
+        """Settles what the last iteration has left."""
+        loop = self.loop
+        if loop is not None:
+            if loop.has_ended:
+                loop.complete_all()
+            else:
+                loop.hand_back()
+            loop.has_ended = False
+
+
+class RecordReaders(RecordsPortSession):
+    """A dataset of records, as a consumer sees it."""
+
+    def __init__(
+        self, port: RecordsPort, session: FunctionSession, items: ItemPort
+    ):
+        super().__init__(port, session)
+        # A strategy meets the end of data before it has trained them.
+        self.num_in_training = port.num_clients - 1
+        self.items = items
+        self.loop: ConsumerLoop | None = None
+        self._records_port = port
+        self._num_flushes = 0
+        self._num_flushed = 0
+        self._flushed = threading.Condition()
+
+    def wait_for_demand(self) -> None:
+        """Waits until the dataset wants one item more."""
+        if self.items.wait_for_demand():
+            self.settle()
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Gives back what the last iteration has not finished."""
+        if self.loop is not None:
+            self.loop.hand_back(self.tracker.abandon())
+            self.loop.has_ended = False
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives it one."""
+        slot = self.start(claim, text)
+        self.items.put(slot, text)
+
+    def close(self) -> None:
+        """Gives it the end of data."""
+        self.items.put_end()
+
+    def discard(self) -> None:
+        """Ends what waits, for good."""
+        self.items.close()
+        self._run(self._records_port.end_events)
+
+    def mark_trained(self) -> None:
+        """Says that all batches delivered so far were trained."""
+        self._records_port.note_counts(TRAINED)
+
+    def count_forever(self) -> None:
+        """Acknowledges items when their last record was trained."""
+        while True:
+            claims = self.count_events()
+            if self.loop is not None:
+                self.loop.acknowledge(claims)
+            with self._flushed:
+                self._num_flushed = self.last_flush
+                self._flushed.notify_all()
+
+    def settle(self) -> None:
+        """Waits until the events so far were counted, and acknowledged."""
+        with self._flushed:
+            self._num_flushes += 1
+            number = self._num_flushes
+            self._records_port.note_counts(FLUSH, number)
+            self._flushed.wait_for(
+                lambda: self._num_flushed >= number, _SETTLE_SECS
+            )
