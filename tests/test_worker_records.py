@@ -79,11 +79,3 @@ def test_says_where_a_queue_has_to_be_made(files):
             next(queue.schedule_items(None, lambda path: None))
         with pytest.raises(WorkQueueError, match="in the scope of a"):
             next(queue.schedule_steps(None, lambda i: None, lambda: None))
-
-
-@pytest.mark.skipif(has_keras_2, reason="Keras 2 has the strategy")
-def test_keras_3_is_told_of_tf_keras():
-    from wq_hooks.eager_queue import expect_dataset_creator
-
-    with pytest.raises(WorkQueueError, match="Install tf-keras"):
-        expect_dataset_creator()

@@ -32,15 +32,15 @@ from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import long_lists
 from wq_hooks.runtime.eager_service import EagerService
+from wq_hooks.runtime.parameter_servers import (
+    count_workers,
+    expect_dataset_creator,
+    is_on_parameter_servers,
+    without_callback,
+)
 from wq_hooks.runtime.queue_server import checked_port
 from wq_hooks.runtime.records import Records, queue_options
-from wq_hooks.runtime.scheduled import (
-    items_slot,
-    merged,
-    schedule_of,
-    steps_slot,
-)
-from wq_hooks.runtime.worker_records import WorkerDatasets, without_callback
+from wq_hooks.runtime.worker_records import WorkerDatasets
 from wq_hooks.serving import Serving
 from wq_hooks.work_queue import WorkQueue
 
@@ -95,7 +95,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 self.name,
                 self._service,
                 _weak_find_dispatcher(weakref.ref(self)),
-                num_workers=_num_workers(),
+                num_workers=count_workers(),
                 num_clients=self.num_clients,
                 lease_secs=self._options.lease_secs,
             )
@@ -198,14 +198,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
           Exception: What a step has raised; its items stay open.
         """
         workers = self._expect_workers("schedule_steps")
-        iterator = workers.iterator(coordinator, dataset_fn)
-        schedule = schedule_of(coordinator)
-        slots = [
-            steps_slot(schedule, train_step, iterator)
-            for _ in range(2 * workers.num_workers)
-        ]
         try:
-            yield from merged(coordinator, slots)
+            yield from workers.steps(coordinator, train_step, dataset_fn)
         except tf.errors.OutOfRangeError:
             if not self.is_done:
                 raise
@@ -228,12 +222,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
           Exception: What a function has raised; its item stays open.
         """
         workers = self._expect_workers("schedule_items")
-        schedule = schedule_of(coordinator)
-        slots = [
-            items_slot(schedule, function, self._service.new_taker(f"slot:{k}"))
-            for k in range(workers.num_workers)
-        ]
-        yield from merged(coordinator, slots)
+        yield from workers.items(coordinator, function)
 
     def mark_trained(self, *, is_through: bool = False) -> None:
         """Says that all batches that `records` has delivered were trained.
@@ -481,36 +470,6 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             raise WorkQueueError(
                 f"Expected an open queue; {self.name!r} was closed."
             )
-
-
-def expect_dataset_creator() -> Any:
-    """Returns Keras 2's DatasetCreator.
-
-    Raises:
-      WorkQueueError: With Keras 3, which has none.
-    """
-    experimental = getattr(tf.keras.utils, "experimental", None)
-    creator = getattr(experimental, "DatasetCreator", None)
-    if creator is None:
-        raise WorkQueueError(
-            "Expected Keras 2, whose fit knows ParameterServerStrategy; got "
-            "Keras 3, which does not support it. Install tf-keras and set the "
-            "environment variable TF_USE_LEGACY_KERAS=1 before tensorflow is "
-            "imported, or use a loop of your own, with schedule_steps() or "
-            "schedule_items()."
-        )
-    return creator
-
-
-def is_on_parameter_servers(strategy: Any) -> bool:
-    """Whether a tf.distribute.Strategy is a ParameterServerStrategy."""
-    return isinstance(strategy, tf.distribute.ParameterServerStrategy)
-
-
-def _num_workers() -> int:
-    """The workers that a ParameterServerStrategy has connected to."""
-    devices = tf.config.list_logical_devices("CPU")
-    return sum("/job:worker/" in device.name for device in devices)
 
 
 def _weak_find_dispatcher(

@@ -103,8 +103,8 @@ def _check_strategy(
             f"{PARAMETER_SERVER}: the steps are not run by this process."
         )
     # Here and not above: what does without a queue needs no package.
-    from wq_hooks.eager_queue import expect_dataset_creator
     from wq_hooks.errors import WorkQueueError
+    from wq_hooks.runtime.parameter_servers import expect_dataset_creator
 
     try:
         expect_dataset_creator()

@@ -10,14 +10,14 @@ import tensorflow as tf
 from absl import logging
 
 from wq_hooks.core.view import Viewer
-from wq_hooks.eager_queue import (
-    EagerWorkQueue,
-    expect_dataset_creator,
-    is_on_parameter_servers,
-)
+from wq_hooks.eager_queue import EagerWorkQueue
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.keras_callbacks import skip
 from wq_hooks.keras_callbacks.remote_fit import RemoteFit
+from wq_hooks.runtime.parameter_servers import (
+    expect_dataset_creator,
+    is_on_parameter_servers,
+)
 from wq_hooks.runtime.position_file import PositionFile
 from wq_hooks.summary import write_v2
 from wq_hooks.work_queue import WorkQueue

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -28,8 +28,14 @@ from wq_hooks.runtime.eager_readers import RecordReaders
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.record_events import FLUSH, TRAINED
-from wq_hooks.runtime.records import Records, after
+from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
+from wq_hooks.runtime.scheduled import (
+    items_slot,
+    merged,
+    schedule_of,
+    steps_slot,
+)
 from wq_hooks.runtime.worker_ports import (
     CoordinatorItemPort,
     WorkerItemPort,
@@ -185,6 +191,50 @@ class WorkerDatasets:
             )
         )
 
+    def steps(
+        self,
+        coordinator: Any,
+        train_step: Callable[[Any], Any],
+        dataset_fn: Callable[[], Any],
+    ) -> Iterator[Any]:
+        """Lets the workers train on records; yields what the steps return.
+
+        Args:
+          coordinator: A tf.distribute.coordinator.ClusterCoordinator.
+          train_step: A tf.function of the worker's iterator.
+          dataset_fn: Returns a dataset of `records`.
+
+        Raises:
+          Exception: What a step has raised, at the end of data
+            tf.errors.OutOfRangeError.
+        """
+        iterator = self.iterator(coordinator, dataset_fn)
+        schedule = schedule_of(coordinator)
+        slots = [
+            steps_slot(schedule, train_step, iterator)
+            for _ in range(2 * self.num_workers)
+        ]
+        yield from merged(coordinator, slots)
+
+    def items(
+        self, coordinator: Any, function: Callable[[Any], Any]
+    ) -> Iterator[str]:
+        """Lets the workers train on an item at a time; yields those trained.
+
+        Args:
+          coordinator: A tf.distribute.coordinator.ClusterCoordinator.
+          function: A tf.function of an item, a tf.string scalar.
+
+        Raises:
+          Exception: What a function has raised; its item stays open.
+        """
+        schedule = schedule_of(coordinator)
+        slots = [
+            items_slot(schedule, function, self._service.new_taker(f"slot:{k}"))
+            for k in range(self.num_workers)
+        ]
+        yield from merged(coordinator, slots)
+
     def records(
         self, shared_name: str, reader: Callable[[Any], Any], cycle_length: int
     ) -> Records:
@@ -289,29 +339,3 @@ class WorkerDatasets:
             )
             items = CoordinatorItemPort(shared_name)
         return _WorkerReaders(self, port, session, items)
-
-
-def without_callback(context: Any) -> Any:
-    """A dataset function for Keras, which reads it if nobody intervenes.
-
-    Keras would let batches wait on the device of a worker, where they would
-    count as trained. So the callback hands it the queue's own iterator.
-    """
-    del context
-
-    def fail(_: Any) -> Any:
-        return tf.debugging.Assert(
-            False,
-            [
-                "Expected a WorkQueueCallback or WorkQueueCheckpoint among the "
-                "callbacks of fit, which the dataset of dataset_creator() "
-                "needs; got none."
-            ],
-        )
-
-    dataset = tf.data.Dataset.range(1)
-    return dataset.filter(
-        tf.autograph.experimental.do_not_convert(
-            lambda x: after(fail(x), tf.equal(x, 0))
-        )
-    )
