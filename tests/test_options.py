@@ -1,28 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 
 import pytest
 
+from wq_hooks import WorkQueue
 from wq_hooks.core.options import Options
-
-GOOD = {
-    "num_epochs": 1,
-    "shuffle": True,
-    "seed": None,
-    "num_slices": None,
-    "name": "work_queue",
-    "num_clients": 1,
-    "ack": "next",
-    "is_chief": None,
-    "prefetch": 0,
-    "lease_secs": 60.0,
-    "max_attempts": None,
-    "balance_tail": True,
-    "backup_tasks": False,
-    "start_over": False,
-    "save": True,
-}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +35,7 @@ GOOD = {
     ],
 )
 def test_what_is_allowed(changes):
-    options = Options(**{**GOOD, **changes})
+    options = Options(**changes)
     for key, value in changes.items():
         assert getattr(options, key) == value
 
@@ -82,7 +67,7 @@ def test_what_is_allowed(changes):
 )
 def test_a_value_out_of_range_is_refused(key, value, expected):
     with pytest.raises(ValueError, match=f"Expected {re.escape(expected)}"):
-        Options(**{**GOOD, key: value})
+        Options(**{key: value})
 
 
 @pytest.mark.parametrize(
@@ -119,10 +104,16 @@ def test_a_value_out_of_range_is_refused(key, value, expected):
 def test_a_wrong_type_is_refused(key, value):
     message = rf"Expected {key} to be .*got {re.escape(repr(value))}\."
     with pytest.raises(TypeError, match=message):
-        Options(**{**GOOD, key: value})
+        Options(**{key: value})
 
 
 def test_options_are_values():
-    assert Options(**GOOD) == Options(**GOOD)
+    assert Options() == Options()
     with pytest.raises(AttributeError):
-        Options(**GOOD).seed = 5
+        Options().seed = 5
+
+
+def test_defaults_are_those_of_a_queue():
+    parameters = inspect.signature(WorkQueue.__init__).parameters
+    for field in dataclasses.fields(Options):
+        assert field.default == parameters[field.name].default, field.name

@@ -64,20 +64,10 @@ class ConnectedWorkQueue(EagerWorkQueue):
         task = _default_task() if task is None else checked_task(task)
         # It checks what was given; the rest is the server's.
         self._options = Options(
-            num_epochs=1,
-            shuffle=False,
-            seed=None,
-            num_slices=None,
             name=name,
             num_clients=num_clients,
-            ack="next",
             is_chief=False,
             prefetch=prefetch,
-            lease_secs=60.0,
-            max_attempts=None,
-            balance_tail=True,
-            backup_tasks=False,
-            start_over=False,
             save=False,
         )
         self.target = target

@@ -14,28 +14,28 @@ _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*\Z")
 
 @dataclass(frozen=True)
 class Options:
-    """See `wq_hooks.WorkQueue` for what each of them means.
+    """See `wq_hooks.WorkQueue` for what each of them means; as it has them.
 
     Raises:
       TypeError: If one is of a wrong type.
       ValueError: If one is out of its range.
     """
 
-    num_epochs: int | None
-    shuffle: bool
-    seed: int | None
-    num_slices: int | str | None
-    name: str
-    num_clients: int
-    ack: str
-    is_chief: bool | None
-    prefetch: int
-    lease_secs: float
-    max_attempts: int | None
-    balance_tail: bool
-    backup_tasks: bool
-    start_over: bool
-    save: bool
+    num_epochs: int | None = 1
+    shuffle: bool = True
+    seed: int | None = None
+    num_slices: int | str | None = None
+    name: str = "work_queue"
+    num_clients: int = 1
+    ack: str = "next"
+    is_chief: bool | None = None
+    prefetch: int = 0
+    lease_secs: float = 60.0
+    max_attempts: int | None = None
+    balance_tail: bool = True
+    backup_tasks: bool = False
+    start_over: bool = False
+    save: bool = True
     is_open: bool = False
 
     def __post_init__(self) -> None:
