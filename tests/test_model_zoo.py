@@ -33,7 +33,7 @@ def run_module(module, *args):
 
 
 @pytest.fixture(scope="module")
-def data_location(tmp_path_factory):
+def data_of(tmp_path_factory):
     """Generates data with each model's own generator, once."""
     directories = {}
 
@@ -64,8 +64,8 @@ def test_all_trainers_are_found():
 
 @pytest.mark.parametrize("workqueue", [True, False])
 @pytest.mark.parametrize("trainer", TRAINERS)
-def test_trains_and_evaluates(trainer, workqueue, data_location, tmp_path):
-    data = data_location(trainer.rpartition(".")[0])
+def test_trains_and_evaluates(trainer, workqueue, data_of, tmp_path):
+    data = data_of(trainer.rpartition(".")[0])
     done = run_module(
         trainer,
         f"--data_location={data}",

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags as absl_flags
+from criteo_data import BAR, NUM_RECORDS, ROWS_PER_FILE
 
 from model_zoo.wide_and_deep import (
     criteo,
     data,
-    generate,
     keras_model,
     model,
     report,
@@ -30,21 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Your input ran out of data"),
     pytest.mark.filterwarnings("ignore:.*shuffle=True. was passed"),
 ]
-
-# That of the other trainers; see test_wide_and_deep.py.
-BAR = 0.85
-
-NUM_FILES, ROWS_PER_FILE = 24, 2000
-NUM_RECORDS = NUM_FILES * ROWS_PER_FILE
-
-
-@pytest.fixture(scope="module")
-def data_location(tmp_path_factory):
-    directory = str(tmp_path_factory.mktemp("criteo") / "data")
-    generate.generate(
-        directory, num_files=NUM_FILES, rows_per_file=ROWS_PER_FILE, seed=1
-    )
-    return directory
 
 
 def parse_flags(*args):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags as absl_flags
+from criteo_data import BAR, NUM_FILES, NUM_RECORDS, ROWS_PER_FILE
 
 from model_zoo.wide_and_deep import (
     criteo,
@@ -26,21 +27,6 @@ from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.launcher import local_cluster
 
 tf1 = tf.compat.v1
-
-# How much of the way from chance to the optimum a model has to go. One epoch
-# of the generated data goes to between 0.91 and 0.94, seeds 1 to 4.
-BAR = 0.85
-
-NUM_FILES, ROWS_PER_FILE = 24, 2000
-
-
-@pytest.fixture(scope="module")
-def data_location(tmp_path_factory):
-    directory = str(tmp_path_factory.mktemp("criteo") / "data")
-    generate.generate(
-        directory, num_files=NUM_FILES, rows_per_file=ROWS_PER_FILE, seed=1
-    )
-    return directory
 
 
 def parse_flags(*args):
@@ -337,7 +323,7 @@ class TestModel:
             task = json.load(f)
         assert task["task"] == "chief:0"
         assert task["steps"] == outcome["global_step"]
-        assert task["records"] == NUM_FILES * ROWS_PER_FILE
+        assert task["records"] == NUM_RECORDS
         assert task["items"] == NUM_FILES
         assert task["secs"] == task["ended_at"] - task["first_step_at"] > 0
 
@@ -666,7 +652,7 @@ def test_learns_on_a_cluster(data_location, tmp_path, workqueue):
                 files[file] += int(records)
     assert all(task["steps"] > 0 for task in tasks.values())
     num_records = sum(task["records"] for task in tasks.values())
-    assert num_records == NUM_FILES * ROWS_PER_FILE
+    assert num_records == NUM_RECORDS
     assert sum(task["items"] for task in tasks.values()) == NUM_FILES
     paths = criteo.find_files(data_location, "train")
     assert files == dict.fromkeys(paths, ROWS_PER_FILE)
