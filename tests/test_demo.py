@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+import tensorflow as tf
 
 from model_zoo.wide_and_deep.demo import __main__ as demo_main
 from model_zoo.wide_and_deep.demo import (
@@ -27,6 +28,7 @@ from model_zoo.wide_and_deep.demo.account import (
     TrainedBatch,
 )
 from model_zoo.wide_and_deep.demo.job import Job, JobFailedError
+from tests.environment import environment
 
 ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "model_zoo.wide_and_deep.demo"]
@@ -389,6 +391,8 @@ def test_the_demo_holds_its_promises(tmp_path):
     done = subprocess.run(
         [*COMMAND, "--quick", f"--output_dir={tmp_path / 'demo'}"],
         cwd=ROOT,
+        # Its trainer uses Keras where it is that of tf.estimator.
+        env={**os.environ, **environment(has_keras=hasattr(tf, "estimator"))},
         capture_output=True,
         text=True,
         timeout=280,
