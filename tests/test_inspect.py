@@ -16,7 +16,7 @@ from wq_hooks import command_line
 from wq_hooks.commands import text
 from wq_hooks.commands.bundle import BundleError, strings_of
 from wq_hooks.commands.positions import read_works
-from wq_hooks.runtime import long_lists
+from wq_hooks.runtime import kept_lists
 
 tf1 = tf.compat.v1
 
@@ -212,8 +212,8 @@ class TestResume:
         code, err = inspect(capsys, tmp_path, "--works", works)
         assert code == 1
         assert "the list was not found" in err
-        path = long_lists.path_of(str(tmp_path), "train", snapshot.fingerprint)
-        long_lists.write(path, lambda: names)
+        path = kept_lists.path_of(str(tmp_path), "train", snapshot.fingerprint)
+        kept_lists.write(path, lambda: names)
         assert read_works(path) == names
         (report,) = inspect_json(capsys, tmp_path, "--works", works)
         assert report["works"] == path

@@ -30,7 +30,7 @@ from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.tasks import Task
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime import long_lists
+from wq_hooks.runtime import kept_lists
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.parameter_servers import (
     count_workers,
@@ -255,7 +255,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         self._service.settle()
         dispatcher = self._find_dispatcher()
         dispatcher.settle(_SETTLE_SECS)
-        long_lists.keep(dispatcher, self.name, self.checkpoint_directory)
+        kept_lists.keep(dispatcher, self.name, self.checkpoint_directory)
         return dispatcher.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:

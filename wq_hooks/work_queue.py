@@ -33,7 +33,7 @@ from wq_hooks.core.tasks import Task, num_workers
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime import checkpoint, interrupt, long_lists
+from wq_hooks.runtime import checkpoint, interrupt, kept_lists
 from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
@@ -627,7 +627,7 @@ class WorkQueue:
         if service is None or dispatcher is None:
             yield
             return
-        long_lists.keep(dispatcher, self.name, directory)
+        kept_lists.keep(dispatcher, self.name, directory)
         # What was trained before this instant may still have to be counted.
         service.settle()
         with dispatcher.held_position():

@@ -21,7 +21,7 @@ from wq_hooks.core.resume import Resumption
 from wq_hooks.core.resume_feed import resume_feed
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
-from wq_hooks.runtime import long_lists
+from wq_hooks.runtime import kept_lists
 from wq_hooks.sources.slicer import Slicer
 
 
@@ -92,7 +92,7 @@ class Beginning:
                 shuffle=options.shuffle,
                 seed=options.seed,
                 read_works=functools.partial(
-                    long_lists.works_of, directory=directory
+                    kept_lists.works_of, directory=directory
                 ),
                 num_slices=options.num_slices,
                 slice_works=self._slicer.slice_works,
