@@ -45,30 +45,48 @@ def expected(paths):
     return Counter(lines * 2)
 
 
-@pytest.mark.cluster
-def test_replicas_in_processes_end_with_the_data(tmp_path, paths):
+@pytest.fixture
+def cluster(tmp_path, paths):
+    """Three replicas in processes, before their first step."""
     gate = tmp_path / "gate"
-    cluster = Cluster(
-        [sys.executable, str(PROGRAM), f"--gate={gate}", "--paths", *paths],
-        num_ps=1,
-        num_workers=2,
-        env=environment(),
-    )
-    with cluster:
+    command = [sys.executable, str(PROGRAM), f"--gate={gate}"]
+    command += ["--lease_secs=3", "--paths", *paths]
+    with Cluster(
+        command, num_ps=1, num_workers=2, env=environment()
+    ) as cluster:
         cluster.start()
         for task in cluster.job_tasks:
             cluster.wait_for_line(task, "^START", DEADLINE_SECS)
         gate.touch()
-        codes = cluster.wait_for_job(DEADLINE_SECS)
-        trained = [
-            line[4:]
-            for task in cluster.job_tasks
-            for line in cluster.lines(task, "stdout")
-            if line.startswith("GOT ")
-        ]
+        yield cluster
+
+
+def trained_by(cluster):
+    return Counter(
+        line[4:]
+        for task in cluster.job_tasks
+        for line in cluster.lines(task, "stdout")
+        if line.startswith("GOT ")
+    )
+
+
+@pytest.mark.cluster
+def test_replicas_in_processes_end_with_the_data(cluster, paths):
+    codes = cluster.wait_for_job(DEADLINE_SECS)
 
     assert set(codes.values()) == {0}
-    assert Counter(trained) == expected(paths)
+    assert trained_by(cluster) == expected(paths)
+
+
+@pytest.mark.cluster
+def test_replicas_end_without_one_that_was_killed(cluster, paths):
+    cluster.wait_for_line("worker:1", "^GOT", DEADLINE_SECS)
+    cluster.kill("worker:1")
+
+    for task in ("chief:0", "worker:0"):
+        assert cluster.wait(task, DEADLINE_SECS) == 0
+    # What it held when it died is trained again, and nothing is lost.
+    assert not expected(paths) - trained_by(cluster)
 
 
 class Replicas:

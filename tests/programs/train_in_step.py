@@ -27,6 +27,7 @@ class Printed:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--gate", help="wait until this file exists")
+    parser.add_argument("--lease_secs", type=float, default=60.0)
     parser.add_argument("--paths", nargs="+")
     args = parser.parse_args()
     config = json.loads(os.environ["TF_CONFIG"])
@@ -52,7 +53,13 @@ def main() -> None:
         print("START", flush=True)
         gate.wait()
 
-    train = train_function(args.paths, cluster, Printed(), wait_for_the_others)
+    train = train_function(
+        args.paths,
+        cluster,
+        Printed(),
+        wait_for_the_others,
+        [("num_epochs=2", f"num_epochs=2, lease_secs={args.lease_secs}")],
+    )
     train(server.target, index)
     print("DONE", flush=True)
 
