@@ -40,6 +40,7 @@ from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
 from wq_hooks.runtime.records import Records, queue_options
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
+from wq_hooks.sources.passwords import expect_no_password, expect_no_passwords
 from wq_hooks.sources.registry import TableSource
 from wq_hooks.sources.slicer import Slicer
 
@@ -108,8 +109,8 @@ class WorkQueue:
 
     Raises:
       TypeError: If an argument is of a wrong type.
-      ValueError: If an argument is out of its range, or the graph has a queue
-        of this name.
+      ValueError: If an argument is out of its range, a work is a URL with a
+        password, or the graph has a queue of this name.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> WorkQueue:
@@ -146,6 +147,7 @@ class WorkQueue:
         is_open: bool = False,
     ):
         self._works = Works(works, prefix)
+        expect_no_passwords(self._works)
         self._options = Options(
             num_epochs=num_epochs,
             shuffle=shuffle,
@@ -308,13 +310,15 @@ class WorkQueue:
 
         Raises:
           TypeError: If `works` is no sequence, or a work is of a wrong type.
-          ValueError: If a work is blank, or a source.
+          ValueError: If a work is blank, a source, or a URL with a password.
           WorkQueueError: If this is not the chief, or the queue is not open.
         """
         self._expect_chief("add_works")
         if hasattr(works, "__len__") and len(works) == 0:
             return
         added = Works(works)
+        for name in added:
+            expect_no_password(self._works.joined(name), "an added work")
         if added.sources:
             raise ValueError(
                 "Expected added works to be str or bytes, which are handed "

@@ -22,6 +22,7 @@ from typing import Any
 
 from wq_hooks.core.slice_text import slice_text
 from wq_hooks.errors import SourceError
+from wq_hooks.sources.passwords import expect_no_password, without_password
 
 _BATCH_ROWS = 4096
 _PRIMARY_KEY = """
@@ -38,13 +39,15 @@ class SqlTable:
     Args:
       url: `sqlite:///relative/path#table`, `sqlite:////absolute/path#table`
         or `postgresql://user@host/db#schema.table`. Reserved signs in a path
-        or table are written as in any URL: "%23" for "#". A password in it
-        would stand in checkpoints and logs; PGPASSWORD and ~/.pgpass work.
+        or table are written as in any URL: "%23" for "#". A password is
+        refused, as it would stand in checkpoints and logs; PGPASSWORD and
+        ~/.pgpass work.
       columns: Names of the columns that are read; None: all.
       key: Names of the columns whose order counts; None: the primary key.
 
     Raises:
-      ValueError: If the URL is none of these, or names no table.
+      ValueError: If the URL is none of these, names no table, or has a
+        password.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class SqlTable:
         columns: Sequence[str] | None = None,
         key: Sequence[str] | None = None,
     ):
+        expect_no_password(url)
         self.name = url
         parts = urllib.parse.urlsplit(url)
         if (
@@ -62,7 +66,8 @@ class SqlTable:
         ):
             raise ValueError(
                 "Expected such as sqlite:///clicks.db#clicks or "
-                f"postgresql://host/db#clicks; got {_shown(url)!r:.300}."
+                "postgresql://host/db#clicks; got "
+                f"{without_password(url)!r:.300}."
             )
         self._is_sqlite = parts.scheme == "sqlite"
         self._path = urllib.parse.unquote(parts.path[1:])
@@ -75,7 +80,7 @@ class SqlTable:
         self._key = None if key is None else list(key)
 
     def __repr__(self) -> str:
-        return f"SqlTable({_shown(self.name)!r})"
+        return f"SqlTable({self.name!r})"
 
     @property
     def column_names(self) -> list[str]:
@@ -117,7 +122,7 @@ class SqlTable:
             if num_rows < end - start:
                 raise SourceError(
                     f"Expected {end - start} rows in "
-                    f"{slice_text(_shown(self.name), start, end)!r:.300}; got "
+                    f"{slice_text(self.name, start, end)!r:.300}; got "
                     f"{num_rows}: the table has become shorter since it was "
                     "listed."
                 )
@@ -137,7 +142,7 @@ class SqlTable:
             key = [row[0] for row in cursor.fetchall()]
         if not key:
             raise SourceError(
-                f"Expected a primary key in {_shown(self.name)!r:.300}, for an "
+                f"Expected a primary key in {self.name!r:.300}, for an "
                 "order of its rows; it has none. Name columns: key=[...]."
             )
         return ", ".join(map(_quoted, key))
@@ -154,7 +159,7 @@ class SqlTable:
             raise
         except Exception as e:
             raise SourceError(
-                f"Expected to read {_shown(self.name)!r:.300}: {e}"
+                f"Expected to read {self.name!r:.300}: {e}"
             ) from e
 
     def _connect(self) -> Any:
@@ -168,7 +173,7 @@ class SqlTable:
             import psycopg
         except ImportError as e:
             raise SourceError(
-                f"Expected psycopg, to read {_shown(self.name)!r:.300}; it "
+                f"Expected psycopg, to read {self.name!r:.300}; it "
                 "cannot be imported. Install it: "
                 'pip install "wq-hooks[postgresql]".'
             ) from e
@@ -177,12 +182,3 @@ class SqlTable:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _shown(url: str) -> str:
-    """Returns a URL without its password, for messages."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.password is None:
-        return url
-    netloc = parts.netloc.replace(f":{parts.password}@", ":***@", 1)
-    return urllib.parse.urlunsplit(parts._replace(netloc=netloc))
