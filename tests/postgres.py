@@ -10,7 +10,33 @@ import shutil
 import subprocess
 import tempfile
 
+import pytest
+
 _DEADLINE_SECS = 120
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    """The URL of a server, less a table; skips where there can be none."""
+    reason = why_no_postgresql()
+    if reason:
+        pytest.skip(reason)
+    with running_server() as url:
+        yield url
+
+
+def why_no_postgresql():
+    if find_programs() is None:
+        return "no PostgreSQL server is installed (Debian: postgresql)"
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        return "psycopg is not installed"
+    try:
+        pwd.getpwnam("postgres")
+    except KeyError:
+        return "there is no user postgres to run a server as"
+    return None
 
 
 def find_programs():

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import draw, element_of, raw_session
-from test_sources_text import CONTENT, cuts
+from test_sources_text import CONTENT, cuts, lines_of
 
 from wq_hooks import WorkQueue
 from wq_hooks.core.slice_text import slice_text
@@ -51,6 +52,24 @@ def test_slices_of_more_than_one_block(tmp_path, monkeypatch):
     assert read(text_lines, [slice_text(str(path), 1, None)]) == lines[1:]
 
 
+@given(st.data(), CONTENT, st.integers(0, 3))
+@settings(max_examples=8, deadline=None)
+def test_slices_behind_header_lines(
+    tmp_path_factory, data, content, num_header
+):
+    path = tmp_path_factory.getbasetemp() / "header.txt"
+    path.write_bytes(content)
+    lines = tf.data.TextLineDataset(str(path)).skip(num_header)
+
+    def reader(item):
+        return text_lines(item, num_header_lines=num_header)
+
+    edges = data.draw(cuts(len(content)))
+    expected = list(lines.as_numpy_iterator())
+    assert read(reader, slices(str(path), edges)) == expected
+    assert read(reader, [str(path)]) == expected
+
+
 def test_header_lines_are_left_out(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"x,y\n1,2\n3,4\n")
@@ -60,6 +79,26 @@ def test_header_lines_are_left_out(tmp_path):
 
     assert read(reader, [str(path)]) == [b"1,2", b"3,4"]
     assert read(reader, slices(str(path), [0, 5, 12])) == [b"1,2", b"3,4"]
+
+
+@given(CONTENT, st.lists(st.binary(max_size=9), max_size=50))
+@settings(max_examples=6, deadline=None)
+@pytest.mark.parametrize(("ending", "kind"), [("gz", "GZIP"), ("zz", "ZLIB")])
+def test_compressed_files_are_what_was_compressed(
+    tmp_path_factory, ending, kind, content, records
+):
+    folder = tmp_path_factory.mktemp("compressed")
+    path = folder / f"a.txt.{ending}"
+    compress = gzip.compress if kind == "GZIP" else zlib.compress
+    path.write_bytes(compress(content))
+    assert TextLines(str(path)).count_records() is None
+    assert read(text_lines, [str(path)]) == lines_of(content)
+    path = str(folder / f"a.tfrecord.{ending}")
+    with tf.io.TFRecordWriter(path, kind) as writer:
+        for record in records:
+            writer.write(record)
+    assert TFRecords(path).count_records() is None
+    assert read(tf_records, [path]) == records
 
 
 def test_compressed_files_are_read_whole(tmp_path):

@@ -6,9 +6,12 @@ import sqlite3
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sessions import draw, element_of, raw_session
 
 from wq_hooks import TableRecordDataset, TableRecordReader, WorkQueue
+from wq_hooks.core.slice_text import slice_text
 from wq_hooks.readers import table_records
 from wq_hooks.sources import register, registry
 
@@ -39,6 +42,56 @@ def test_rows_have_the_types_of_the_defaults(table):
         tf.string,
     ]
     assert decoded(dataset.as_numpy_iterator()) == ROWS
+
+
+VALUES = st.tuples(
+    st.none() | st.integers(-(2**63), 2**63 - 1),
+    st.none() | st.floats(width=64, allow_nan=False),
+    st.none() | st.text(max_size=5),
+    st.none() | st.binary(max_size=5),
+)
+
+
+@given(st.data(), st.lists(VALUES, max_size=30))
+@settings(max_examples=10, deadline=None)
+@pytest.mark.parametrize("kind", ["parquet", "sqlite"])
+def test_slices_are_the_rows_of_a_plain_reader(
+    tmp_path_factory, kind, data, rows
+):
+    folder = tmp_path_factory.getbasetemp()
+    if kind == "parquet":
+        pa = pytest.importorskip("pyarrow")
+        pq = pytest.importorskip("pyarrow.parquet")
+        name = str(folder / "rows.parquet")
+        types = [pa.int64(), pa.float64(), pa.string(), pa.binary()]
+        columns = list(zip(*rows)) or [[]] * 4
+        arrays = [pa.array(c, t) for c, t in zip(columns, types)]
+        pq.write_table(pa.table(dict(zip("abcd", arrays))), name, 7)
+        plain = [tuple(r.values()) for r in pq.read_table(name).to_pylist()]
+    else:
+        path = folder / "rows.db"
+        name = f"sqlite:///{path}#rows"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("DROP TABLE IF EXISTS rows")
+            connection.execute("CREATE TABLE rows (a INT, b REAL, c, d BLOB)")
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", rows)
+            connection.commit()
+            plain = connection.execute(
+                "SELECT * FROM rows ORDER BY rowid"
+            ).fetchall()
+    defaults = [np.int64(7), np.float64(0.5), "none", b"\xff\0"]
+    expected = [
+        tuple(d if v is None else v for v, d in zip(row, defaults))
+        for row in plain
+    ]
+    inner = data.draw(st.lists(st.integers(0, len(rows)), max_size=4))
+    edges = [0, *sorted(inner), len(rows)]
+    items = [slice_text(name, a, b) for a, b in zip(edges, edges[1:])]
+    dataset = TableRecordDataset(items, defaults)
+    assert [
+        (int(a), float(b), c.decode(), d)
+        for a, b, c, d in dataset.as_numpy_iterator()
+    ] == expected
 
 
 def test_slices_and_columns_and_nulls(table):

@@ -10,6 +10,8 @@ import sys
 import types
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wq_hooks.errors import SourceError
 from wq_hooks.sources import OdpsTable, find_source
@@ -20,8 +22,9 @@ URL = "odps://project/tables/clicks/ds=20210101/hh=03"
 class StandIn:
     """As much of pyodps as is used: a table's reader, with count and read."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, fails_at=None):
         self.rows = rows
+        self.fails_at = fails_at
         self.asked = []
 
     def get_table(self, name):
@@ -40,7 +43,9 @@ class StandIn:
         return len(self.rows)
 
     def read(self, start=None, count=None, columns=None):
-        for row in self.rows[start : start + count]:
+        for number, row in enumerate(self.rows[start : start + count], start):
+            if number == self.fails_at:
+                raise ConnectionError("the tunnel is gone")
             values = [row[name] for name in columns or row]
             yield types.SimpleNamespace(values=values)
 
@@ -57,6 +62,38 @@ def test_slices_are_the_records(service):
     assert read == [(i, f"n{i}") for i in range(10)]
     assert service.asked[:2] == ["clicks", "ds=20210101,hh=03"]
     assert list(source.read(4, 4)) == []
+
+
+VALUES = st.none() | st.integers() | st.text(max_size=5) | st.binary(max_size=5)
+
+
+@given(st.data(), st.lists(st.tuples(VALUES, VALUES), max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_all_slices_are_the_whole(data, rows):
+    service = StandIn([dict(zip("ab", row)) for row in rows])
+    source = OdpsTable(URL, connect=lambda project: service)
+    assert source.count_records() == len(rows)
+    inner = data.draw(st.lists(st.integers(0, len(rows)), max_size=6))
+    edges = [0, *sorted(inner), len(rows)]
+    read = [
+        row
+        for start, end in zip(edges, edges[1:])
+        for row in source.read(start, end)
+    ]
+    assert read == rows
+
+
+def test_what_fails_while_it_is_read_is_named():
+    service = StandIn([{"a": i} for i in range(10)], fails_at=7)
+    source = OdpsTable(URL, connect=lambda project: service)
+    rows = source.read(5, 9)
+    assert [next(rows), next(rows)] == [(5,), (6,)]
+    with pytest.raises(SourceError, match=r"clicks.*start=5&end=9.*tunnel"):
+        next(rows)
+    # Given up in the middle, it closes its reader and says nothing.
+    rows = source.read(0, 9)
+    assert next(rows) == (0,)
+    rows.close()
 
 
 def test_columns_may_be_named(service):

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import contextlib
-import pwd
 import sqlite3
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from postgres import find_programs, running_server
+from postgres import postgresql  # noqa: F401
 
 from wq_hooks.errors import SourceError
 from wq_hooks.sources import SqlTable, find_source
@@ -23,29 +22,6 @@ ROWS = st.lists(
     ),
     max_size=40,
 )
-
-
-def why_no_postgresql():
-    if find_programs() is None:
-        return "no PostgreSQL server is installed (Debian: postgresql)"
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        return "psycopg is not installed"
-    try:
-        pwd.getpwnam("postgres")
-    except KeyError:
-        return "there is no user postgres to run a server as"
-    return None
-
-
-@pytest.fixture(scope="module")
-def postgresql():
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(reason)
-    with running_server() as url:
-        yield url
 
 
 @contextlib.contextmanager
@@ -97,7 +73,7 @@ def test_all_slices_are_the_whole_in_sqlite(tmp_path_factory, data, rows):
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_all_slices_are_the_whole_in_postgresql(postgresql, data, rows):
+def test_all_slices_are_the_whole_in_postgresql(postgresql, data, rows):  # noqa: F811
     import psycopg
 
     with psycopg.connect(postgresql) as connection:
@@ -105,7 +81,7 @@ def test_all_slices_are_the_whole_in_postgresql(postgresql, data, rows):
     check_slices(data, SqlTable(f"{postgresql}#public.t"), rows)
 
 
-def test_errors_of_postgresql_name_the_table(postgresql):
+def test_errors_of_postgresql_name_the_table(postgresql):  # noqa: F811
     import psycopg
 
     with psycopg.connect(postgresql) as connection:

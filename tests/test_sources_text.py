@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,21 @@ from wq_hooks.sources import TextLines
 
 CONTENT = st.lists(
     st.sampled_from(
-        [b"\n", b"\r\n", b"\r", b"a", b"bc,d", "日本".encode(), b"\xff\0", b""]
+        [
+            b"\n",
+            b"\r\n",
+            b"\r",
+            b"a",
+            b"bc,d",
+            "日本".encode(),
+            b"\xff\0",
+            b"\0",
+            b"\x0b\x0c\x1c",
+            "\u2028\x85".encode(),
+            b"\xef\xbb\xbf",
+            # Longer than what is read at a time behind a slice.
+            b"x" * 5000,
+        ]
     ),
     max_size=40,
 ).map(b"".join)
@@ -73,6 +89,19 @@ def test_a_file_that_has_shrunk_is_named(tmp_path):
     path.write_bytes(b"aaa\n")
     with pytest.raises(SourceError, match=r"at least 8 bytes in .*a\.txt"):
         list(source.read(4, size))
+
+
+def test_what_fails_while_it_is_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"aaa\nbbb\n")
+
+    class Failing(io.FileIO):
+        def read(self, size=-1):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("builtins.open", Failing)
+    with pytest.raises(SourceError, match=r"a\.txt\?start=4&end=8.*Input/out"):
+        list(TextLines(str(path)).read(4, 8))
 
 
 def test_a_missing_file_is_named(tmp_path):

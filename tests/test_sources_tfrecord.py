@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -36,6 +38,8 @@ def test_all_slices_are_the_whole(tmp_path_factory, has_index, data, records):
     ]
     read = [record for piece in reversed(pieces) for record in piece]
     assert read == records
+    whole = tf.data.TFRecordDataset(path)
+    assert read == list(whole.as_numpy_iterator())
     assert source.count_records() == len(records)
 
 
@@ -83,6 +87,23 @@ def test_a_file_that_has_shrunk_is_named(tmp_path):
     write(path, [b"a"] * 4)
     with pytest.raises(SourceError, match=r"at least 10 records .* got 4"):
         list(TFRecords(path).read(5, 10))
+
+
+def test_what_fails_while_it_is_read_is_named(tmp_path, monkeypatch):
+    path = write(tmp_path / "a", [b"a"] * 4)
+    source = TFRecords(path)
+    assert source.count_records() == 4
+
+    class Failing(io.FileIO):
+        def read(self, size=-1):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("builtins.open", Failing)
+    with pytest.raises(SourceError, match=r"/a': .*Input/output"):
+        list(source.read(1, 3))
+    (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes())
+    with pytest.raises(SourceError, match=r"/b': .*Input/output"):
+        TFRecords(str(tmp_path / "b")).count_records()
 
 
 def test_what_is_no_tfrecord_file_is_said(tmp_path):

@@ -9,6 +9,7 @@ tested against a local stand-in of pyodps only; it has not met the service.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -65,7 +66,7 @@ class OdpsTable:
         Raises:
           SourceError: If the table cannot be read.
         """
-        with self._reader() as reader:
+        with self._reader(self.name) as reader:
             return int(reader.count)
 
     def read(self, start: int, end: int) -> Iterator[tuple[Any, ...]]:
@@ -75,7 +76,7 @@ class OdpsTable:
           SourceError: If the table cannot be read, or has not so many records
             (any more).
         """
-        with self._reader() as reader:
+        with self._reader(slice_text(self.name, start, end)) as reader:
             count = 0
             for record in reader.read(
                 start, end - start, columns=self._columns
@@ -90,16 +91,17 @@ class OdpsTable:
                     "listed."
                 )
 
-    def _reader(self) -> Any:
+    @contextlib.contextmanager
+    def _reader(self, text: str) -> Iterator[Any]:
+        """Yields pyodps's reader; errors inside of the block name the item."""
         try:
             table = self._connect(self._project).get_table(self._table)
-            return table.open_reader(partition=self._partition)
-        except SourceError:
+            with table.open_reader(partition=self._partition) as reader:
+                yield reader
+        except (SourceError, GeneratorExit):
             raise
         except Exception as e:
-            raise SourceError(
-                f"Expected to read {self.name!r:.300}: {e}"
-            ) from e
+            raise SourceError(f"Expected to read {text!r:.300}: {e}") from e
 
 
 def _connect(project: str) -> Any:

@@ -177,7 +177,9 @@ class SqlTable:
                 "cannot be imported. Install it: "
                 'pip install "wq-hooks[postgresql]".'
             ) from e
-        return psycopg.connect(self._conninfo)
+        # In a transaction the table would stay locked against changes for as
+        # long as the rows are trained.
+        return psycopg.connect(self._conninfo, autocommit=True)
 
 
 def _quoted(name: str) -> str:

@@ -17,6 +17,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
@@ -97,8 +98,7 @@ class TFRecords:
           SourceError: If these bytes are not whole records (any more).
         """
         with files.open_bytes(self.name) as file:
-            file.seek(begin)
-            block = file.read(end - begin)
+            block = _read_at(file, begin, end - begin, self.name)
         records = []
         position, size = 0, len(block)
         unpack = _LENGTH.unpack_from
@@ -166,6 +166,21 @@ def _index_of(path: str, version: tuple[int, int]) -> _Index:
     return index
 
 
+def _read_at(file: IO[bytes], begin: int, num: int, path: str) -> bytes:
+    """Returns up to `num` bytes of a file.
+
+    Raises:
+      SourceError: If they cannot be read; it names the file.
+    """
+    try:
+        file.seek(begin)
+        return file.read(num)
+    except Exception as e:
+        raise SourceError(
+            f"Expected to read bytes from {begin} on of {path!r:.300}: {e}"
+        ) from e
+
+
 class _Index:
     """Where the records of a file begin.
 
@@ -189,8 +204,8 @@ class _Index:
         try:
             with files.open_bytes(index_path(self._path)) as file:
                 data = file.read()
-        except SourceError:
-            return
+        except Exception:
+            return  # The pass finds out whether the file itself can be read.
         head = struct.Struct("<8sIQQ")
         if len(data) < head.size:
             return
@@ -269,8 +284,8 @@ class _Index:
             block, base = b"", position
             while position < size and num != 0:
                 if position - base + _HEADER_BYTES > len(block):
-                    file.seek(position)
-                    block, base = file.read(block_bytes), position
+                    block = _read_at(file, position, block_bytes, self._path)
+                    base = position
                     if len(block) < _HEADER_BYTES:
                         raise self._cut_short(position)
                 end = position + overhead + unpack(block, position - base)[0]
