@@ -174,7 +174,12 @@ class WorkQueue:
         self.checkpoint_directory: str | None = None
         self._lock = threading.Lock()
         slicer = Slicer(
-            self._works, num_slices, source, name, num_workers(os.environ)
+            self._works,
+            num_slices,
+            source,
+            name,
+            num_workers(os.environ),
+            in_order=not shuffle,
         )
         self._beginning = Beginning(
             self._works, self._options, slicer, self._feed_log

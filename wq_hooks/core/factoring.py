@@ -28,14 +28,21 @@ _PART = 8
 
 
 def factor(
-    sizes: Sequence[int | None], num_workers: int, *, least: int = 1
+    sizes: Sequence[int | None],
+    num_workers: int,
+    *,
+    least: int = 1,
+    in_order: bool = False,
 ) -> Slicing:
-    """Returns slices of works by factoring, big works first.
+    """Returns slices of works by factoring.
 
     Args:
       sizes: Length of each work; None: it stays whole.
       num_workers: How many share the works; rather more than less.
       least: What no slice should be shorter than, but a work itself.
+      in_order: Whether they are handed out as listed: the last works are then
+        cut into the short slices. Else the biggest works give the long ones,
+        which `order.LongestFirst` lets come first.
     """
     counts = [1 if size is None else 0 for size in sizes]
     edges: dict[int, list[int]] = {}
@@ -44,7 +51,9 @@ def factor(
     least = max(least, remaining // (num_workers * _SHARE), 1)
     length, left = 0, 0
     # Of works of one size, as listed.
-    for work in sorted(lengths, key=lambda i: (-lengths[i], i)):
+    for work in sorted(
+        lengths, key=lambda i: (0 if in_order else -lengths[i], i)
+    ):
         places = [0]
         while places[-1] < lengths[work]:
             if left == 0:

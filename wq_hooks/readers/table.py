@@ -252,6 +252,8 @@ def _default(value: Any) -> Any:
     """Returns a default as a numpy scalar; text as an object."""
     if isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]  # As decode_csv has them.
+    if isinstance(value, np.number):
+        return np.array(value)  # A numpy.float64 is a float as well.
     if isinstance(value, (str, bytes)):
         return np.array(tf.compat.as_bytes(value), dtype=object)
     if isinstance(value, bool):

@@ -31,6 +31,7 @@ class Slicer:
         knows.
       name: Of the queue, for the log.
       num_workers: How many tasks share the works; None: not known.
+      in_order: Whether works are handed out as they are listed.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Slicer:
         source: Callable[[str], TableSource | None] | None,
         name: str,
         num_workers: int | None = None,
+        *,
+        in_order: bool = False,
     ):
         self._works = works
         self._num_slices = num_slices
@@ -48,6 +51,7 @@ class Slicer:
         self._num_items = len(works)
         self._is_cut = False
         self._num_workers = num_workers or _NUM_WORKERS
+        self._in_order = in_order
         if num_slices is not None:
             num_whole = sum(
                 self._source_of(index) is None for index in range(len(works))
@@ -80,7 +84,12 @@ class Slicer:
             getattr(self._source_of(index), "least_slice", 1)
             for index in range(len(self._works))
         ]
-        return factor(sizes, self._num_workers, least=max(least))
+        return factor(
+            sizes,
+            self._num_workers,
+            least=max(least),
+            in_order=self._in_order,
+        )
 
     def in_words(self, plan: Plan) -> str:
         """Returns how many items an epoch has, for the log."""
