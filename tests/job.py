@@ -87,6 +87,14 @@ class Job:
             time.sleep(0.02)
         raise TimeoutError("No task has trained an item.")
 
+    def wait_for_items(self, num):
+        """Waits until so many items have been trained, by all together."""
+        deadline = time.monotonic() + DEADLINE_SECS
+        while len(self.items()) < num:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{num} items; got {self.counts()}.")
+            time.sleep(0.02)
+
     def items(self, task=None):
         """Returns the items that were trained, in order, of one task or all."""
         tasks = [task] if task else self.cluster.job_tasks

@@ -7,7 +7,8 @@ import time
 from collections import Counter
 
 import pytest
-from job import Job, names
+import tensorflow as tf
+from job import DEADLINE_SECS, Job, names
 
 pytestmark = pytest.mark.cluster
 
@@ -105,6 +106,70 @@ def test_the_whole_job_killed_between_checkpoints_and_resumed(tmp_path):
     # item; a step that was under way may not have been printed.
     assert sum((before + after).values()) <= 60 + 10 + 2 + 2
     assert "resumed" in second.log("chief:0")
+
+
+def append(path, works):
+    with open(path, "a") as file:
+        file.write("".join(f"{work}\n" for work in works))
+
+
+def test_works_that_are_added_while_the_tasks_train(tmp_path):
+    feed = tmp_path / "feed"
+    feed.touch()
+    listed, added = names(30)[:6], names(30)[6:]
+    job = Job(tmp_path, works=listed, step_secs=0.05, feed=feed)
+    with job:
+        job.start()
+        # Tasks that have run dry wait for more.
+        for begin in range(0, len(added), 8):
+            append(feed, added[begin : begin + 8])
+            job.wait_for_items(6 + begin + 8)
+        append(feed, ["end"])
+
+        assert set(job.cluster.wait_for_job(DEADLINE_SECS).values()) == {0}
+
+    assert job.counts() == dict.fromkeys(names(30), 1)
+
+
+def test_a_chief_that_is_killed_between_adding_works(tmp_path):
+    feed = tmp_path / "feed"
+    feed.touch()
+    # It saves at each of its steps; the worker makes fewer.
+    job = Job(
+        tmp_path,
+        works=names(2),
+        slow={"worker:0": 4.0},
+        step_secs=0.1,
+        save_steps=1,
+        feed=feed,
+    )
+    with job:
+        job.start()
+        append(feed, names(20)[2:])
+        job.cluster.wait_for_line(
+            "chief:0", r"^GOT item-00(0[6-9]|1.)", DEADLINE_SECS
+        )
+        job.kill("chief:0")
+        job.cluster.wait("chief:0", 30)
+        # Added while there is nobody to know of it.
+        append(feed, names(24)[20:])
+        before = len(job.cluster.lines("chief:0"))
+        job.cluster.start("chief:0")
+        # Those before the checkpoint come from it, and are not added again.
+        job.cluster.wait_for_line(
+            "chief:0", "^ADDED 18", DEADLINE_SECS, after=before
+        )
+        append(feed, [*names(30)[24:], "end"])
+
+        assert set(job.cluster.wait_for_job(DEADLINE_SECS).values()) == {0}
+
+    assert set(job.counts()) == set(names(30))
+    # What the worker did without a chief is rolled back in queue and model
+    # alike. What was held at the save comes again, and so does a step that was
+    # under way when the chief came back.
+    trained = tf.train.load_variable(str(tmp_path), "counts")[:30]
+    assert (trained >= 1).all()
+    assert trained.sum() <= 30 + 3
 
 
 def test_a_finished_job_has_nothing_left(tmp_path):

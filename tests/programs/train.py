@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import threading
 import time
+from pathlib import Path
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
@@ -54,6 +56,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--save_steps", type=int, default=5)
     parser.add_argument("--lease_secs", type=float, default=60.0)
     parser.add_argument("--ack", default="next")
+    parser.add_argument(
+        "--feed", help="file of works that the chief adds, then a line 'end'"
+    )
     return parser.parse_args()
 
 
@@ -70,8 +75,10 @@ def train(
             "counts", [10_000], tf.int32, initializer=tf1.zeros_initializer()
         )
         item = tf.constant("none-0000")
+        queue = None
         if args.queue:
-            item = items_of(args, works)
+            queue = queue_of(args, works)
+            item = items_of(args, queue)
         number = tf.strings.to_number(tf.strings.substr(item, -4, 4), tf.int32)
         counted = counts.scatter_add(tf.IndexedSlices(1, number))
         with tf.control_dependencies([counted]):
@@ -99,6 +106,10 @@ def train(
         if job == "chief":
             gate.open_model()
         print("START", flush=True)
+        if args.feed and job == "chief":
+            threading.Thread(
+                target=feed_forever, args=(queue, args.feed), daemon=True
+            ).start()
         gate.wait()
         num_steps = 0
         while not session.should_stop():
@@ -110,14 +121,32 @@ def train(
             time.sleep(args.step_secs * slow)
 
 
-def items_of(args: argparse.Namespace, works: list[str]) -> tf.Tensor:
-    queue = WorkQueue(
+def feed_forever(queue: WorkQueue, path: str) -> None:
+    """Adds the works in a file as it grows; those added before are known."""
+    print("ADDED", queue.num_added, flush=True)
+    while True:
+        # What is not ended by a newline is not written yet.
+        lines = Path(path).read_text().split("\n")[:-1]
+        works = [line for line in lines if line != "end"]
+        queue.add_works(works[queue.num_added :])
+        if len(works) < len(lines):
+            queue.close_works()
+            return
+        time.sleep(0.02)
+
+
+def queue_of(args: argparse.Namespace, works: list[str]) -> WorkQueue:
+    return WorkQueue(
         works,
         num_epochs=args.num_epochs,
         shuffle=False,
         lease_secs=args.lease_secs,
         ack=args.ack,
+        is_open=bool(args.feed),
     )
+
+
+def items_of(args: argparse.Namespace, queue: WorkQueue) -> tf.Tensor:
     if args.source == "take":
         return queue.take()
     if args.source == "producer":
