@@ -63,6 +63,8 @@ class TestArguments:
             queue.add_works("c")
         with pytest.raises(ValueError, match="is blank"):
             queue.add_works([" "])
+        with pytest.raises(TypeError, match="priority to be an int"):
+            queue.add_works(["c"], priority="high")
         queue.close_works()
         with pytest.raises(WorkQueueError, match=r"close_works\(\)"):
             queue.add_works(["c"])
@@ -89,6 +91,15 @@ class TestGraphMode:
             queue.close_works()
             assert reader.result() == ["/p/c", "/p/d", "/p/e"]
             assert queue.num_added == 4
+
+    def test_urgent_works_come_first(self, graph):
+        queue = open_queue()
+        queue.add_works(["c", "d"])
+        queue.add_works(["urgent"], priority=1)
+        queue.close_works()
+        item = queue.take()
+        with raw_session() as session:
+            assert draw(session, item) == ["a", "b", "urgent", "c", "d"]
 
     def test_a_session_that_waits_for_works_stops_at_once(self, graph):
         queue = open_queue()

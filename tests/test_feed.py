@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -95,7 +96,7 @@ class TestOpen:
         log = FeedLog()
         log.close()
         assert not log.add(["a"])
-        assert log.read(0) == ([], True)
+        assert log.read(0) == ([], [], True)
 
     def test_nobody_is_barred_while_it_is_open(self):
         log = FeedLog()
@@ -139,6 +140,68 @@ class TestOpen:
         assert dispatcher.wait_for_works(0.01)
         assert dispatcher.hand_out(sender, "").text == "b"
         assert not dispatcher.wait_for_works(0.01)
+
+
+class TestPriority:
+    def test_what_waits_comes_by_priority_and_then_by_order(self):
+        log = FeedLog()
+        ledger = start(["a", "b"], log)
+        log.add(["c", "d"])
+        log.add(["late"], priority=-1)
+        log.add(["e"], priority=1)
+        ledger.pull_works()
+        # Behind the listed works, whatever the priority.
+        assert train(ledger, 3) == ["a", "b", "e"]
+        lease(ledger, 1)
+        log.add(["f", "g"], priority=2)
+        log.add(["h"])
+        ledger.pull_works()
+        log.close()
+        ledger.pull_works()
+        # What is under way keeps its place.
+        assert train(ledger, 9) == ["f", "g", "d", "h", "late"]
+        (open_item,) = saved(ledger).outstanding
+        assert open_item.text == "c"
+
+    def test_they_survive_a_restart(self):
+        log = FeedLog()
+        ledger = start(["a"], log)
+        log.add(["b", "c", "d"])
+        log.add(["e", "f"], priority=5)
+        ledger.pull_works()
+        assert train(ledger, 2) == ["a", "e"]
+        lease(ledger, 2)
+        position = saved(ledger)
+        # "f" and "b" were under way.
+        assert position.added.priorities == (5, 0, 0, 0)
+        log.add(["g"], priority=1)
+        again = resumed(position, ["a"], log)
+        assert train(again, 9) == ["f", "b", "g", "c", "d"]
+        other = FeedLog()
+        other.add(["h"], priority=9)
+        assert train(resumed(position, ["a"], other), 4) == [*"fbhc"]
+        # The listed works have changed, and come first.
+        more = resumed(position, ["a", "new"], other)
+        assert train(more, 9) == ["new", *"fbhcd"]
+
+    def test_a_position_of_no_priorities_is_as_before(self):
+        log = FeedLog()
+        ledger = start(["a"], log)
+        log.add(["b"])
+        ledger.pull_works()
+        assert saved(ledger).added.priorities == ()
+
+    def test_a_damaged_position_is_refused(self):
+        log = FeedLog()
+        ledger = start(["a"], log)
+        log.add(["b", "c"], priority=1)
+        ledger.pull_works()
+        position = saved(ledger)
+        damaged = replace(
+            position, added=replace(position.added, priorities=(1,))
+        )
+        with pytest.raises(SnapshotError, match="some are missing"):
+            resumed(damaged, ["a"], log)
 
 
 class TestResume:
@@ -227,11 +290,15 @@ class FedQueue(RuleBasedStateMachine):
         self.save()
 
     @precondition(lambda self: not self.log.is_closed)
-    @rule(count=st.integers(1, 4), is_pulled=st.booleans())
-    def add(self, count, is_pulled):
+    @rule(
+        count=st.integers(1, 4),
+        is_pulled=st.booleans(),
+        priority=st.integers(-1, 1),
+    )
+    def add(self, count, is_pulled, priority):
         names = [f"n{self.num_named + i}" for i in range(count)]
         self.num_named += count
-        assert self.log.add(names)
+        assert self.log.add(names, priority)
         self.expected.update(names)
         if is_pulled:
             self.ledger.pull_works()

@@ -79,7 +79,7 @@ def test_a_password_in_the_prefix_or_an_added_work_is_refused():
         with pytest.raises(ValueError, match="an added work") as error:
             queue.add_works(["a", REFUSED[0]])
         assert "s3c" not in told_of(error)
-        assert queue._feed_log.read(0) == ([], False)
+        assert queue._feed_log.read(0) == ([], [], False)
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))

@@ -303,7 +303,7 @@ class WorkQueue:
         with tf1.name_scope(None):
             tf1.summary.scalar(self.level_tag, self.mailbox.level)
 
-    def add_works(self, works: Sequence[Any]) -> None:
+    def add_works(self, works: Sequence[Any], *, priority: int = 0) -> None:
         """Adds works to a queue made with `is_open=True`, on the chief.
 
         They are handed out once each, whole, in this order, behind all epochs
@@ -312,13 +312,21 @@ class WorkQueue:
 
         Args:
           works: A sequence of str or bytes; the queue's prefix applies.
+          priority: Added works of a higher one come before those of a lower
+            one that are not under way; some dozens are, two for each consumer
+            or 32.
 
         Raises:
-          TypeError: If `works` is no sequence, or a work is of a wrong type.
+          TypeError: If `works` is no sequence, or a work or the priority is of
+            a wrong type.
           ValueError: If a work is blank, a source, or a URL with a password.
           WorkQueueError: If this is not the chief, or the queue is not open.
         """
         self._expect_chief("add_works")
+        if isinstance(priority, bool) or not isinstance(priority, int):
+            raise TypeError(
+                f"Expected priority to be an int; got {priority!r}."
+            )
         if hasattr(works, "__len__") and len(works) == 0:
             return
         added = Works(works)
@@ -329,7 +337,7 @@ class WorkQueue:
                 "Expected added works to be str or bytes, which are handed "
                 f"out whole; got the source {added[min(added.sources)]!r}."
             )
-        if not self._feed_log.add(list(added)):
+        if not self._feed_log.add(list(added), priority):
             raise WorkQueueError(
                 f"Expected an open queue; {self.name!r} "
                 + (

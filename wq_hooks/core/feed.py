@@ -3,13 +3,14 @@
     log = FeedLog()                      # what this process has added
     feed = Feed(first_ticket=2, log=log)
     log.add(["c"])
-    feed.pull(low_watermark=0)
+    feed.pull(low_watermark=0, next_ticket=0)
     feed.name_at(2)                      # "c"
 
-They come behind all epochs of the listed works, once each, in the order in
-which they were added. The trap: a ledger that starts again from an older
-position must not lose what was added since; so the log stays with the queue,
-and a position says how much of which log it knows.
+They come behind all epochs of the listed works, once each, those of a higher
+priority first, else in the order in which they were added. The trap: a ledger
+that starts again from an older position must not lose what was added since; so
+the log stays with the queue, and a position says how much of which log it
+knows.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Added:
       num_added: How many were ever added, those done and forgotten too.
       log: The token of the log that they came from last.
       num_logged: How many entries of that log are among them.
+      priorities: Of the names; empty: all are 0.
     """
 
     begin: int
@@ -42,6 +44,7 @@ class Added:
     num_added: int
     log: str
     num_logged: int
+    priorities: tuple[int, ...] = ()
 
 
 class FeedLog:
@@ -50,6 +53,7 @@ class FeedLog:
     def __init__(self) -> None:
         self.token = uuid.uuid4().hex[:12]
         self._names: list[str] = []
+        self._priorities: list[int] = []
         self._is_closed = False
         self._lock = threading.Lock()
 
@@ -58,11 +62,12 @@ class FeedLog:
         """Whether no more works come."""
         return self._is_closed
 
-    def add(self, names: Sequence[str]) -> bool:
+    def add(self, names: Sequence[str], priority: int = 0) -> bool:
         """Appends works; returns False, and does not, if it is closed."""
         with self._lock:
             if not self._is_closed:
                 self._names += names
+                self._priorities += [priority] * len(names)
             return not self._is_closed
 
     def close(self) -> None:
@@ -70,10 +75,11 @@ class FeedLog:
         with self._lock:
             self._is_closed = True
 
-    def read(self, start: int) -> tuple[list[str], bool]:
-        """Returns the works from number `start` on, and `is_closed`."""
+    def read(self, start: int) -> tuple[list[str], list[int], bool]:
+        """Returns works from `start` on, their priorities, `is_closed`."""
         with self._lock:
-            return self._names[start:], self._is_closed
+            priorities = self._priorities[start:]
+            return self._names[start:], priorities, self._is_closed
 
 
 class Feed:
@@ -83,6 +89,8 @@ class Feed:
       begin: The first ticket behind the listed works.
       log: Where added works come from.
       names: Works added before, from ticket `begin` on.
+      priorities: Of these works; empty: all are 0.
+      num_begun: How many of them were handed out, and so keep their place.
       num_added: How many were ever added, if not just `names`.
       num_logged: How many entries of the log are among them.
     """
@@ -94,6 +102,9 @@ class Feed:
         names: Sequence[str] = (),
         num_added: int | None = None,
         num_logged: int = 0,
+        *,
+        priorities: Sequence[int] = (),
+        num_begun: int = 0,
     ):
         self.begin = begin
         self.num_added = len(names) if num_added is None else num_added
@@ -101,8 +112,9 @@ class Feed:
         self._log = log
         self._first_ticket = begin
         self._names = list(names)
+        self._priorities = list(priorities) or [0] * len(self._names)
         self._num_logged = num_logged
-        self.pull(begin)
+        self.pull(begin, begin + num_begun)
 
     @property
     def end(self) -> int:
@@ -119,21 +131,39 @@ class Feed:
             raise IndexError(f"Expected a ticket of the plan; got {ticket}.")
         return self._names[ticket - self._first_ticket]
 
-    def pull(self, low_watermark: int) -> None:
+    def pull(self, low_watermark: int, next_ticket: int) -> None:
         """Takes over what was added to the log since, and whether it closed.
 
         Args:
           low_watermark: Every item before this ticket is done.
+          next_ticket: Works from this ticket on have not been handed out, so
+            that those of a higher priority may come before them.
         """
         num_done = min(low_watermark - self._first_ticket, len(self._names))
         if num_done > max(_MIN_DONE, len(self._names) // 2):
-            del self._names[:num_done]
+            del self._names[:num_done], self._priorities[:num_done]
             self._first_ticket += num_done
-        names, is_closed = self._log.read(self._num_logged)
-        self._names += names
+        names, priorities, is_closed = self._log.read(self._num_logged)
+        self.is_open = not is_closed
+        if not names:
+            return
         self._num_logged += len(names)
         self.num_added += len(names)
-        self.is_open = not is_closed
+        first = max(next_ticket - self._first_ticket, 0)
+        # What waits is sorted: the last has the least priority.
+        waiting = self._priorities[max(first, len(self._priorities) - 1) :]
+        self._names += names
+        self._priorities += priorities
+        if max(priorities) > min([*waiting, *priorities]):
+            self._sort(first)
+
+    def _sort(self, first: int) -> None:
+        """Lets the higher priorities come first, from a place on."""
+        order = sorted(
+            range(first, len(self._names)), key=lambda i: -self._priorities[i]
+        )
+        self._names[first:] = [self._names[i] for i in order]
+        self._priorities[first:] = [self._priorities[i] for i in order]
 
     def position(self, low_watermark: int) -> Added:
         """Returns what a snapshot keeps.
@@ -142,6 +172,7 @@ class Feed:
           low_watermark: Every item before this ticket is done.
         """
         first = min(max(low_watermark, self._first_ticket), self.end)
+        priorities = self._priorities[first - self._first_ticket :]
         return Added(
             begin=self.begin,
             first_ticket=first,
@@ -149,4 +180,5 @@ class Feed:
             num_added=self.num_added,
             log=self._log.token,
             num_logged=self._num_logged,
+            priorities=tuple(priorities) if any(priorities) else (),
         )

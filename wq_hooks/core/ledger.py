@@ -153,7 +153,7 @@ class Ledger:
     def pull_works(self) -> None:
         """Takes over works that were added, and whether more may come."""
         if self.plan.feed is not None:
-            self.plan.feed.pull(self._low)
+            self.plan.feed.pull(self._low, self._next)
 
     @property
     def in_flight(self) -> int:

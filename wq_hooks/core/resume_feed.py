@@ -70,7 +70,11 @@ def _with_added(
     end = added.first_ticket + len(added.names)
     first_new = max(snapshot.next_ticket, added.begin)
     to_do = [*sorted(attempts), *range(first_new, end)]
-    if first_new > end or (to_do and to_do[0] < added.first_ticket):
+    if (
+        first_new > end
+        or (to_do and to_do[0] < added.first_ticket)
+        or len(added.priorities) not in (0, len(added.names))
+    ):
         raise SnapshotError(
             f"Expected the works that were added to queue {snapshot.name!r}; "
             "some are missing in the snapshot."
@@ -94,6 +98,12 @@ def _with_added(
         [added.names[ticket - added.first_ticket] for ticket in to_do],
         added.num_added,
         added.num_logged if added.log == log.token else 0,
+        priorities=[
+            added.priorities[ticket - added.first_ticket] for ticket in to_do
+        ]
+        if added.priorities
+        else (),
+        num_begun=len(attempts),
     )
     next_ticket = resumption.next_ticket + num_done
     merged = {t + num_done: n for t, n in resumption.attempts.items()}

@@ -10,6 +10,7 @@ is data: names of works and workers are never evaluated.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,6 +131,13 @@ class Snapshot:
             body["added"] = {
                 **vars(self.added),
                 "names": pack_names(names) if names else "",
+                # As [priority, how many] in turn.
+                "priorities": [
+                    [priority, len(list(group))]
+                    for priority, group in itertools.groupby(
+                        self.added.priorities
+                    )
+                ],
             }
         return json.dumps(
             {
@@ -236,6 +244,11 @@ def _added_from_json(value: Any) -> Added | None:
         num_added=int(value["num_added"]),
         log=str(value["log"]),
         num_logged=int(value["num_logged"]),
+        priorities=tuple(
+            int(priority)
+            for priority, num in value.get("priorities", ())
+            for _ in range(num)
+        ),
     )
 
 
