@@ -96,6 +96,14 @@ def write_compressed(path):
     return str(path.with_suffix(".gz"))
 
 
+def write_compressed_records(path):
+    path = str(path.with_suffix(".gz"))
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for i in range(NUM_RECORDS):
+            writer.write(b"%09d" % i)
+    return path
+
+
 def rows(item):
     return readers.table_records(item, [0], selected_cols="x")
 
@@ -176,6 +184,17 @@ CASES = {
     "compressed, damaged": (
         *COMPRESSED,
         of_compressed(lambda p: p.write_bytes(b"x" * 9999)),
+    ),
+    "compressed, cut": (*COMPRESSED, of_compressed(truncate(20))),
+    "compressed, emptied": (
+        *COMPRESSED,
+        of_compressed(lambda p: os.truncate(p, 0)),
+    ),
+    "compressed TFRecord, cut": (
+        write_compressed_records,
+        sources.TFRecords,
+        readers.tf_records,
+        of_compressed(truncate(9)),
     ),
     "compressed, gone": (*COMPRESSED, of_compressed(os.unlink)),
 }

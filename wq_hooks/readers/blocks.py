@@ -91,7 +91,8 @@ def read_in_blocks(
     )
 
     def whole() -> Any:
-        return tf.data.experimental.to_variant(read_whole(path, compression))
+        records = until_whole(read_whole(path, compression), path)
+        return tf.data.experimental.to_variant(records)
 
     def sliced() -> Any:
         # `unbatch` moves the records out of a block, a dataset of tensor
@@ -103,6 +104,41 @@ def read_in_blocks(
     is_whole = tf.equal(tf.shape(blocks)[0], 0)
     return tf.data.experimental.from_variant(
         tf.cond(is_whole, whole, sliced), tf.TensorSpec([], tf.string)
+    )
+
+
+def until_whole(records: Any, path: Any) -> Any:
+    """Returns the records of a file, then an error if it was cut.
+
+    Only compressed files are looked at: they are decompressed once more, at
+    their end. Of others TensorFlow notices what is missing, or slices do.
+
+    Args:
+      records: A dataset of tf.string.
+      path: Of their file, a tf.string scalar.
+    """
+
+    def is_compressed(path: str) -> bool:
+        return bool(files.compression_of(path))
+
+    def check(path: str) -> bool:
+        files.expect_whole(path)
+        return False
+
+    def checked() -> Any:
+        nothing = tf.data.Dataset.from_tensors(path).filter(
+            lambda path: call_python(check, [path], tf.bool, [])
+        )
+        return tf.data.experimental.to_variant(records.concatenate(nothing))
+
+    # Not a dataset more for files that are not compressed.
+    variant = tf.cond(
+        call_python(is_compressed, [path], tf.bool, []),
+        checked,
+        lambda: tf.data.experimental.to_variant(records),
+    )
+    return tf.data.experimental.from_variant(
+        variant, tf.TensorSpec([], tf.string)
     )
 
 

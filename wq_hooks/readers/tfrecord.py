@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from wq_hooks.core.slice_text import parse_slice, slice_text
-from wq_hooks.readers.blocks import as_it_is, call_python
+from wq_hooks.readers.blocks import as_it_is, call_python, until_whole
 from wq_hooks.sources import files
 from wq_hooks.sources.tfrecord import TFRecords
 
@@ -52,7 +52,7 @@ def tf_records(item: Any) -> Any:
     )
     # tf.data's optimizer crashes where a number comes from an op of several
     # results.
-    return records.take(tf.identity(num_records))
+    return until_whole(records.take(tf.identity(num_records)), paths[0])
 
 
 def _plan(text: str) -> tuple[Any, Any, Any, bytes]:

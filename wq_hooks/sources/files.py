@@ -9,11 +9,13 @@ which needs TensorFlow and, for some, tensorflow-io.
 from __future__ import annotations
 
 import os
+import zlib
 from typing import IO, Any, cast
 
 from wq_hooks.core.slice_text import looks_sliced, slice_text
 from wq_hooks.errors import SourceError
 
+_CHUNK_BYTES = 1 << 18
 _COMPRESSED = {".gz": "GZIP", ".zz": "ZLIB", ".zlib": "ZLIB"}
 
 
@@ -70,6 +72,49 @@ def version_of(path: str) -> tuple[int, int]:
 def compression_of(path: str) -> str:
     """Returns TensorFlow's compression_type by the ending; "": none."""
     return _COMPRESSED.get(os.path.splitext(path)[1].lower(), "")
+
+
+def expect_whole(path: str) -> None:
+    """Decompresses a compressed file to its end, and forgets what it holds.
+
+    TensorFlow takes the end of a file that was cut for the end of its data.
+
+    Raises:
+      SourceError: If the file cannot be read, is damaged, or ends too soon.
+    """
+    with open_bytes(path) as file:
+        try:
+            _decompress(file, path)
+        except zlib.error as e:
+            raise SourceError(
+                f"Expected a file that can be decompressed; got {path!r:.300}: "
+                f"{e}"
+            ) from e
+
+
+def _decompress(file: IO[bytes], path: str) -> None:
+    is_gzip = compression_of(path) == "GZIP"
+
+    def new_stream() -> Any:
+        # "16 +" asks zlib for the header and checksum of gzip.
+        return zlib.decompressobj((16 if is_gzip else 0) + zlib.MAX_WBITS)
+
+    stream, is_begun = new_stream(), False
+    while chunk := file.read(_CHUNK_BYTES):
+        while chunk:
+            if stream.eof:
+                # Files of gzip may be put together, and filled up with zeros.
+                chunk = chunk.lstrip(b"\0")
+                if not chunk or not is_gzip:
+                    break
+                stream = new_stream()
+            stream.decompress(chunk)
+            is_begun, chunk = True, stream.unused_data
+    if not (is_begun and stream.eof):
+        raise SourceError(
+            f"Expected the whole of a compressed file; got {path!r:.300}, "
+            "which was cut: it ends before its data do."
+        )
 
 
 def expect_unambiguous(text: str) -> None:
