@@ -30,6 +30,17 @@ class Gate:
         """Waits for the test."""
         _wait_for(self._path)
 
+    def wait_for_all(self, index, num_tasks):
+        """Waits until all tasks have come here.
+
+        Args:
+          index: Which task this is.
+          num_tasks: How many there are.
+        """
+        Path(f"{self._path}-{index}").touch()
+        for other in range(num_tasks):
+            _wait_for(f"{self._path}-{other}")
+
 
 def _wait_for(path):
     while not os.path.exists(path):

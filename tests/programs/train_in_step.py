@@ -16,9 +16,19 @@ from sync_replicas import train_function
 
 
 class Printed:
-    """Prints the lines of a batch in the place of a list that keeps them."""
+    """Prints the lines of a batch in the place of a list that keeps them.
+
+    Args:
+      before_first: Called before the first batch is printed.
+    """
+
+    def __init__(self, before_first):
+        self._before_first = before_first
 
     def append(self, batch):
+        if self._before_first is not None:
+            self._before_first()
+            self._before_first = None
         time.sleep(0.02 * float(os.environ.get("WQ_HOOKS_SLOW", "1")))
         for line in batch:
             print("GOT", line.decode(), flush=True)
@@ -56,7 +66,8 @@ def main() -> None:
     train = train_function(
         args.paths,
         cluster,
-        Printed(),
+        # Each is given something, however late it comes.
+        Printed(lambda: gate.wait_for_all(index, len(cluster["worker"]))),
         wait_for_the_others,
         [("num_epochs=2", f"num_epochs=2, lease_secs={args.lease_secs}")],
     )
