@@ -30,6 +30,7 @@ from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.host import Host
+from wq_hooks.runtime.fast_take import TakePortSession, life_text
 from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.mailbox import MailboxSession
 from wq_hooks.runtime.ports import PortSession
@@ -40,6 +41,7 @@ _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
 _BARRED_POLL_SECS = 0.2
 _COUNT_EVERY_SECS = 0.1
+_NOTE_EVERY_SECS = 0.05
 _MAX_NAMES = 20
 
 
@@ -148,6 +150,9 @@ class Service:
                     else functools.partial(
                         self._coord.wait_for_stop, _BARRED_POLL_SECS
                     ),
+                    arrived=port_session.arrived
+                    if isinstance(port_session, TakePortSession)
+                    else None,
                 )
             )
 
@@ -268,6 +273,7 @@ class Service:
                     functools.partial(self._count_forever, port, loop),
                     "counter",
                 )
+        self._begin_takes()
         try:
             with on_interrupt(self._discard_ports):
                 while not self._queue.compare_works(self._mailbox):
@@ -278,6 +284,8 @@ class Service:
                         self._mailbox.report(
                             messages.ALIVE, sender, self._news_text()
                         )
+                    for loop in self._take_loops:
+                        loop.report_held()
             self._settle_at_end()
         finally:
             # Also when the parameter server is gone: the next session must
@@ -286,6 +294,35 @@ class Service:
             self._discard_ports()
         self._leave()
         self._has_left.set()
+
+    @property
+    def _take_loops(self) -> list[ConsumerLoop]:
+        """The consumers whose readers take in their own steps."""
+        return [
+            loop
+            for port, loop in zip(self._ports, self._loops)
+            if isinstance(port, TakePortSession)
+        ]
+
+    def _begin_takes(self) -> None:
+        """Lets readers take in their own steps, and notes what they got."""
+        lives = {
+            messages.life_of(loop.consumer.name): life_text(loop.consumer)
+            for port, loop in zip(self._ports, self._loops)
+            # Where tasks are told apart by their servers alone, the graph
+            # does not know who takes.
+            if isinstance(port, TakePortSession)
+            and port.consumer_name == loop.consumer.name
+        }
+        if lives:
+            self._mailbox.deliver([], lives)
+        if self._take_loops:
+            self._start_daemon(self._note_forever, "noter")
+
+    def _note_forever(self) -> None:
+        while not self._coord.wait_for_stop(_NOTE_EVERY_SECS):
+            for loop in self._take_loops:
+                loop.report_arrived()
 
     def _count_forever(
         self, port: RecordsPortSession, loop: ConsumerLoop
@@ -309,6 +346,8 @@ class Service:
                 while num_quiet < 2 and time.monotonic() < deadline:
                     num_quiet = num_quiet + 1 if port.is_settled() else 0
                     time.sleep(_SETTLE_POLL_SECS)
+        for loop in self._take_loops:
+            loop.report_arrived()
         self._is_in_haste.clear()
 
     def _news_text(self) -> str:
