@@ -84,12 +84,12 @@ def gate_of(consumer_name: str) -> int:
     return _FIRST_GATE + number_of(consumer_name)
 
 
-def life_of(consumer_name: str) -> int:
-    """Returns the entry of the board that says which life a consumer is in.
+def life_of(port_name: str) -> int:
+    """Returns the entry of the board that says who takes through a port.
 
     It is there while its readers may take in their own steps.
     """
-    return gate_of(f"life of {consumer_name}")
+    return gate_of(f"life of {port_name}")
 
 
 def number_of(name: str) -> int:

@@ -16,6 +16,7 @@ aborted on its way back is found by what the worker says that it holds.
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import tensorflow as tf
@@ -28,7 +29,7 @@ from wq_hooks.runtime.mailbox import ELEMENT_SIZE, SEPARATOR, Mailbox
 from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
 
 # In the place of an entry that the board has not; a number.
-_NOTHING = "0"
+NO_LIFE = _NOTHING = "0"
 
 
 def life_text(consumer: Consumer) -> str:
@@ -59,6 +60,9 @@ class TakePort:
             )
 
         self.consumer_name = consumer_name
+        # Another process of the same name has another entry: one that lives
+        # on, unseen, must not take in the name of its successor.
+        self.life = messages.life_of(f"{consumer_name} {uuid.uuid4().hex}")
         self._mailbox = mailbox
         self._demand = queue("demand", tf.bool)
         self._proxy = queue("proxy", tf.string, shape=(ELEMENT_SIZE,))
@@ -93,14 +97,14 @@ class TakePort:
 
         All of it stands where the mailbox does, and needs constants alone.
         """
-        mailbox, name = self._mailbox, self.consumer_name
+        mailbox = self._mailbox
         work = mailbox.work
         with tf.device(None), tf.device(mailbox.device):
             life, barred_in, generation, reserve = tf.unstack(
                 mailbox.look_up(
                     [
-                        messages.life_of(name),
-                        messages.gate_of(name),
+                        self.life,
+                        messages.gate_of(self.consumer_name),
                         messages.ITEM,
                         messages.RESERVE,
                     ],
@@ -147,6 +151,7 @@ class TakePortSession(SessionPort):
         super().__init__(session, port._discard)
         self._port = port
         self.consumer_name = port.consumer_name
+        self.life = port.life
 
     def wait_for_demand(self) -> None:
         """Waits until a reader has found nothing."""

@@ -29,8 +29,8 @@ from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
+from wq_hooks.runtime.fast_take import NO_LIFE, TakePortSession, life_text
 from wq_hooks.runtime.host import Host
-from wq_hooks.runtime.fast_take import TakePortSession, life_text
 from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.mailbox import MailboxSession
 from wq_hooks.runtime.ports import PortSession
@@ -177,6 +177,15 @@ class Service:
     def create_threads(self, *, daemon: bool) -> list[threading.Thread]:
         """Returns the threads that the Coordinator joins, not started."""
         self._warn_if_alone()
+        # What an earlier session of the graph said must not be believed by
+        # the first step of this one.
+        self._say_lives(
+            {
+                port.life: NO_LIFE
+                for port in self._ports
+                if isinstance(port, TakePortSession)
+            }
+        )
         threads = []
         if self._queue.is_chief:
             threads.append(self._thread(self._feed, "feeder", daemon))
@@ -306,18 +315,22 @@ class Service:
 
     def _begin_takes(self) -> None:
         """Lets readers take in their own steps, and notes what they got."""
-        lives = {
-            messages.life_of(loop.consumer.name): life_text(loop.consumer)
-            for port, loop in zip(self._ports, self._loops)
-            # Where tasks are told apart by their servers alone, the graph
-            # does not know who takes.
-            if isinstance(port, TakePortSession)
-            and port.consumer_name == loop.consumer.name
-        }
-        if lives:
-            self._mailbox.deliver([], lives)
+        self._say_lives(
+            {
+                port.life: life_text(loop.consumer)
+                for port, loop in zip(self._ports, self._loops)
+                # Where tasks are told apart by their servers alone, the graph
+                # does not know who takes.
+                if isinstance(port, TakePortSession)
+                and port.consumer_name == loop.consumer.name
+            }
+        )
         if self._take_loops:
             self._start_daemon(self._note_forever, "noter")
+
+    def _say_lives(self, lives: dict[int, str]) -> None:
+        if lives:
+            self._mailbox.deliver([], lives)
 
     def _note_forever(self) -> None:
         while not self._coord.wait_for_stop(_NOTE_EVERY_SECS):
