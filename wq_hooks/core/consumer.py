@@ -220,9 +220,16 @@ class ConsumerLoop:
     def report_held(self) -> None:
         """Reports all that the consumer knows that it holds."""
         self.report_arrived()
+        self._report(messages.HOLD, self.held())
+
+    def held(self) -> list[Claim]:
+        """Returns all that the consumer knows that it holds."""
         with self._lock:
-            held = [*self._holdings.claims, *self._completed, *self._under_way]
-        self._report(messages.HOLD, held)
+            return [
+                *self._completed,
+                *self._holdings.claims,
+                *self._under_way,
+            ]
 
     def _note_arrived(self) -> None:
         for claim in self._arrived() if self._arrived is not None else ():

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.messages import Report
+from wq_hooks.core.messages import Claim, Report
 from wq_hooks.core.plan import Item
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
@@ -329,6 +330,17 @@ class Dispatcher:
                     )
                 self._changed.wait(_TICK_SECS)
         return True
+
+    def is_astray(self, consumer: Consumer, claims: Sequence[Claim]) -> bool:
+        """Returns whether a consumer holds an item that it does not name."""
+        named = {c.ticket for c in claims if c.generation == self.generation}
+        with self._changed:
+            state = self.ledger.consumers.get(consumer.name)
+            return (
+                state is not None
+                and state.consumer == consumer
+                and not state.held.keys() <= named
+            )
 
     def wait_until_left(
         self, task: str, timeout_secs: float, *, is_over: bool

@@ -258,10 +258,32 @@ class Service:
             self.dispatcher.wake_to_stop()
 
     def _is_end(self) -> bool:
-        if self.dispatcher is None:
+        dispatcher = self.dispatcher
+        if dispatcher is None:
             return True
-        return self.dispatcher.wait_for_end(
-            self._task.name, self._coord.should_stop
+        is_stopped = self._coord.should_stop
+        while dispatcher.wait_for_end(self._task.name, is_stopped):
+            if is_stopped() or not self._is_anything_astray():
+                # What was astray may have just come back.
+                return dispatcher.wait_for_end(self._task.name, is_stopped)
+            self._coord.wait_for_stop(_BARRED_POLL_SECS)
+        return False
+
+    def _is_anything_astray(self) -> bool:
+        """Whether the chief's readers hold what has not reached them.
+
+        A step of theirs was aborted, or another one is under way. Nobody but
+        they could still read it.
+        """
+        dispatcher = self.dispatcher
+        if dispatcher is None or not self._take_loops:
+            return False
+        for loop in self._take_loops:
+            loop.report_held()
+        dispatcher.settle(_LEAVE_SECS)
+        return any(
+            dispatcher.is_astray(loop.consumer, loop.held())
+            for loop in self._take_loops
         )
 
     # Every task.
