@@ -81,10 +81,10 @@ def run(*, quick: bool) -> Result:
         "the sizes are run one after the other, so that how flat the cost is "
         "shows in the ratio to it. The bare dequeue keeps no lease and no "
         "account.",
-        "A take() is a step of the user's on the worker, which wakes a thread "
-        "there, which runs a step on the parameter server. That one sends a "
-        "question there and fetches the item: two transfers, where the bare "
-        "dequeue has one.",
+        "A take() asks the parameter server within the reader's own step, and "
+        "sends it nothing. The item comes to the worker, where a reader wants "
+        "it; the bare dequeue is fetched from where it stands. The consumer "
+        "measured is the chief's, which feeds the mailbox meanwhile.",
     ]
     return result
 

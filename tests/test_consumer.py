@@ -266,6 +266,66 @@ class TestAcknowledgements:
         assert running.loop.claims_at_end() == []
 
 
+class TestArrived:
+    """Where a reader may take in its own step, what it has got is told."""
+
+    def loop(self, elements=(), **kwargs):
+        self.arrived = []
+        running = Running(elements, arrived=self.take_arrived, **kwargs)
+        self.reports = running.transport.reports
+        return running
+
+    def take_arrived(self):
+        arrived, self.arrived = self.arrived, []
+        return arrived
+
+    def report(self):
+        return self.reports.get(timeout=HANG_SECS)
+
+    def test_the_next_one_completes_the_one_before(self):
+        loop = self.loop().loop
+        self.arrived = [claim(0), claim(1), claim(2)]
+        loop.report_arrived()
+        assert self.report() == (messages.ACK, SENDER, "gen 0 gen 1")
+        loop.report_arrived()
+        assert self.reports.empty()
+
+    def test_several_readers_hold_one_item_each(self):
+        loop = self.loop(num_clients=2).loop
+        self.arrived = [claim(0), claim(1), claim(2)]
+        loop.report_arrived()
+        assert self.report() == (messages.ACK, SENDER, "gen 0")
+
+    def test_a_question_completes_what_has_arrived(self):
+        running = self.loop(items(1))
+        self.arrived = [claim(7)]
+        running.port.read()
+        assert running.transport.completed == ["gen 7"]
+
+    def test_what_is_on_its_way_is_held_and_not_completed(self):
+        """As where the step that has asked for it was aborted."""
+        running = self.loop(items(1))
+        running.port.read()
+        self.arrived = [claim(7), claim(8)]
+        running.loop.report_held()
+        assert self.report() == (messages.ACK, SENDER, "gen 7")
+        assert self.report() == (messages.HOLD, SENDER, "gen 8 gen 0")
+        self.arrived = [claim(0)]
+        running.loop.report_held()
+        assert self.report() == (messages.ACK, SENDER, "gen 8")
+        assert self.report() == (messages.HOLD, SENDER, "gen 0")
+
+    def test_the_end(self):
+        running = self.loop([END])
+        self.arrived = [claim(0)]
+        running.port.want()
+        running.join()
+        assert running.transport.completed == ["gen 0"]
+        self.arrived = [claim(1)]
+        running.loop.report_arrived()
+        assert running.loop.claims_at_end() == [claim(1)]
+
+
 class TestBarred:
     def test_a_consumer_that_is_to_take_no_more_asks_again_after_a_pause(self):
         pauses = queue.Queue()

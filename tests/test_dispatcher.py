@@ -297,6 +297,7 @@ class TestBoard:
             messages.REMAINING: "8",
             messages.LEVEL: "2.0",
             messages.WORKS: f"4 {works.fingerprint}",
+            messages.RESERVE: "8",
         }
 
     def test_follows_the_ledger_but_is_not_written_for_every_item(self):

@@ -322,7 +322,8 @@ class TestPlacement:
     def expect(self, queue, shared, local):
         for name, device in self.devices(queue).items():
             is_local = any(
-                w in name for w in ("demand", "proxy", "prod", "idle")
+                w in name
+                for w in ("demand", "proxy", "arrivals", "prod", "idle")
             )
             expected = local if is_local else shared
             assert device == f"{expected}/device:CPU:0", name

@@ -24,6 +24,7 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.consumer_state import consumer_name
 from wq_hooks.core.feed import FeedLog
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.options import Options
@@ -35,6 +36,7 @@ from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint, interrupt, kept_lists
 from wq_hooks.runtime.beginning import Beginning
+from wq_hooks.runtime.fast_take import TakePort
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
 from wq_hooks.runtime.records import Records, queue_options
@@ -232,7 +234,16 @@ class WorkQueue:
         Each call makes a consumer of its own. Raises
         tf.errors.OutOfRangeError when run at the end of data.
         """
-        port = self._add_port(DemandPort)
+        if self.prefetch:
+            # What is taken ahead is not taken in the reader's step.
+            port = self._add_port(DemandPort)
+        else:
+            name = consumer_name(self.task.name, len(self.ports))
+            port = self._add_port(
+                functools.partial(
+                    TakePort, mailbox=self.mailbox, consumer_name=name
+                )
+            )
         with self._worker_scope():
             return port.take()
 

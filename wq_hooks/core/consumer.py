@@ -107,6 +107,11 @@ class Holdings:
             completed.append(self._passed_on.popleft())
         return completed
 
+    @property
+    def claims(self) -> list[Claim]:
+        """What is held."""
+        return list(self._passed_on)
+
     def finish(self) -> list[Claim]:
         """Returns what is left, when the readers are through with all."""
         completed = list(self._passed_on)
@@ -128,6 +133,9 @@ class ConsumerLoop:
         is completed, in the place of the questions for the next item.
       pause: Waits a little, before a consumer that is to take no more asks
         again; None: that is the end of data for it.
+      arrived: Returns which items have reached a reader since the last call,
+        in this order, where that can be known; None: those given to the port
+        have. Some of them may have been taken by the reader itself.
     """
 
     def __init__(
@@ -141,6 +149,7 @@ class ConsumerLoop:
         is_end: Callable[[], bool] = lambda: True,
         counts_records: bool = False,
         pause: Callable[[], object] | None = lambda: time.sleep(0.2),
+        arrived: Callable[[], Sequence[Claim]] | None = None,
     ):
         self.consumer = consumer
         self.has_ended = False
@@ -153,6 +162,9 @@ class ConsumerLoop:
         self._is_end = is_end
         self._holdings = Holdings(num_clients)
         self._counts_records = counts_records
+        self._arrived = arrived
+        # Given to the port, and not arrived.
+        self._under_way: list[Claim] = []
         self._lock = threading.Lock()
         self._free_places = threading.Semaphore(prefetch)
         self._fetched: queue.SimpleQueue[
@@ -180,6 +192,7 @@ class ConsumerLoop:
     def next_item(self) -> tuple[Claim, bytes] | None:
         """Returns the item for a reader that asks, None at the end of data."""
         with self._lock:
+            self._note_arrived()
             completed = self._holdings.asked_again(self._port.num_ahead)
             if self._prefetch == 0:
                 # They travel with the question for the next item.
@@ -189,10 +202,42 @@ class ConsumerLoop:
         fetched = self._fetch()
         if fetched is None:
             self.has_ended = True
+        elif self._arrived is not None:
+            with self._lock:
+                self._under_way.append(fetched[0])
         elif not self._counts_records:
             with self._lock:
                 self._holdings.pass_on(fetched[0])
         return fetched
+
+    def report_arrived(self) -> None:
+        """Reports what is completed by what has reached a reader since."""
+        with self._lock:
+            self._note_arrived()
+            completed, self._completed = self._completed, []
+        self.acknowledge(completed)
+
+    def report_held(self) -> None:
+        """Reports all that the consumer knows that it holds."""
+        self.report_arrived()
+        self._report(messages.HOLD, self.held())
+
+    def held(self) -> list[Claim]:
+        """Returns all that the consumer knows that it holds."""
+        with self._lock:
+            return [
+                *self._completed,
+                *self._holdings.claims,
+                *self._under_way,
+            ]
+
+    def _note_arrived(self) -> None:
+        for claim in self._arrived() if self._arrived is not None else ():
+            # Its reader has asked for it.
+            self._completed += self._holdings.asked_again(0)
+            self._holdings.pass_on(claim)
+            if claim in self._under_way:
+                self._under_way.remove(claim)
 
     def complete_all(self) -> None:
         """Reports all that the readers were given: they are through with it."""

@@ -37,6 +37,8 @@ class ConsumerState:
     completed: int = 0
     records: int = 0
     held: dict[int, float] = field(default_factory=dict)
+    # What it holds and does not know of, since when.
+    unknown: dict[int, float] = field(default_factory=dict)
     asking_since: float | None = None
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))

@@ -8,6 +8,7 @@ seen through a session. Without TensorFlow, and tested so.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 import uuid
@@ -17,8 +18,9 @@ from typing import Any, Protocol
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.messages import Report
+from wq_hooks.core.messages import Claim, Report
 from wq_hooks.core.plan import Item
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
@@ -31,15 +33,18 @@ from wq_hooks.errors import TwoChiefsError
 _TICK_SECS = 0.5
 _POSITION_EVERY_SECS = 1.0
 _PUBLISH_EVERY_SECS = 0.05
+# How many items are put into the mailbox, at least: more where they are taken
+# so fast that the chief would come too late.
 _MIN_DEPTH = 32
+_AHEAD_SECS = 0.05
+_MAX_AHEAD = 128
+# How many of them are left to those who wait, at least.
+_MIN_RESERVE = 8
 # What the board may say a little later.
 _LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
 _MAX_LOGGED_ITEMS = 5
-# How long reports gather: at least, for each consumer, and at most. The mailbox
-# holds enough for several times as long.
-_MIN_GATHER_SECS = 0.002
-_GATHER_SECS = 20e-6
-_MAX_GATHER_SECS = 0.02
+# How long reports gather, if nobody waits for them.
+_GATHER_SECS = 0.02
 _LOGGED_EVENTS = {
     "missing": "Work queue %s: an item was taken and not reported: %s.",
     "given_up": "Work queue %s: gave up %s, which failed too often.",
@@ -115,6 +120,9 @@ class Dispatcher:
         self._written_position: str | None = None
         self._num_marks = 0
         self._last_mark = 0
+        self._awaited_mark = 0
+        self._ahead = 0
+        self._last_issue = -math.inf
         self._next_tick = 0.0
         self._next_position = 0.0
         self._next_publish = 0.0
@@ -142,8 +150,13 @@ class Dispatcher:
                 return
             # To receive costs as much as to apply dozens of reports, and takes
             # the parameter server from those who take items.
-            pause = _GATHER_SECS * len(self.ledger.consumers)
-            time.sleep(min(max(pause, _MIN_GATHER_SECS), _MAX_GATHER_SECS))
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: (
+                        self._is_closed or self._last_mark < self._awaited_mark
+                    ),
+                    _GATHER_SECS,
+                )
 
     def wake_to_stop(self) -> None:
         """Lets `feed_forever` return."""
@@ -196,6 +209,7 @@ class Dispatcher:
                 )
                 for item in self.ledger.issue(self._room(), now)
             ]
+            self._note_issued(len(elements), now)
             end_token = self._end_token
             if not self.ledger.is_end:
                 end_token = ""
@@ -317,6 +331,17 @@ class Dispatcher:
                 self._changed.wait(_TICK_SECS)
         return True
 
+    def is_astray(self, consumer: Consumer, claims: Sequence[Claim]) -> bool:
+        """Returns whether a consumer holds an item that it does not name."""
+        named = {c.ticket for c in claims if c.generation == self.generation}
+        with self._changed:
+            state = self.ledger.consumers.get(consumer.name)
+            return (
+                state is not None
+                and state.consumer == consumer
+                and not state.held.keys() <= named
+            )
+
     def wait_until_left(
         self, task: str, timeout_secs: float, *, is_over: bool
     ) -> bool:
@@ -413,6 +438,8 @@ class Dispatcher:
             return
         deadline = self._clock() + secs
         with self._changed:
+            self._changed.notify_all()
+            self._awaited_mark = max(self._awaited_mark, number)
             while (
                 self._last_mark < number
                 and self._clock() < deadline
@@ -441,9 +468,20 @@ class Dispatcher:
 
     def _room(self) -> int:
         """Returns how many items to issue: none before half have gone."""
-        depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers))
+        depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers)) + self._ahead
         num_issued = self.ledger.num_issued
         return depth - num_issued if num_issued <= depth // 2 else 0
+
+    def _note_issued(self, number: int, now: float) -> None:
+        """Notes how fast items go."""
+        secs = now - self._last_issue
+        if number and secs > 0:
+            self._last_issue = now
+            self._ahead = min(int(number * _AHEAD_SECS / secs), _MAX_AHEAD)
+
+    def _reserve(self) -> int:
+        """Returns how many may be about to take an item that they saw."""
+        return max(_MIN_RESERVE, len(self.ledger.consumers))
 
     def _has_to_feed(self) -> bool:
         if bool(self._end_token) != self.ledger.is_end:
@@ -492,6 +530,9 @@ class Dispatcher:
             for ticket in tickets:
                 ledger.lease(sender, ticket, now)
             return
+        if report.kind == messages.HOLD:
+            ledger.holds_only(sender, tickets, now)
+            return
         if report.kind == messages.RETURN:
             for ticket in tickets:
                 ledger.hand_back(sender, ticket, now)
@@ -524,6 +565,7 @@ class Dispatcher:
             messages.LEVEL: repr(ledger.level),
             messages.WORKS: f"{len(works)} {works.fingerprint}",
             messages.STATUS: self._status,
+            messages.RESERVE: str(self._reserve()),
         }
 
     def _status_at(self, now: float, *, has_ended: bool = False) -> str:

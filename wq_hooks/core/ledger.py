@@ -456,6 +456,31 @@ class Ledger:
         heapq.heappush(self._to_reissue, ticket)
         self._note("returned", now, consumer, ticket)
 
+    def holds_only(
+        self, consumer: Consumer, tickets: Sequence[int], now: float
+    ) -> None:
+        """Notes what a consumer knows that it holds; the rest goes back.
+
+        A step that is aborted behind its lease leaves an item with a consumer
+        that never gets it. One that is merely under way arrives soon, hence a
+        period of grace.
+
+        Args:
+          consumer: Who speaks.
+          tickets: What it holds.
+          now: In seconds.
+        """
+        if not self.heard(consumer, now):
+            return
+        state = self.consumers[consumer.name]
+        unknown = state.held.keys() - set(tickets)
+        state.unknown = {t: state.unknown.get(t, now) for t in sorted(unknown)}
+        for ticket, since in list(state.unknown.items()):
+            if now - since >= _MISSING_GRACE_SECS:
+                del state.unknown[ticket]
+                self._note("missing", now, consumer, ticket)
+                self.hand_back(consumer, ticket, now)
+
     def leave(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer has ended; what it still holds goes back."""
         state = self.consumers.get(consumer.name)

@@ -26,9 +26,9 @@ _REPORTS_CAPACITY = 1_000_000
 _WORK_CAPACITY = 100_000
 _STRING = tf.string
 # Of an element: slot, token, ticket, text.
-_ELEMENT_SIZE = 4
+ELEMENT_SIZE = 4
 # Between the columns of a report.
-_SEPARATOR = "\n"
+SEPARATOR = "\n"
 
 
 class Element(NamedTuple):
@@ -91,27 +91,22 @@ class Mailbox:
         self.work = tf1.FIFOQueue(
             _WORK_CAPACITY,
             dtypes=[_STRING],
-            shapes=[(_ELEMENT_SIZE,)],
+            shapes=[(ELEMENT_SIZE,)],
             shared_name=f"{name}/work",
             name="work",
         )
-        reports = tf1.FIFOQueue(
+        self.reports = reports = tf1.FIFOQueue(
             _REPORTS_CAPACITY,
             dtypes=[_STRING],
             shapes=[()],
             shared_name=f"{name}/reports",
             name="reports",
         )
-        board = tf.raw_ops.MutableHashTableV2(
+        self._board = board = tf.raw_ops.MutableHashTableV2(
             key_dtype=tf.int64, value_dtype=_STRING, shared_name=f"{name}/board"
         )
 
-        def look_up(keys: Any, default: str = "") -> Any:
-            return tf.raw_ops.LookupTableFindV2(
-                table_handle=board,
-                keys=tf.convert_to_tensor(keys, tf.int64),
-                default_value=tf.constant(default),
-            )
+        look_up = self.look_up
 
         def fed(*shape: int | None, dtype: Any = _STRING) -> Any:
             return tf1.placeholder(dtype, shape)
@@ -133,7 +128,7 @@ class Mailbox:
         # The chief knows that what is not of its generation is no item.
         claim = tf.strings.reduce_join(element[:, 1:3], 1, separator=" ")
         report = reports.enqueue_many(
-            [tf.strings.join([lease, claim], separator=_SEPARATOR)]
+            [tf.strings.join([lease, claim], separator=SEPARATOR)]
         )
         is_end = tf.logical_and(
             tf.equal(slot, str(messages.END)), tf.equal(token, current)
@@ -160,7 +155,7 @@ class Mailbox:
             keys=tf.strings.to_number(self.publish_feed[0], tf.int64),
             values=self.publish_feed[1],
         )
-        self.deliver_feed = fed(None, _ELEMENT_SIZE)
+        self.deliver_feed = fed(None, ELEMENT_SIZE)
         with tf.control_dependencies([self.publish]):
             self.deliver = self.work.enqueue_many([self.deliver_feed])
         self.look_up_feed = fed(None, dtype=tf.int64)
@@ -175,6 +170,14 @@ class Mailbox:
         self.read_position = self.position.read_value()
         self.write_position = self.position.assign(
             self.position_feed, read_value=False
+        )
+
+    def look_up(self, keys: Any, default: str = "") -> Any:
+        """Returns entries of the board, `default` where there is none."""
+        return tf.raw_ops.LookupTableFindV2(
+            table_handle=self._board,
+            keys=tf.convert_to_tensor(keys, tf.int64),
+            default_value=tf.constant(default),
         )
 
 
@@ -203,7 +206,7 @@ class MailboxSession:
         """
         mailbox = self._mailbox
         ask = _report_text(messages.ASK, sender, completed)
-        lease = _SEPARATOR.join((messages.LEASE, sender))
+        lease = SEPARATOR.join((messages.LEASE, sender))
         rows = self._run(
             mailbox.take, [mailbox.take_feed], [[str(gate), ask, lease]]
         )
@@ -259,7 +262,7 @@ class MailboxSession:
         self._run(
             mailbox.deliver,
             [mailbox.publish_feed, mailbox.deliver_feed],
-            [published, rows or np.empty((0, _ELEMENT_SIZE))],
+            [published, rows or np.empty((0, ELEMENT_SIZE))],
         )
 
     def look_up(self, *keys: int) -> list[str]:
@@ -289,11 +292,11 @@ class MailboxSession:
 
 
 def _report_text(kind: str, sender: str, payload: str) -> str:
-    return _SEPARATOR.join((kind, sender, payload))
+    return SEPARATOR.join((kind, sender, payload))
 
 
 def _report_row(text: bytes) -> tuple[bytes, bytes, bytes]:
-    kind, sender, payload = text.split(_SEPARATOR.encode(), 2)
+    kind, sender, payload = text.split(SEPARATOR.encode(), 2)
     return kind, sender, payload
 
 

@@ -29,6 +29,7 @@ from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
+from wq_hooks.runtime.fast_take import NO_LIFE, TakePortSession, life_text
 from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.mailbox import MailboxSession
@@ -40,6 +41,7 @@ _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
 _BARRED_POLL_SECS = 0.2
 _COUNT_EVERY_SECS = 0.1
+_NOTE_EVERY_SECS = 0.05
 _MAX_NAMES = 20
 
 
@@ -148,6 +150,9 @@ class Service:
                     else functools.partial(
                         self._coord.wait_for_stop, _BARRED_POLL_SECS
                     ),
+                    arrived=port_session.arrived
+                    if isinstance(port_session, TakePortSession)
+                    else None,
                 )
             )
 
@@ -172,6 +177,15 @@ class Service:
     def create_threads(self, *, daemon: bool) -> list[threading.Thread]:
         """Returns the threads that the Coordinator joins, not started."""
         self._warn_if_alone()
+        # What an earlier session of the graph said must not be believed by
+        # the first step of this one.
+        self._say_lives(
+            {
+                port.life: NO_LIFE
+                for port in self._ports
+                if isinstance(port, TakePortSession)
+            }
+        )
         threads = []
         if self._queue.is_chief:
             threads.append(self._thread(self._feed, "feeder", daemon))
@@ -244,10 +258,32 @@ class Service:
             self.dispatcher.wake_to_stop()
 
     def _is_end(self) -> bool:
-        if self.dispatcher is None:
+        dispatcher = self.dispatcher
+        if dispatcher is None:
             return True
-        return self.dispatcher.wait_for_end(
-            self._task.name, self._coord.should_stop
+        is_stopped = self._coord.should_stop
+        while dispatcher.wait_for_end(self._task.name, is_stopped):
+            if is_stopped() or not self._is_anything_astray():
+                # What was astray may have just come back.
+                return dispatcher.wait_for_end(self._task.name, is_stopped)
+            self._coord.wait_for_stop(_BARRED_POLL_SECS)
+        return False
+
+    def _is_anything_astray(self) -> bool:
+        """Whether the chief's readers hold what has not reached them.
+
+        A step of theirs was aborted, or another one is under way. Nobody but
+        they could still read it.
+        """
+        dispatcher = self.dispatcher
+        if dispatcher is None or not self._take_loops:
+            return False
+        for loop in self._take_loops:
+            loop.report_held()
+        dispatcher.settle(_LEAVE_SECS)
+        return any(
+            dispatcher.is_astray(loop.consumer, loop.held())
+            for loop in self._take_loops
         )
 
     # Every task.
@@ -268,6 +304,7 @@ class Service:
                     functools.partial(self._count_forever, port, loop),
                     "counter",
                 )
+        self._begin_takes()
         try:
             with on_interrupt(self._discard_ports):
                 while not self._queue.compare_works(self._mailbox):
@@ -278,6 +315,8 @@ class Service:
                         self._mailbox.report(
                             messages.ALIVE, sender, self._news_text()
                         )
+                    for loop in self._take_loops:
+                        loop.report_held()
             self._settle_at_end()
         finally:
             # Also when the parameter server is gone: the next session must
@@ -286,6 +325,39 @@ class Service:
             self._discard_ports()
         self._leave()
         self._has_left.set()
+
+    @property
+    def _take_loops(self) -> list[ConsumerLoop]:
+        """The consumers whose readers take in their own steps."""
+        return [
+            loop
+            for port, loop in zip(self._ports, self._loops)
+            if isinstance(port, TakePortSession)
+        ]
+
+    def _begin_takes(self) -> None:
+        """Lets readers take in their own steps, and notes what they got."""
+        self._say_lives(
+            {
+                port.life: life_text(loop.consumer)
+                for port, loop in zip(self._ports, self._loops)
+                # Where tasks are told apart by their servers alone, the graph
+                # does not know who takes.
+                if isinstance(port, TakePortSession)
+                and port.consumer_name == loop.consumer.name
+            }
+        )
+        if self._take_loops:
+            self._start_daemon(self._note_forever, "noter")
+
+    def _say_lives(self, lives: dict[int, str]) -> None:
+        if lives:
+            self._mailbox.deliver([], lives)
+
+    def _note_forever(self) -> None:
+        while not self._coord.wait_for_stop(_NOTE_EVERY_SECS):
+            for loop in self._take_loops:
+                loop.report_arrived()
 
     def _count_forever(
         self, port: RecordsPortSession, loop: ConsumerLoop
@@ -309,6 +381,8 @@ class Service:
                 while num_quiet < 2 and time.monotonic() < deadline:
                     num_quiet = num_quiet + 1 if port.is_settled() else 0
                     time.sleep(_SETTLE_POLL_SECS)
+        for loop in self._take_loops:
+            loop.report_arrived()
         self._is_in_haste.clear()
 
     def _news_text(self) -> str:
