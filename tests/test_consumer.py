@@ -331,12 +331,14 @@ class TestBarred:
         pauses = queue.Queue()
         running = Running(
             [item(0), None, None, item(1), None, END],
-            pause=lambda: pauses.put(None),
+            pause=pauses.put,
         )
         assert [running.port.read() for _ in range(2)] == [0, 1]
         assert running.port.is_closed()
         running.join()
-        assert pauses.qsize() == 3
+        # Longer each time, and short again when it was let in.
+        assert [pauses.get_nowait() for _ in range(3)] == [0.02, 0.04, 0.02]
+        assert pauses.empty()
         # What it has completed was said with the first question.
         assert running.transport.completed == (
             ["", "gen 0", "", "", "gen 1", ""]

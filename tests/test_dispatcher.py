@@ -362,6 +362,16 @@ class TestBoard:
         assert chief.mailbox.board[gate] == ""
         assert chief.take_item(A).ticket == 1
 
+    def test_gates_are_open_when_the_chief_has_ended(self):
+        chief = Chief(["a", "b"])
+        chief.ledger.barred = lambda now: frozenset({"worker:0"})
+        chief.dispatcher.feed()
+
+        chief.dispatcher.stop(ends_job=True)
+
+        # Or who has come late would ask for ever.
+        assert chief.mailbox.board[messages.gate_of("worker:0")] == ""
+
     def test_a_gate_that_an_earlier_life_has_shut_is_open(self):
         first = Chief("abcdef")
         first.run()

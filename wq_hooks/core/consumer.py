@@ -22,6 +22,10 @@ from wq_hooks.core import messages
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.messages import Claim
 
+# Who is to take no more may be let in again soon, or not until the end.
+_MIN_PAUSE_SECS = 0.02
+_MAX_PAUSE_SECS = 0.2
+
 
 class ElementLike(Protocol):
     """What came out of the work mailbox."""
@@ -131,8 +135,8 @@ class ConsumerLoop:
       is_end: Called at the end of data; False means to ask again.
       counts_records: Whether somebody else tells, through `acknowledge`, what
         is completed, in the place of the questions for the next item.
-      pause: Waits a little, before a consumer that is to take no more asks
-        again; None: that is the end of data for it.
+      pause: Waits, for that many seconds, before a consumer that is to take no
+        more asks again; None: that is the end of data for it.
       arrived: Returns which items have reached a reader since the last call,
         in this order, where that can be known; None: those given to the port
         have. Some of them may have been taken by the reader itself.
@@ -148,7 +152,7 @@ class ConsumerLoop:
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
         counts_records: bool = False,
-        pause: Callable[[], object] | None = lambda: time.sleep(0.2),
+        pause: Callable[[float], object] | None = time.sleep,
         arrived: Callable[[], Sequence[Claim]] | None = None,
     ):
         self.consumer = consumer
@@ -300,6 +304,7 @@ class ConsumerLoop:
             return completed
 
     def _take(self) -> tuple[Claim, bytes] | None:
+        pause_secs = _MIN_PAUSE_SECS
         while True:
             with self._lock:
                 completed, self._completed = self._completed, []
@@ -310,7 +315,8 @@ class ConsumerLoop:
                 # Others finish sooner what remains; that may change.
                 if self._pause is None:
                     return None
-                self._pause()
+                self._pause(pause_secs)
+                pause_secs = min(2 * pause_secs, _MAX_PAUSE_SECS)
                 continue
             if not element.is_fresh:
                 continue

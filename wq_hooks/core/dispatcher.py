@@ -183,7 +183,12 @@ class Dispatcher:
             status = self._status_at(self._clock(), has_ended=True)
         self._transport.deliver(
             elements,
-            {messages.END: self._end_token, messages.STATUS: status},
+            {
+                # Nobody would open them any more.
+                **dict.fromkeys(self._closed_gates, ""),
+                messages.END: self._end_token,
+                messages.STATUS: status,
+            },
         )
 
     # Steps, also for tests.

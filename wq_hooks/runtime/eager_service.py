@@ -360,7 +360,7 @@ class EagerService:
             num_clients=self._num_clients,
             is_end=self._is_end,
             counts_records=counts_records,
-            pause=lambda: self._expect_wanted(loop),
+            pause=lambda _: self._expect_wanted(loop),
         )
         self._loops.append(loop)
         return loop

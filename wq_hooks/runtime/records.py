@@ -25,11 +25,6 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.records_port import RecordsPort
 
-# `service.py` asks for it here.
-from wq_hooks.runtime.records_port import (
-    RecordsPortSession as RecordsPortSession,
-)
-
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
 

@@ -34,12 +34,12 @@ from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.mailbox import MailboxSession
 from wq_hooks.runtime.ports import PortSession
-from wq_hooks.runtime.records import RecordsPortSession
+from wq_hooks.runtime.records_port import RecordsPortSession
 
 _LEAVE_SECS = 2.0
 _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
-_BARRED_POLL_SECS = 0.2
+_ASTRAY_POLL_SECS = 0.2
 _COUNT_EVERY_SECS = 0.1
 _NOTE_EVERY_SECS = 0.05
 _MAX_NAMES = 20
@@ -147,9 +147,7 @@ class Service:
                     # chief stays, for what others may hand back.
                     pause=None
                     if counts_records and not work_queue.is_chief
-                    else functools.partial(
-                        self._coord.wait_for_stop, _BARRED_POLL_SECS
-                    ),
+                    else self._coord.wait_for_stop,
                     arrived=port_session.arrived
                     if isinstance(port_session, TakePortSession)
                     else None,
@@ -266,7 +264,7 @@ class Service:
             if is_stopped() or not self._is_anything_astray():
                 # What was astray may have just come back.
                 return dispatcher.wait_for_end(self._task.name, is_stopped)
-            self._coord.wait_for_stop(_BARRED_POLL_SECS)
+            self._coord.wait_for_stop(_ASTRAY_POLL_SECS)
         return False
 
     def _is_anything_astray(self) -> bool:
