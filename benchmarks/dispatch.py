@@ -31,7 +31,7 @@ def run(*, quick: bool) -> Result:
     every = 1.0 if quick else 10.0
     loads = {
         f"a take per {every:.0f} s": (every, every),
-        "as fast as they can": (0.0, every),
+        "as fast as they can": (0.0, every / 2),
     }
     result = Result(
         "dispatch",
@@ -84,7 +84,8 @@ def run(*, quick: bool) -> Result:
     result.notes.append(
         f"{fast}: all {num_consumers:,} wait at the same time, so that a take "
         "lasts as long as those of all others together. Processes and threads "
-        "of all consumers share this machine with server and chief."
+        "of all consumers share this machine with server and chief; what they "
+        "make each other wait is in the longest wait of the bare queue too."
     )
     return result
 

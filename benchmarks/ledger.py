@@ -19,7 +19,7 @@ _BATCH = 100
 
 def run(*, quick: bool) -> Result:
     """Measures events per second, as works and as consumers grow."""
-    num_runs = 2 if quick else 5
+    num_runs = 2 if quick else 3
     num_items = 1_000 if quick else 30_000
     works = (10**3, 10**4) if quick else (10**3, 10**4, 10**5, 10**6, 10**7)
     consumers = (10, 100) if quick else (10, 100, 1_000, 10_000)

@@ -31,9 +31,12 @@ Pipeline = Callable[[list[str], int], Any]
 
 def run(*, quick: bool) -> Result:
     """Measures the input pipeline alone, then with the train step."""
-    num_runs = 1 if quick else 5
     num_files = 2 if quick else 12
-    num_epochs = {"input alone": 2 if quick else 16, "train": 1 if quick else 8}
+    # Runs, and epochs of each.
+    plans = {
+        "input alone": (1, 2) if quick else (3, 6),
+        "train": (1, 1) if quick else (5, 5),
+    }
     result = Result(
         "overhead",
         "Records per second through the Wide & Deep input pipeline (lines, "
@@ -43,7 +46,7 @@ def run(*, quick: bool) -> Result:
     )
     with tempfile.TemporaryDirectory() as directory:
         files = _write_files(directory, 2_000 if quick else None, num_files)
-        for what, epochs in num_epochs.items():
+        for what, (num_runs, epochs) in plans.items():
             rates: dict[str, list[float]] = {name: [] for name in _PIPELINES}
             for _ in range(num_runs):
                 for name, pipeline in _PIPELINES.items():

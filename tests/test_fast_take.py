@@ -52,6 +52,18 @@ def wait_for_life(queue, session, *, number=0):
     wait_until(lambda: mailbox.num_work() > 20)
 
 
+def test_to_prepare_a_take_takes_nothing():
+    queue = WorkQueue(WORKS, shuffle=False)
+    item = queue.take()
+    with raw_session() as session:
+        wait_for_life(queue, session)
+        mailbox = MailboxSession(queue.mailbox, session)
+        num_work = mailbox.num_work()
+        mailbox.prepare_take("worker:9 life")
+        assert mailbox.num_work() == num_work
+        assert draw(session, item, 10) == WORKS[:10]
+
+
 def test_items_come_with_the_step_that_asks(waits):
     queue = WorkQueue(WORKS, shuffle=False)
     item = queue.take()

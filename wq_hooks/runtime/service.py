@@ -308,6 +308,9 @@ class Service:
                 while not self._queue.compare_works(self._mailbox):
                     if self._coord.wait_for_stop(_POLL_SECS):
                         break
+                if self._take_loops and self.is_live:
+                    # Their readers need it when the mailbox runs low.
+                    self._mailbox.prepare_take(sender)
                 while not self._coord.wait_for_stop(self._queue.beat_secs):
                     if self._loops:
                         self._mailbox.report(
