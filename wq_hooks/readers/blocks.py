@@ -91,7 +91,7 @@ def read_in_blocks(
     )
 
     def whole() -> Any:
-        records = until_whole(read_whole(path, compression), path)
+        records = until_whole(read_whole(path, compression), path, compression)
         return tf.data.experimental.to_variant(records)
 
     def sliced() -> Any:
@@ -107,7 +107,7 @@ def read_in_blocks(
     )
 
 
-def until_whole(records: Any, path: Any) -> Any:
+def until_whole(records: Any, path: Any, compression: Any) -> Any:
     """Returns the records of a file, then an error if it was cut.
 
     Only compressed files are looked at: they are decompressed once more, at
@@ -116,10 +116,8 @@ def until_whole(records: Any, path: Any) -> Any:
     Args:
       records: A dataset of tf.string.
       path: Of their file, a tf.string scalar.
+      compression: TensorFlow's compression_type of it, likewise.
     """
-
-    def is_compressed(path: str) -> bool:
-        return bool(files.compression_of(path))
 
     def check(path: str) -> bool:
         files.expect_whole(path)
@@ -133,7 +131,7 @@ def until_whole(records: Any, path: Any) -> Any:
 
     # Not a dataset more for files that are not compressed.
     variant = tf.cond(
-        call_python(is_compressed, [path], tf.bool, []),
+        tf.not_equal(compression, ""),
         checked,
         lambda: tf.data.experimental.to_variant(records),
     )

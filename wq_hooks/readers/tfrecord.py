@@ -52,7 +52,8 @@ def tf_records(item: Any) -> Any:
     )
     # tf.data's optimizer crashes where a number comes from an op of several
     # results.
-    return until_whole(records.take(tf.identity(num_records)), paths[0])
+    records = records.take(tf.identity(num_records))
+    return until_whole(records, paths[0], compression)
 
 
 def _plan(text: str) -> tuple[Any, Any, Any, bytes]:

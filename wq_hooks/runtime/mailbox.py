@@ -204,13 +204,10 @@ class MailboxSession:
         Returns:
           The element; None, without waiting, if the gate is closed.
         """
-        mailbox = self._mailbox
         ask = _report_text(messages.ASK, sender, completed)
-        lease = SEPARATOR.join((messages.LEASE, sender))
-        rows = self._run(
-            mailbox.take, [mailbox.take_feed], [[str(gate), ask, lease]]
-        )
-        for slot, token, ticket, text, current in rows:
+        for slot, token, ticket, text, current in self._take_rows(
+            gate, ask, sender
+        ):
             return Element(
                 token == current,
                 int(slot),
@@ -229,12 +226,17 @@ class MailboxSession:
         Args:
           sender: Who will take; it says that it is alive.
         """
-        mailbox = self._mailbox
-        # The gate at which the board has the generation is shut to everybody.
-        gate = str(messages.ITEM)
         alive = _report_text(messages.ALIVE, sender, "")
+        # The gate at which the board has the generation is shut to everybody.
+        self._take_rows(messages.ITEM, alive, sender)
+
+    def _take_rows(self, gate: int, report: str, sender: str) -> Any:
+        """Runs the step of a take, which begins with a report."""
+        mailbox = self._mailbox
         lease = SEPARATOR.join((messages.LEASE, sender))
-        self._run(mailbox.take, [mailbox.take_feed], [[gate, alive, lease]])
+        return self._run(
+            mailbox.take, [mailbox.take_feed], [[str(gate), report, lease]]
+        )
 
     def report(
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
