@@ -10,6 +10,7 @@ import sys
 import types
 
 import pytest
+from drawn_slices import read_in_slices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,13 +74,7 @@ def test_all_slices_are_the_whole(data, rows):
     service = StandIn([dict(zip("ab", row)) for row in rows])
     source = OdpsTable(URL, connect=lambda project: service)
     assert source.count_records() == len(rows)
-    inner = data.draw(st.lists(st.integers(0, len(rows)), max_size=6))
-    edges = [0, *sorted(inner), len(rows)]
-    read = [
-        row
-        for start, end in zip(edges, edges[1:])
-        for row in source.read(start, end)
-    ]
+    read = read_in_slices(data, source, len(rows))
     assert read == rows
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from drawn_slices import read_in_slices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,13 +40,7 @@ def test_all_slices_are_the_whole(tmp_path_factory, data, rows, group):
     path = write(tmp_path_factory.getbasetemp() / "a.parquet", rows, group)
     source = ParquetRows(path)
     assert source.count_records() == len(rows)
-    inner = data.draw(st.lists(st.integers(0, len(rows)), max_size=6))
-    edges = [0, *sorted(inner), len(rows)]
-    read = [
-        row
-        for start, end in zip(edges, edges[1:])
-        for row in source.read(start, end)
-    ]
+    read = read_in_slices(data, source, len(rows))
     plain = pq.read_table(path).to_pylist()
     assert read == [tuple(row[name] for name in NAMES) for row in plain]
     assert read == rows

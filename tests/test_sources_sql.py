@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 
 import pytest
+from drawn_slices import read_in_slices
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgres import postgresql  # noqa: F401
@@ -47,13 +48,7 @@ def fill(connection, mark, raw, rows):
 
 def check_slices(data, source, rows):
     whole = [(*row, -number) for number, row in enumerate(rows)][::-1]
-    inner = data.draw(st.lists(st.integers(0, len(rows)), max_size=6))
-    edges = [0, *sorted(inner), len(rows)]
-    read = [
-        row
-        for start, end in zip(edges, edges[1:])
-        for row in source.read(start, end)
-    ]
+    read = read_in_slices(data, source, len(rows))
     assert read == whole
     assert source.count_records() == len(rows)
 
