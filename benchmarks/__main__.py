@@ -51,7 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         result.where = where
         result.secs = time.monotonic() - begin
         result.save(Path(args.inside))
-        return 0
+        sys.stdout.flush()
+        # Sessions that are left open would be waited for.
+        os._exit(0)
     output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     failed = []

@@ -32,7 +32,7 @@ from wq_hooks.errors import TwoChiefsError
 
 _TICK_SECS = 0.5
 _POSITION_EVERY_SECS = 1.0
-_PUBLISH_EVERY_SECS = 0.05
+_PUBLISH_EVERY_SECS = 0.2
 # How many items are put into the mailbox, at least: more where they are taken
 # so fast that the chief would come too late.
 _MIN_DEPTH = 32
@@ -44,7 +44,8 @@ _MIN_RESERVE = 8
 _LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
 _MAX_LOGGED_ITEMS = 5
 # How long reports gather, if nobody waits for them.
-_GATHER_SECS = 0.02
+_MIN_GATHER_SECS = 0.02
+_MAX_GATHER_SECS = 0.1
 _LOGGED_EVENTS = {
     "missing": "Work queue %s: an item was taken and not reported: %s.",
     "given_up": "Work queue %s: gave up %s, which failed too often.",
@@ -122,6 +123,7 @@ class Dispatcher:
         self._last_mark = 0
         self._awaited_mark = 0
         self._ahead = 0
+        self._has_news = False
         self._last_issue = -math.inf
         self._next_tick = 0.0
         self._next_position = 0.0
@@ -135,12 +137,12 @@ class Dispatcher:
     def feed_forever(self) -> None:
         """Feeds until `stop`."""
         while not self._stopped:
-            is_up_to_date = self.feed()
+            self.feed()
             with self._changed:
-                if not self._stopped and not self._has_to_feed():
-                    self._changed.wait(
-                        _TICK_SECS if is_up_to_date else _PUBLISH_EVERY_SECS
-                    )
+                self._changed.wait_for(
+                    lambda: self._stopped or self._has_to_feed(),
+                    _PUBLISH_EVERY_SECS,
+                )
 
     def drain_forever(self) -> None:
         """Applies reports until `stop`, and the next report after it."""
@@ -155,7 +157,7 @@ class Dispatcher:
                     lambda: (
                         self._is_closed or self._last_mark < self._awaited_mark
                     ),
-                    _GATHER_SECS,
+                    self._gather_secs(),
                 )
 
     def wake_to_stop(self) -> None:
@@ -193,17 +195,17 @@ class Dispatcher:
 
     # Steps, also for tests.
 
-    def feed(self) -> bool:
+    def feed(self) -> None:
         """Brings the work mailbox, the board and the position up to date.
 
-        Returns:
-          Whether the board is, too; it is not written for every item.
+        The board is not written for every item.
         """
         now = self._clock()
         if now >= self._next_tick:
             self._next_tick = now + _TICK_SECS
             self._tick(now)
         with self._changed:
+            self._has_news = False
             self.ledger.plan_backup(now)
             elements = [
                 (
@@ -237,11 +239,9 @@ class Dispatcher:
             self._next_publish = now + _PUBLISH_EVERY_SECS
             self._transport.deliver(elements, changes)
             self._published.update(changes)
-            changes = {}
         if now >= self._next_position:
             self._next_position = now + _POSITION_EVERY_SECS
             self._write_older_position()
-        return not changes
 
     def apply(self, rows: Sequence[tuple[bytes, bytes, bytes]]) -> None:
         """Tells the ledger what the reports say."""
@@ -249,7 +249,9 @@ class Dispatcher:
             now = self._clock()
             for row in rows:
                 self._apply(Report.from_row(*row), now)
-            self._log_events()
+            # Far from the end they can wait for the next items.
+            self._has_news |= self._log_events()
+            self._has_news |= self.ledger.is_near_end
             self._changed.notify_all()
 
     def hand_out(self, sender: str, completed: str) -> Item | None:
@@ -277,6 +279,7 @@ class Dispatcher:
         """Lets works that were added be handed out, or the queue end."""
         with self._changed:
             self.ledger.pull_works()
+            self._has_news = True
             self._changed.notify_all()
 
     @property
@@ -488,8 +491,16 @@ class Dispatcher:
         """Returns how many may be about to take an item that they saw."""
         return max(_MIN_RESERVE, len(self.ledger.consumers))
 
+    def _gather_secs(self) -> float:
+        """Returns how long reports may gather: not until items run out."""
+        if self.ledger.is_near_end:
+            return _MIN_GATHER_SECS
+        secs_per_item = _AHEAD_SECS / max(self._ahead, 1)
+        secs = _MIN_DEPTH / 4 * secs_per_item
+        return min(max(secs, _MIN_GATHER_SECS), _MAX_GATHER_SECS)
+
     def _has_to_feed(self) -> bool:
-        if bool(self._end_token) != self.ledger.is_end:
+        if self._has_news or bool(self._end_token) != self.ledger.is_end:
             return True
         return self._room() > 0 and self.ledger.has_to_issue()
 
@@ -577,7 +588,12 @@ class Dispatcher:
         view = self._viewer.look(self.ledger, now, time.time())
         return status_text(view, has_ended=has_ended)
 
-    def _log_events(self) -> None:
+    def _log_events(self) -> bool:
+        """Logs what has happened.
+
+        Returns:
+          Whether it was more than that items were completed.
+        """
         news = self.ledger.take_news()
         for event in news:
             text = _LOGGED_EVENTS.get(event.kind)
@@ -609,6 +625,7 @@ class Dispatcher:
                         event.consumer,
                         state.lives,
                     )
+        return any(event.kind != "completed" for event in news)
 
 
 def _end(token: str) -> tuple[int, str, str, bytes]:

@@ -246,6 +246,14 @@ class Ledger:
             for lease in self._leases.values()
         )
 
+    @property
+    def is_near_end(self) -> bool:
+        """Whether so little remains that it matters who takes it."""
+        remaining = self.remaining
+        if remaining is None:
+            return False
+        return remaining <= _TAIL_ITEMS * len(self.consumers)
+
     def barred(self, now: float) -> frozenset[str]:
         """Returns the consumers that should take no more; see `tail`.
 
@@ -253,11 +261,7 @@ class Ledger:
         changes with time: who is barred now may be let in again.
         """
         remaining = self.remaining
-        if (
-            not self._balance_tail
-            or not remaining
-            or remaining > _TAIL_ITEMS * len(self.consumers)
-        ):
+        if not self._balance_tail or not remaining or not self.is_near_end:
             return frozenset()
         active = [s for s in self.consumers.values() if self._is_active(s, now)]
         known = [p for state in active for p in state.paces]

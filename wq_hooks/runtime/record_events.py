@@ -8,6 +8,7 @@ An event is a vector of numbers, its kind first, in one tf.string.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ import tensorflow as tf
 
 OPENED = 0  # an item begins: its lane, its slot; with the counts so far
 LANE_ENDED = 1  # its lane; likewise
-BATCH = 2  # a batch goes to the train step: the slots of its records
-READY = 3  # one will: iteration, number, slots; with the counts
+BATCH = 2  # a batch goes to the train step: how many records of which slots
+READY = 3  # one will: iteration, number, and likewise
 FILTERED = 4  # left out by a filter: the slots of its records
 REMAINDER = 5  # left out by drop_remainder: likewise
 END_OF_DATA = 6  # of an iteration
@@ -51,6 +52,24 @@ def numbers_of(message: bytes) -> list[int]:
     content = _TensorProto.FromString(message).tensor_content
     numbers: list[int] = np.frombuffer(content, np.int64).tolist()
     return numbers
+
+
+def records_per_slot(slots: Any) -> Any:
+    """Returns the slots of a batch and how many records each has, tf.int64.
+
+    First all slots, then all numbers; see `counter_of`.
+
+    Args:
+      slots: Of its records, tf.int64 of any shape.
+    """
+    unique = tf.unique_with_counts(tf.reshape(slots, [-1]), tf.int64)
+    return tf.concat([unique.y, unique.count], 0)
+
+
+def counter_of(numbers: Sequence[int]) -> Counter[int]:
+    """Returns {slot: number of records} of `records_per_slot`."""
+    half = len(numbers) // 2
+    return Counter(dict(zip(numbers[:half], numbers[half:])))
 
 
 def count_name(prefix: str, number: Any) -> Any:

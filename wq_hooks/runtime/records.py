@@ -82,6 +82,9 @@ class Records:
 
         def records_of(lane: Any, slot: Any, text: Any) -> Any:
             slot = after(port.note_counts(events.OPENED, lane, slot), slot)
+            # A copy: tf.data asks for the size of each element, which a tensor
+            # that came from Python tells in a roundabout way.
+            slot = tf.gather([slot], 0)
             pairs = reader(text).map(lambda *record: (slot, _one(record)))
             return port.counter.counted(
                 pairs, events.count_name(events.LANE, lane)
@@ -241,24 +244,25 @@ class Records:
         A function that stands between two train steps keeps them waiting, for
         a tenth of a step where all cores are busy. So a batch reports itself
         in the thread that runs ahead, and tf.data counts which were fetched.
+        It does so in a filter, which leaves none out: a function that returned
+        the batch would cost an op for each of its tensors.
         """
         port = self._port
         if self._run_ahead is None:
-            return self._pairs.map(
-                lambda slots, batch: after(
-                    port.note(events.BATCH, slots), batch
-                )
+            reported = self._pairs.filter(
+                lambda slots, _: after(port.note_batch(slots), True)
             )
+            return reported.map(lambda _, batch: batch)
         # A batch in which there is an error has a number, too, and counts as
         # fetched when the error has been raised.
-        ready = self._pairs.enumerate(1).map(
+        ready = self._pairs.enumerate(1).filter(
             lambda number, pair: after(
-                port.note_counts(events.READY, iteration, number, pair[0]),
-                pair[1],
+                port.note_ready(iteration, number, pair[0]), True
             )
         )
         return port.counter.counted(
-            self._run_ahead(ready), events.count_name(events.FETCHED, iteration)
+            self._run_ahead(ready.map(lambda _, pair: pair[1])),
+            events.count_name(events.FETCHED, iteration),
         )
 
     def _with(self, pairs: Any) -> Records:

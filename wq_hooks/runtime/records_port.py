@@ -65,8 +65,12 @@ class RecordsPort:
         self.num_events = self._events.size()
         first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]
         with tf.control_dependencies(first):
+            # A batch that was fetched by now has reported itself before.
+            counts = self.counter.read()
+        with tf.control_dependencies([counts]):
             rest = self._events.dequeue_many(self._events.size())
         self.next_events = [tf.concat(pair, 0) for pair in zip(first, rest)]
+        self.next_events.append(counts)
         self.flush = self.note_counts(events.FLUSH, 0)
         self.discard = discard_op(self._demand, self._proxy, self._events)
         self.end_events = self._events.close(cancel_pending_enqueues=True)
@@ -85,6 +89,26 @@ class RecordsPort:
         """Returns an op that reports one event, with the counts so far."""
         return self._events.enqueue(
             [events.event(kind, numbers), self.counter.read()]
+        )
+
+    def note_batch(self, slots: Any) -> Any:
+        """Returns an op that reports a batch that goes to the train step.
+
+        Args:
+          slots: Of its records, tf.int64 of any shape.
+        """
+        return self.note(events.BATCH, events.records_per_slot(slots))
+
+    def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
+        """Returns an op that reports a batch that waits to be fetched.
+
+        Args:
+          iteration: Of which it is a batch, tf.int64 scalar.
+          number: Of the batch, likewise.
+          slots: As of `note_batch`.
+        """
+        return self.note(
+            events.READY, iteration, number, events.records_per_slot(slots)
         )
 
     def note_dropped(self, kind: int, slots: Any, is_kept: Any) -> Any:
@@ -156,21 +180,12 @@ class RecordsPortSession(SessionPort):
     def count_events(self) -> list[Claim]:
         """Waits for events; returns the items that they complete."""
         self._is_counting = False
-        rows = self._run(self._port.next_events)
+        messages, summaries, summary = self._run(self._port.next_events)
         self._is_counting = True
-        last_ready = b""
-        for message, summary in zip(*rows):
+        for message, counts in zip(messages, summaries):
             kind, *numbers = events.numbers_of(message)
-            if kind == events.READY:
-                # The counts of the last one say it for all of them.
-                last_ready = summary
-                iteration, number, *slots = numbers
-                self.tracker.make_ready(iteration, number, Counter(slots))
-                continue
-            self._fetch(counts_in(last_ready))
-            last_ready = b""
-            self._count(kind, numbers, counts_in(summary))
-        self._fetch(counts_in(last_ready))
+            self._count(kind, numbers, counts_in(counts))
+        self._fetch(counts_in(summary))
         return self.tracker.take_completed()
 
     def flush(self) -> None:
@@ -194,8 +209,11 @@ class RecordsPortSession(SessionPort):
         elif kind == events.LANE_ENDED:
             (lane,) = numbers
             tracker.end_lane(lane, counts.get(f"{events.LANE}{lane}", 0))
+        elif kind == events.READY:
+            iteration, number, *batch = numbers
+            tracker.make_ready(iteration, number, events.counter_of(batch))
         elif kind == events.BATCH:
-            tracker.deliver(Counter(numbers))
+            tracker.deliver(events.counter_of(numbers))
         elif kind in (events.FILTERED, events.REMAINDER):
             for slot, num_records in Counter(numbers).items():
                 tracker.drop(slot, num_records)

@@ -18,6 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.element_counter import ElementCounter
 from wq_hooks.runtime.item_port import END, ItemPort
 from wq_hooks.runtime.records_port import RecordsPort
@@ -137,6 +138,13 @@ class WorkerRecordsPort(RecordsPort):
         self._events = _Selected([port._events for port in ports], index)
         self.counter = ElementCounter(counts_name, is_remote=True)
         self._items = items
+
+    def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
+        """Returns an op that reports a batch that waits to be fetched."""
+        # The counts are made here, where nobody else reads them.
+        return self.note_counts(
+            events.READY, iteration, number, events.records_per_slot(slots)
+        )
 
     def in_passes(self, dataset: Any) -> Any:
         """Returns pass after pass of a dataset, until there is no more."""
