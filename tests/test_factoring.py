@@ -283,15 +283,15 @@ def cluster_ratio(scenario, *, num_times=1, shuffle=False, **kwargs):
     return cluster.run() / limit
 
 
-# 36 takes of each worker make 0.7 % in a job of 5 s. By items, without their
-# lengths, it was 1.04 to 1.06: fast workers were taken for slow.
+# The 45 takes of a fast worker make 1.1 % of a job of 5 s. When items of any
+# length counted the same, it was 1.04 to 1.06: fast workers seemed to be slow.
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_cluster_ends_early_though_reports_are_late(scenario, shuffle):
     found = cluster_ratio(scenario, shuffle=shuffle)
     assert found <= 1.02
     plain = cluster_ratio(scenario, shuffle=shuffle, balance_tail=False)
-    assert found <= plain + 0.005
+    assert found <= plain + 0.001
 
 
 def test_a_cluster_ends_early_where_files_have_few_records():

@@ -213,6 +213,15 @@ def test_a_slow_one_is_barred_from_a_long_item_but_not_from_a_short_one():
     assert "slow" not in useless_at_the_end(busy, [0.5], 0.0)
 
 
+@pytest.mark.parametrize(("secs", "is_barred"), [(0.105, False), (0.12, True)])
+def test_a_gain_that_is_shorter_than_the_wait_does_not_count(secs, is_barred):
+    paces = [Pace("fast", 0.05, 0.05), Pace("slow", secs, 0.0)]
+
+    assert useless_at_the_end(paces, [1.0], 0.0) == (
+        {"slow"} if is_barred else frozenset()
+    )
+
+
 def test_of_many_that_differ_the_mean_counts(monkeypatch):
     paces = [Pace("fast", 1.0, 0.0), Pace("slow", 9.0, 0.0)]
     lengths = [1.0, 1.5] * 3

@@ -19,8 +19,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # Estimates scatter: who would finish this much later (in items of its own) is
-# still let in.
+# still let in. Who is not waits for 20 ms at least, for which a gain of less
+# than half of that is not worth it.
 _SLACK = 0.05
+_SLACK_SECS = 0.01
 # Of so many items that differ each is looked at; else only their mean.
 _MAX_DIFFERENT = 1000
 _ABOUT_EQUAL = 1.1
@@ -77,7 +79,11 @@ def useless_at_the_end(
     return frozenset(
         pace.name
         for pace in paces
-        if pace.end_of((1.0 - _SLACK) * lengths[0]) > end
+        if min(
+            pace.end_of((1.0 - _SLACK) * lengths[0]),
+            pace.end_of(lengths[0]) - _SLACK_SECS,
+        )
+        > end
     )
 
 
