@@ -653,7 +653,7 @@ class TestBackupTasks:
         ledger.acknowledge(B, 2, 12.5)
         state = ledger.consumers["worker:1"]
         assert (state.taken, state.completed) == (3, 3)
-        assert state.paces[-1][0] == 2.5
+        assert state.paces[-1] == 2.5
 
     def test_the_first_is_lost(self):
         ledger = self.backed_up()

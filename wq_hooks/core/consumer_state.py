@@ -40,10 +40,9 @@ class ConsumerState:
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     # Seconds from one completion to the next, while it had something to do,
-    # and what was completed; see `wq_hooks.core.pacing`.
-    paces: deque[tuple[float, Item]] = field(
-        default_factory=lambda: deque(maxlen=5)
-    )
+    # and what was completed by then; see `wq_hooks.core.pacing`.
+    paces: deque[float] = field(default_factory=lambda: deque(maxlen=5))
+    last_items: deque[Item] = field(default_factory=lambda: deque(maxlen=5))
     busy_since: float = 0.0
 
 

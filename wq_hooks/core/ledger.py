@@ -430,7 +430,8 @@ class Ledger:
             self.durations.append(secs)
             if state is not None:
                 state.durations.append(secs)
-                state.paces.append((now - state.busy_since, item))
+                state.paces.append(now - state.busy_since)
+                state.last_items.append(item)
                 state.busy_since = now
         self._note("completed", now, consumer, ticket, secs, attempt)
         self._complete(ticket)

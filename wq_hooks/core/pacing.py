@@ -69,16 +69,15 @@ class Pacing:
                 )
             except _LengthNotKnownError:
                 pass  # A work that is not cut: its length may be anything.
-        last = [[secs for secs, _ in state.paces] for state in states]
-        typical = statistics.median(secs for each in last for secs in each)
+        typical = statistics.median(s for state in states for s in state.paces)
         paces = [
             _pace(
                 state,
-                max(statistics.median(each) if each else typical, _MIN_SECS),
+                max(statistics.median(state.paces or [typical]), _MIN_SECS),
                 len(state.held),
                 now,
             )
-            for state, each in zip(states, last)
+            for state in states
         ]
         return useless_at_the_end(paces, [1.0] * num_ahead, now)
 
@@ -108,9 +107,8 @@ class Pacing:
         if not state.paces:
             return None
         # Reports come in groups: times of short slices make sense together.
-        length = sum(self._length(item.ticket, item) for _, item in state.paces)
-        secs = sum(secs for secs, _ in state.paces)
-        return max(secs, _MIN_SECS) / length
+        length = sum(self._length(x.ticket, x) for x in state.last_items)
+        return max(sum(state.paces), _MIN_SECS) / length
 
     def _length(self, ticket: int, item: Item | None = None) -> int:
         """Returns the length of an item, which the plan finds if need be.
