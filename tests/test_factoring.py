@@ -254,7 +254,10 @@ def cluster_ratio(scenario, *, num_times=1, shuffle=False, **kwargs):
     """Returns makespan / limit of a cluster whose takes take their time.
 
     Args:
-      scenario: Its sizes are divided by so many, and so are the speeds.
+      scenario: One of SCENARIOS.
+      num_times: How many times fewer, and longer, the records are.
+      shuffle: Of the plan.
+      **kwargs: For the Ledger.
     """
     sizes, speeds = SCENARIOS[scenario]
     total = sum(sizes)
