@@ -28,6 +28,7 @@ WITHOUT_TENSORFLOW = [
     "wq_hooks.core.messages",
     "wq_hooks.core.options",
     "wq_hooks.core.order",
+    "wq_hooks.core.pacing",
     "wq_hooks.core.packed_plan",
     "wq_hooks.core.plan",
     "wq_hooks.launcher.process_group",

@@ -1190,6 +1190,15 @@ class LedgerMachine(RuleBasedStateMachine):
         }
         assert barred < active or not barred
 
+    @invariant()
+    def what_is_ahead_or_held_is_open(self):
+        """By its lengths, `barred` tells how long it takes."""
+        if self.ledger.total is not None:
+            ahead = self.ledger._tickets_ahead()
+            assert len(set(ahead)) == len(ahead) == self.ledger.remaining
+        for state in self.ledger.consumers.values():
+            assert state.held.keys() <= self.ledger._open.keys()
+
     @rule()
     def find_missing(self):
         num_work = len(self.mailbox)

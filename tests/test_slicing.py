@@ -57,6 +57,13 @@ def test_shares_are_by_size():
     )
 
 
+def test_a_slice_has_a_length_and_a_whole_work_has_none():
+    slicing = Slicing.share([3, None, 1000], num_slices=10)
+    lengths = [slicing.locate(i).length for i in range(slicing.num_items)]
+    assert lengths[:2] == [3, None]
+    assert sum(lengths[2:]) == 1000
+
+
 def test_ten_million_slices_take_no_memory():
     slicing = Slicing.share([10**9] * 1000, num_slices=10**7)
     assert slicing.num_items == 10**7

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
+import statistics
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from wq_hooks.core import tail
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
@@ -24,13 +28,18 @@ paces = st.lists(
 ).map(lambda pairs: [Pace(f"w{i}", s, f) for i, (s, f) in enumerate(pairs)])
 
 
+def equal(num_items):
+    """Returns the lengths of items that are equal."""
+    return [1.0] * num_items
+
+
 def optimum(paces, num_items):
     """Brute force: the earliest end over all ways to deal out the items."""
     best = float("inf")
     for counts in itertools.product(range(num_items + 1), repeat=len(paces)):
         if sum(counts) == num_items:
             end = max(
-                pace.free_at + count * pace.secs_per_item
+                pace.free_at + count * pace.secs_per_unit
                 for pace, count in zip(paces, counts)
                 if count
             )
@@ -41,7 +50,7 @@ def optimum(paces, num_items):
 def first_come(paces, num_items, is_barred):
     """Returns the end when each takes an item as soon as it is free."""
     free_at = {pace.name: pace.free_at for pace in paces}
-    secs = {pace.name: pace.secs_per_item for pace in paces}
+    secs = {pace.name: pace.secs_per_unit for pace in paces}
     end = 0.0
     for remaining in range(num_items, 0, -1):
         now_paces = [Pace(n, secs[n], free_at[n]) for n in free_at]
@@ -57,7 +66,7 @@ def first_come(paces, num_items, is_barred):
 
 
 def bars(name, paces, remaining, now):
-    return name in useless_at_the_end(paces, remaining, now)
+    return name in useless_at_the_end(paces, equal(remaining), now)
 
 
 # The rule.
@@ -65,46 +74,46 @@ def bars(name, paces, remaining, now):
 
 @given(paces, st.integers(1, 50), st.floats(0.0, 40.0))
 def test_somebody_is_always_let_in(paces, num_items, now):
-    paces = [Pace(p.name, p.secs_per_item, max(now, p.free_at)) for p in paces]
+    paces = [Pace(p.name, p.secs_per_unit, max(now, p.free_at)) for p in paces]
 
-    assert len(useless_at_the_end(paces, num_items, now)) < len(paces)
+    assert len(useless_at_the_end(paces, equal(num_items), now)) < len(paces)
 
 
 @given(st.integers(1, 8), speeds, st.integers(0, 50), st.floats(0.0, 1e6))
 def test_nobody_is_barred_among_equals(num_consumers, secs, num_items, now):
     paces = [Pace(f"w{i}", secs, now) for i in range(num_consumers)]
 
-    assert not useless_at_the_end(paces, num_items, now)
+    assert not useless_at_the_end(paces, equal(num_items), now)
 
 
 @given(paces)
 def test_nobody_is_barred_while_items_are_plenty(paces):
-    latest = max(pace.free_at + pace.secs_per_item for pace in paces)
-    rate = sum(1 / pace.secs_per_item for pace in paces)
+    latest = max(pace.free_at + pace.secs_per_unit for pace in paces)
+    rate = sum(1 / pace.secs_per_unit for pace in paces)
     # More than all together can do until the slowest has done one more.
     plenty = int(latest * rate) + len(paces) + 1
 
-    assert not useless_at_the_end(paces, plenty, 0.0)
+    assert not useless_at_the_end(paces, equal(plenty), 0.0)
 
 
 def test_without_consumers_or_items_nobody_is_barred():
-    assert not useless_at_the_end([], 5, 0.0)
-    assert not useless_at_the_end([Pace("a", 1.0, 0.0)], 0, 0.0)
+    assert not useless_at_the_end([], equal(5), 0.0)
+    assert not useless_at_the_end([Pace("a", 1.0, 0.0)], [], 0.0)
 
 
 def test_a_slow_one_is_barred_from_the_last_item():
     paces = [Pace("fast", 1.0, 0.5), Pace("slow", 4.0, 0.0)]
 
-    assert useless_at_the_end(paces, 1, 0.0) == {"slow"}
-    assert useless_at_the_end(paces, 3, 0.0) == {"slow"}
+    assert useless_at_the_end(paces, equal(1), 0.0) == {"slow"}
+    assert useless_at_the_end(paces, equal(3), 0.0) == {"slow"}
     # The fast one would end with the fourth at 4.5.
-    assert not useless_at_the_end(paces, 4, 0.0)
+    assert not useless_at_the_end(paces, equal(4), 0.0)
 
 
 def test_it_is_let_in_again_when_the_fast_one_stalls():
     paces = [Pace("fast", 1.0, 3.5), Pace("slow", 4.0, 0.0)]
 
-    assert "slow" not in useless_at_the_end(paces, 1, 0.0)
+    assert "slow" not in useless_at_the_end(paces, equal(1), 0.0)
 
 
 @settings(deadline=None)
@@ -116,7 +125,7 @@ def test_it_is_let_in_again_when_the_fast_one_stalls():
 @example([(1.0, 0.0), (3.0, 0.0)], 4)
 def test_the_end_is_that_of_the_best_of_all_ways(pairs, num_items):
     paces = [Pace(f"w{i}", s, f) for i, (s, f) in enumerate(pairs)]
-    slack = _SLACK * max(pace.secs_per_item for pace in paces)
+    slack = _SLACK * max(pace.secs_per_unit for pace in paces)
 
     end = first_come(paces, num_items, bars)
 
@@ -125,10 +134,131 @@ def test_the_end_is_that_of_the_best_of_all_ways(pairs, num_items):
 
 @given(paces, st.integers(1, 40))
 def test_it_is_never_later_than_plain_first_come(paces, num_items):
-    slack = _SLACK * max(pace.secs_per_item for pace in paces)
+    slack = _SLACK * max(pace.secs_per_unit for pace in paces)
     plain = first_come(paces, num_items, lambda *_: False)
 
     assert first_come(paces, num_items, bars) <= plain + slack + 1e-6
+
+
+# Items that are long or short.
+
+lengths_of_items = st.lists(st.floats(0.1, 10.0), min_size=1, max_size=12)
+
+
+def best_in_order(paces, lengths):
+    """Brute force: the earliest end when items are begun in their order."""
+    best = math.inf
+    for takers in itertools.product(range(len(paces)), repeat=len(lengths)):
+        free_at = [pace.free_at for pace in paces]
+        begin = end = 0.0
+        for taker, length in zip(takers, lengths):
+            begin = max(begin, free_at[taker])
+            free_at[taker] = begin + paces[taker].secs_per_unit * length
+            end = max(end, free_at[taker])
+        best = min(best, end)
+    return best
+
+
+def in_order(paces, lengths, is_barred):
+    """Returns the end when whoever is free first, and let in, takes each."""
+    now = end = 0.0
+    for number in range(len(lengths)):
+        for taker in sorted(paces, key=lambda p: (max(p.free_at, now), p.name)):
+            then = max(taker.free_at, now)
+            seen = [
+                Pace(p.name, p.secs_per_unit, max(p.free_at, then))
+                for p in paces
+            ]
+            if not is_barred(taker.name, seen, lengths[number:], then):
+                break
+        else:
+            pytest.fail("everybody is barred")
+        now = then
+        done_at = now + taker.secs_per_unit * lengths[number]
+        end = max(end, done_at)
+        paces = [p for p in paces if p is not taker]
+        paces.append(Pace(taker.name, taker.secs_per_unit, done_at))
+    return end
+
+
+def bars_of(name, paces, lengths, now):
+    return name in useless_at_the_end(paces, lengths, now)
+
+
+@given(paces, lengths_of_items, st.floats(0.0, 40.0))
+def test_somebody_is_let_in_whatever_the_lengths(paces, lengths, now):
+    paces = [Pace(p.name, p.secs_per_unit, max(now, p.free_at)) for p in paces]
+
+    assert len(useless_at_the_end(paces, lengths, now)) < len(paces)
+
+
+@given(paces, st.integers(1, 30), st.floats(0.0, 40.0), st.integers(-20, 30))
+def test_the_unit_of_length_does_not_count(paces, num_items, now, power):
+    paces = [Pace(p.name, p.secs_per_unit, max(now, p.free_at)) for p in paces]
+    # Without rounding.
+    unit = 2.0**power
+    others = [Pace(p.name, p.secs_per_unit / unit, p.free_at) for p in paces]
+
+    assert useless_at_the_end(
+        others, [unit] * num_items, now
+    ) == useless_at_the_end(paces, equal(num_items), now)
+
+
+def test_a_slow_one_is_barred_from_a_long_item_but_not_from_a_short_one():
+    paces = [Pace("fast", 1.0, 0.0), Pace("slow", 4.0, 0.0)]
+
+    assert useless_at_the_end(paces, [2.0, 0.5], 0.0) == {"slow"}
+    # The long one is the fast one's, which would end at 2.5 with both.
+    busy = [Pace("fast", 1.0, 2.0), Pace("slow", 4.0, 0.0)]
+    assert "slow" not in useless_at_the_end(busy, [0.5], 0.0)
+
+
+@pytest.mark.parametrize(("secs", "is_barred"), [(0.105, False), (0.12, True)])
+def test_a_gain_that_is_shorter_than_the_wait_does_not_count(secs, is_barred):
+    paces = [Pace("fast", 0.05, 0.05), Pace("slow", secs, 0.0)]
+
+    assert useless_at_the_end(paces, [1.0], 0.0) == (
+        {"slow"} if is_barred else frozenset()
+    )
+
+
+def test_of_many_that_differ_the_mean_counts(monkeypatch):
+    paces = [Pace("fast", 1.0, 0.0), Pace("slow", 9.0, 0.0)]
+    lengths = [1.0, 1.5] * 3
+
+    assert useless_at_the_end(paces, lengths, 0.0) == {"slow"}
+    monkeypatch.setattr(tail, "_MAX_DIFFERENT", 5)
+    assert useless_at_the_end(paces, lengths, 0.0) == {"slow"}
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_the_end_is_near_the_best_of_all_ways(is_sorted):
+    """The longest first, as they come, or in any order."""
+    random = Random(1)
+    ratios, plain_ratios = [], []
+    for _ in range(150):
+        paces = [
+            Pace(
+                f"w{i}",
+                random.choice([1, 1, 2, 4, 8]) * random.uniform(0.9, 1.1),
+                random.choice([0.0, random.uniform(0.0, 5.0)]),
+            )
+            for i in range(random.randint(1, 3))
+        ]
+        lengths = [
+            random.uniform(0.2, 4.0) for _ in range(random.randint(1, 6))
+        ]
+        if is_sorted:
+            lengths.sort(reverse=True)
+        best = best_in_order(paces, lengths)
+        plain = in_order(paces, lengths, lambda *_: False)
+        end = in_order(paces, lengths, bars_of)
+        assert end <= plain + 1e-6
+        ratios.append(end / best)
+        plain_ratios.append(plain / best)
+    assert statistics.mean(plain_ratios) > 1.2
+    assert statistics.mean(ratios) < (1.005 if is_sorted else 1.02)
+    assert max(ratios) < (1.1 if is_sorted else 1.4)
 
 
 # The ledger with it.
@@ -227,7 +357,7 @@ def limit(num_items, secs):
     """Returns the earliest end of all, over whole items."""
     paces = [Pace(str(i), s, 0.0) for i, s in enumerate(secs)]
     ends = sorted(
-        p.secs_per_item * (k + 1) for p in paces for k in range(num_items)
+        p.secs_per_unit * (k + 1) for p in paces for k in range(num_items)
     )
     return ends[num_items - 1]
 

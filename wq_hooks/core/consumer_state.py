@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 from dataclasses import dataclass, field
 
-from wq_hooks.core.tail import Pace
-
-_MIN_PACE_SECS = 1e-6
+from wq_hooks.core.plan import Item
 
 
 @dataclass(frozen=True)
@@ -42,25 +39,11 @@ class ConsumerState:
     asking_since: float | None = None
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
-    # Seconds from one completion to the next, while it had something to do.
+    # Seconds from one completion to the next, while it had something to do,
+    # and what was completed by then; see `wq_hooks.core.pacing`.
     paces: deque[float] = field(default_factory=lambda: deque(maxlen=5))
+    last_items: deque[Item] = field(default_factory=lambda: deque(maxlen=5))
     busy_since: float = 0.0
-
-    def pace(self, typical: float, now: float) -> Pace:
-        """Returns how fast it is, by what it has done last.
-
-        Args:
-          typical: Seconds for an item, where it has not completed any.
-          now: In seconds.
-        """
-        secs = statistics.median(self.paces) if self.paces else typical
-        secs = max(secs, _MIN_PACE_SECS)
-        if not self.held:
-            return Pace(self.consumer.name, secs, now)
-        # It may have become slower just now.
-        secs = max(secs, (now - self.busy_since) / len(self.held))
-        free_at = max(now, self.busy_since + secs * len(self.held))
-        return Pace(self.consumer.name, secs, free_at)
 
 
 def consumer_name(task: str, number: int) -> str:

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wq_hooks.core.consumer_state import Consumer, ConsumerState, task_of
+from wq_hooks.core.pacing import Pacing
 from wq_hooks.core.packed_plan import PackedPlan
 from wq_hooks.core.plan import Item, Plan
 from wq_hooks.core.resume import Resumption
 from wq_hooks.core.snapshot import OpenItem, Snapshot
-from wq_hooks.core.tail import useless_at_the_end
 
 # An item may be between the mailbox and the report of its lease this long.
 _MISSING_GRACE_SECS = 5.0
@@ -92,6 +92,7 @@ class Ledger:
         max_attempts: int | None = None,
         balance_tail: bool = True,
         backup_tasks: bool = False,
+        is_one_unit: bool = True,
         resumption: Resumption | None = None,
     ):
         start = resumption or Resumption(plan)
@@ -131,6 +132,7 @@ class Ledger:
         self._news: deque[Event] = deque(maxlen=_KEPT_EVENTS)
         self._suspects: dict[int, float] = {}
         self._packed = PackedPlan(plan)
+        self._pacing = Pacing(plan, is_one_unit=is_one_unit)
 
     # What the account says.
 
@@ -264,12 +266,8 @@ class Ledger:
         if not self._balance_tail or not remaining or not self.is_near_end:
             return frozenset()
         active = [s for s in self.consumers.values() if self._is_active(s, now)]
-        known = [p for state in active for p in state.paces]
-        if not known:
-            return frozenset()
-        typical = statistics.median(known)
-        return useless_at_the_end(
-            [state.pace(typical, now) for state in active], remaining, now
+        return self._pacing.barred(
+            active, self._open, remaining, self._tickets_ahead, now
         )
 
     def serve(self, task: str, *, in_step: bool) -> None:
@@ -415,7 +413,8 @@ class Ledger:
         item is open.
         """
         self.heard(consumer, now)
-        if ticket not in self._open:
+        item = self._open.get(ticket)
+        if item is None:
             return False
         lease = self._leases.pop(ticket, None)
         backup = self._backups.pop(ticket, None)
@@ -436,6 +435,7 @@ class Ledger:
             if state is not None:
                 state.durations.append(secs)
                 state.paces.append(now - state.busy_since)
+                state.last_items.append(item)
                 state.busy_since = now
         self._note("completed", now, consumer, ticket, secs, attempt)
         self._complete(ticket)
@@ -623,6 +623,16 @@ class Ledger:
         """Whether a task has consumers that have not left."""
         names = self._names_of_task.get(task, ())
         return any(not self.consumers[name].has_left for name in names)
+
+    def _tickets_ahead(self) -> list[int]:
+        """Returns what nobody has yet, in the order of hand-out.
+
+        There must be an end.
+        """
+        waiting = self._open.keys() - self._leases.keys()
+        issued = [ticket for ticket in self._issued if ticket in waiting]
+        handed_back = sorted(waiting.difference(issued))
+        return [*issued, *handed_back, *range(self._next, self.total or 0)]
 
     def _is_active(self, state: ConsumerState, now: float) -> bool:
         """Whether a consumer is there, and takes items."""

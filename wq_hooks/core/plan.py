@@ -192,6 +192,16 @@ class Plan:
             text = slicing.text(index, self.works.text)
         return Item(ticket, epoch, index, text)
 
+    def length_of(self, item: Item) -> int | None:
+        """Returns how long an item is, if it is a slice; None: not known.
+
+        It is in records or bytes, as the source of its work counts.
+        """
+        if self.feed is not None and item.ticket >= self.feed.begin:
+            return None
+        slicing = self.slicings[self.segment_of(item.ticket).slicing]
+        return None if slicing is None else slicing.locate(item.index).length
+
     def epoch_end(self, ticket: int) -> int:
         """Returns the first ticket after the epoch that holds `ticket`."""
         for segment, count in zip(self.segments, self._counts):

@@ -30,6 +30,13 @@ class Cut(NamedTuple):
     start: int | None
     end: int | None
 
+    @property
+    def length(self) -> int | None:
+        """Of the slice; that of a whole work is not known."""
+        if self.start is None or self.end is None:
+            return None
+        return self.end - self.start
+
 
 class Slicing:
     """Into how many slices each work is cut.
@@ -160,14 +167,10 @@ class Slicing:
 
         It counts as the longest: what is not known may be anything.
         """
-        cuts = [self.locate(item) for item in range(self.num_items)]
+        lengths = [self.locate(item).length for item in range(self.num_items)]
+        longest = np.iinfo(np.int64).max
         return np.array(
-            [
-                np.iinfo(np.int64).max
-                if cut.start is None or cut.end is None
-                else cut.end - cut.start
-                for cut in cuts
-            ],
+            [longest if length is None else length for length in lengths],
             np.int64,
         )
 

@@ -106,6 +106,7 @@ class Beginning:
             max_attempts=options.max_attempts,
             balance_tail=options.balance_tail,
             backup_tasks=options.backup_tasks,
+            is_one_unit=self._slicer.is_one_unit,
             resumption=resumption,
         )
 

@@ -6,6 +6,7 @@ slicing = slicer.slice_works()    # on the chief: asks the sources
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 
 from wq_hooks.core.factoring import factor, typical_num
@@ -50,13 +51,15 @@ class Slicer:
         self._name = name
         self._num_items = len(works)
         self._is_cut = False
+        self._is_one_unit = True
         self._num_workers = num_workers or _NUM_WORKERS
         self._in_order = in_order
         if num_slices is not None:
-            num_whole = sum(
-                self._source_of(index) is None for index in range(len(works))
-            )
+            sources = map(self._source_of, range(len(works)))
+            kinds = collections.Counter(map(type, sources))
+            num_whole = kinds.pop(type(None), 0)
             self._is_cut = num_whole < len(works)
+            self._is_one_unit = len(kinds) <= 1
             if self._is_cut:
                 self._num_items = num_whole + (
                     num_slices
@@ -68,6 +71,14 @@ class Slicer:
     def num_items(self) -> int:
         """Number of items that is asked for in one epoch."""
         return self._num_items
+
+    @property
+    def is_one_unit(self) -> bool:
+        """Whether the lengths of all slices count the same.
+
+        One kind of source counts records, another bytes.
+        """
+        return self._is_one_unit
 
     def slice_works(self) -> Slicing | None:
         """Returns how the works are cut; None: all stay whole.

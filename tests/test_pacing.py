@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import pytest
+
+from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.feed import Feed, FeedLog
+from wq_hooks.core.ledger import Ledger
+from wq_hooks.core.plan import Plan
+from wq_hooks.core.slicing import Slicing
+from wq_hooks.core.works import Works
+
+FAST = Consumer("worker:0", "a")
+SLOW = Consumer("worker:1", "b")
+
+
+def make_ledger(lengths, *, unit=1, whole=0, **kwargs):
+    """Returns a ledger of one work in slices, and of whole works behind it.
+
+    Args:
+      lengths: Of the slices.
+      unit: What each of them is multiplied by.
+      whole: How many works there are behind.
+      **kwargs: For the ledger.
+    """
+    edges = [0]
+    for length in lengths:
+        edges.append(edges[-1] + length * unit)
+    slicing = Slicing(
+        [edges[-1], *[None] * whole],
+        [len(lengths), *[1] * whole],
+        {0: edges},
+    )
+    works = Works([f"t{i}" for i in range(1 + whole)])
+    plan = Plan.fresh(
+        works, num_epochs=1, shuffle=False, seed=0, slicing=slicing
+    )
+    return Ledger(plan, **kwargs)
+
+
+def take(ledger, consumer, now):
+    (item,) = ledger.issue(1, now)
+    assert ledger.lease(consumer, item.ticket, now)
+    return item.ticket
+
+
+def run(ledger, consumer, begin, end):
+    """Lets a consumer take and complete one item."""
+    ledger.acknowledge(consumer, take(ledger, consumer, begin), end)
+
+
+def after_long_ones(lengths=(40, 40, 10, 1, 1, 1, 1), **kwargs):
+    """Fast, at 1 s a unit, has completed 80, slow, at 4 s, 10. Both ask."""
+    ledger = make_ledger(lengths, **kwargs)
+    run(ledger, FAST, 0.0, 40.0)
+    run(ledger, FAST, 40.0, 80.0)
+    run(ledger, SLOW, 40.0, 80.0)
+    ledger.ask(FAST, 80.0)
+    ledger.ask(SLOW, 80.0)
+    return ledger
+
+
+def test_who_has_done_long_slices_is_not_taken_for_slow():
+    # The fast one would have completed the four that remain at 84 s.
+    assert after_long_ones().barred(80.0) == frozenset()
+    ledger = after_long_ones((40, 40, 10, 1, 1, 1))
+    assert ledger.barred(80.0) == {SLOW.name}
+
+
+def test_bytes_are_no_slower_than_records():
+    for unit in (1, 10**9):
+        ledger = after_long_ones((40, 40, 10, 1, 1, 1), unit=unit)
+        assert ledger.barred(80.0) == {SLOW.name}
+
+
+def test_a_whole_work_ahead_lets_items_count():
+    lengths = (40, 40, 10, 1, 1)
+    assert after_long_ones(lengths).barred(80.0) == {SLOW.name}
+    assert not after_long_ones(lengths, whole=1).barred(80.0)
+
+
+def test_lengths_of_several_kinds_do_not_count():
+    lengths = (40, 40, 10, 1, 1)
+    assert not after_long_ones(lengths, is_one_unit=False).barred(80.0)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_whole_work_that_was_taken_lets_items_count(is_held):
+    works = Works(["whole", "t1", "t2"])
+    slicing = Slicing([None, 100, 1], [1, 1, 1])
+    plan = Plan.fresh(
+        works, num_epochs=1, shuffle=False, seed=0, slicing=slicing
+    )
+    ledger = Ledger(plan)
+    whole = take(ledger, SLOW, 0.0)
+    run(ledger, FAST, 0.0, 10.0)
+    ledger.ask(FAST, 10.0)
+    if not is_held:
+        ledger.acknowledge(SLOW, whole, 10.0)
+        ledger.ask(SLOW, 10.0)
+    # By its length the last item is one of 0.1 s, and by items one of 10 s.
+    assert not ledger.barred(10.0)
+
+
+def test_added_works_have_no_length():
+    log = FeedLog()
+    ledger = after_long_ones((40, 40, 10, 1, 1))
+    ledger.plan.feed = Feed(ledger.plan.total, log)
+    log.add(["added"])
+    log.close()
+    ledger.pull_works()
+    assert ledger.remaining == 3
+    assert not ledger.barred(80.0)
+
+
+def test_who_holds_a_long_slice_is_free_later():
+    lengths = (10, 10, 30, 2, 2)
+    ledger = make_ledger(lengths)
+    for begin in (0.0, 10.0):
+        run(ledger, FAST, begin, begin + 10.0)
+    take(ledger, FAST, 20.0)
+    run(ledger, SLOW, 20.0, 28.0)
+    ledger.ask(SLOW, 28.0)
+    # Fast is at its 30 until 50 s; the slow one ends two of 8 s before that.
+    assert SLOW.name not in ledger.barred(28.0)
+    ledger.heard(SLOW, 47.0)
+    ledger.heard(FAST, 47.0)
+    assert ledger.barred(47.0) == {SLOW.name}
+
+
+def test_what_was_handed_back_is_ahead():
+    ledger = make_ledger((40, 40, 10, 60, 1))
+    run(ledger, FAST, 0.0, 40.0)
+    run(ledger, FAST, 40.0, 80.0)
+    run(ledger, SLOW, 40.0, 80.0)
+    ticket = take(ledger, FAST, 80.0)
+    ledger.ask(SLOW, 80.0)
+    # One item is left, of 1 unit: it ends at 84 s, and not at 141 s.
+    assert SLOW.name not in ledger.barred(80.0)
+    ledger.hand_back(FAST, ticket, 80.0)
+    ledger.ask(FAST, 80.0)
+    # That of 60 units is next: at 320 s, and not at 141 s.
+    assert ledger.barred(80.0) == {SLOW.name}
+
+
+def test_who_has_completed_nothing_is_taken_for_usual():
+    ledger = make_ledger((8, 4, 4, 1))
+    run(ledger, FAST, 0.0, 8.0)
+    ledger.issue(1, 8.0)
+    ledger.ask(FAST, 8.0)
+    ledger.ask(SLOW, 8.0)
+    assert ledger.barred(8.0) == frozenset()
+
+
+def test_nobody_asks_how_long_items_are_before_the_end_is_near(monkeypatch):
+    asked = []
+    length_of = Plan.length_of
+    monkeypatch.setattr(
+        Plan,
+        "length_of",
+        lambda plan, item: asked.append(item.ticket) or length_of(plan, item),
+    )
+    works = Works(["t"])
+    slicing = Slicing.share([10**9], 10**7)
+    plan = Plan.fresh(
+        works, num_epochs=1, shuffle=True, seed=0, slicing=slicing
+    )
+    ledger = Ledger(plan)
+    run(ledger, FAST, 0.0, 1.0)
+    ledger.ask(FAST, 1.0)
+    assert not ledger.barred(1.0)
+    assert not asked
+
+    ledger = make_ledger([2] * 40)
+    while ledger.remaining > 10:
+        now = 80.0 - 2 * ledger.remaining
+        run(ledger, FAST, now, now + 2.0)
+        ledger.ask(FAST, now + 2.0)
+        ledger.barred(now + 2.0)
+    # Each only once, whether it was done or ahead then.
+    assert len(asked) == len(set(asked))
+    assert min(asked) >= 40 - 16 - 5
