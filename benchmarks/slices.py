@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+import collections
+import itertools
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,57 +41,59 @@ _FORMATS: dict[str, tuple[Any, Reader, Reader]] = {
 
 def run(*, quick: bool) -> Result:
     """Reads one file of lines and one of records, whole and in slices."""
-    # Many short runs: on a machine that others use as well, a long one has no
-    # chance to be left alone. Two slices of 8 MB.
-    num_runs = 1 if quick else 31
+    # Many short turns: on a machine that others use as well, a long one has
+    # no chance to be left alone. And several readings: where in memory one has
+    # come to lie makes it faster or slower by a third for as long as it lives.
+    num_readings = 1 if quick else 7
+    num_rounds = 1 if quick else 5
+    num_batches = 8 if quick else 164
     num_records = 10_000 if quick else 84_000
     result = Result(
         "slices",
         f"CPU time to read a file of {num_records:,} records of "
-        f"{_RECORD_BYTES} bytes in batches of {_BATCH_SIZE}: slices by the "
-        "readers of the package, the whole by TensorFlow's own, both by a "
-        "flat_map over a dataset of items.",
-        ("format", "read", "CPU s", "of whole", "min to max"),
+        f"{_RECORD_BYTES} bytes in batches of {_BATCH_SIZE}, again and again: "
+        "slices by the readers of the package, the whole by TensorFlow's own, "
+        "both by a flat_map over a dataset of items.",
+        ("format", "read", "CPU s for all", "of whole", "min to max"),
     )
     with tempfile.TemporaryDirectory() as directory:
         paths = _write_files(directory, num_records)
         for name, (source, whole, sliced) in _FORMATS.items():
-            datasets = _datasets(paths[name], source, whole, sliced)
-            secs: dict[str, list[float]] = {how: [] for how in datasets}
-            # The first run of each pays for what all others find.
-            for number in range(num_runs + 1):
-                for how, make in datasets.items():
-                    spent = _cpu_secs(make, num_records)
-                    if number:
-                        secs[how].append(spent)
+            secs = collections.defaultdict(list)
+            for _ in range(num_readings):
+                readings = _readings(paths[name], source, whole, sliced)
+                # The first turn of each pays for what is done once.
+                for number in range(num_rounds + 1):
+                    for how, batches in readings.items():
+                        spent = _cpu_secs_per_record(batches, num_batches)
+                        if number:
+                            secs[how].append(spent * num_records)
             _add(result, name, secs)
     result.notes.append(
-        "Process CPU time, runs taken in turn; other processes move wall "
-        "time much more. What a take "
+        "Process CPU time; other processes move wall time much more. The ways "
+        f"take turns, {num_batches} batches at a time, and each turn is held "
+        "to that of the whole in the same round. What a take "
         "costs is another benchmark's. Where records begin in the TFRecord "
         "file is read from an index beside it."
     )
     return result
 
 
-def _datasets(
+def _readings(
     path: str, source: Any, whole: Reader, sliced: Reader
-) -> dict[str, Callable[[], Any]]:
-    """Returns the ways to read a file; the first is what others are held to."""
+) -> dict[str, Iterator[Any]]:
+    """Returns batches without end, by the way to read them.
 
-    def in_slices(megabytes: int) -> Any:
-        texts = _slices(source(path), megabytes << 20)
-        return _items(texts).flat_map(sliced)
-
-    ways: dict[str, Callable[[], Any]] = {
-        "whole": lambda: _items([path]).flat_map(whole)
-    }
+    The first way is what others are held to.
+    """
+    ways = {"whole": _items([path]).flat_map(whole)}
     for megabytes in _MEGABYTES:
-        ways[f"slices of {megabytes} MB"] = functools.partial(
-            in_slices, megabytes
-        )
-    ways["whole, no flat_map"] = lambda: whole(path)
-    return ways
+        texts = _slices(source(path), megabytes << 20)
+        ways[f"slices of {megabytes} MB"] = _items(texts).flat_map(sliced)
+    ways["whole, no flat_map"] = whole(path).repeat()
+    return {
+        how: iter(records.batch(_BATCH_SIZE)) for how, records in ways.items()
+    }
 
 
 def _add(result: Result, name: str, secs: dict[str, list[float]]) -> None:
@@ -128,7 +131,7 @@ def _write_files(directory: str, num_records: int) -> dict[str, str]:
 
 
 def _items(texts: list[str]) -> Any:
-    return tf.data.Dataset.from_tensor_slices(texts)
+    return tf.data.Dataset.from_tensor_slices(texts).repeat()
 
 
 def _slices(source: Any, num_bytes: int) -> list[str]:
@@ -141,14 +144,10 @@ def _slices(source: Any, num_bytes: int) -> list[str]:
     ]
 
 
-def _cpu_secs(make: Callable[[], Any], num_expected: int) -> float:
-    """Returns the CPU time of this process that reading all takes."""
-    batches = make().batch(_BATCH_SIZE)
+def _cpu_secs_per_record(batches: Iterator[Any], num_batches: int) -> float:
+    """Returns the CPU time of this process that a record takes."""
     begin = time.process_time()
-    num_records = sum(int(batch.shape[0]) for batch in batches)
-    secs = time.process_time() - begin
-    if num_records != num_expected:
-        raise RuntimeError(
-            f"Expected {num_expected} records; got {num_records}."
-        )
-    return secs
+    num_records = sum(
+        int(batch.shape[0]) for batch in itertools.islice(batches, num_batches)
+    )
+    return (time.process_time() - begin) / num_records

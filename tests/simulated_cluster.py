@@ -102,9 +102,10 @@ class SimulatedCluster:
     def _drain(self):
         rows, self._reports = self._reports, []
         self._is_draining = False
-        self._drains_from = self.now + dispatcher_module._GATHER_SECS
         self.dispatcher.apply(rows)
-        self.dispatcher.feed()
+        self._drains_from = self.now + self.dispatcher.gather_secs()
+        if self.dispatcher.has_to_feed():
+            self.dispatcher.feed()
 
     # The transport.
 

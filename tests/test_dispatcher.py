@@ -402,15 +402,15 @@ class TestEnd:
     def test_comes_and_goes_without_waiting_for_the_next_tick(self):
         chief = Chief("a")
         chief.run()
-        assert not chief.dispatcher._has_to_feed()
+        assert not chief.dispatcher.has_to_feed()
         chief.mailbox.take(A)
         chief.drain()
-        assert chief.dispatcher._has_to_feed()
+        assert chief.dispatcher.has_to_feed()
         chief.dispatcher.feed()
-        assert not chief.dispatcher._has_to_feed()
+        assert not chief.dispatcher.has_to_feed()
         chief.mailbox.report(messages.LEAVE, A)
         chief.drain()
-        assert chief.dispatcher._has_to_feed()
+        assert chief.dispatcher.has_to_feed()
 
     def test_everybody_gets_it_and_again_on_every_later_take(self):
         chief = Chief("a")

@@ -140,7 +140,7 @@ class Dispatcher:
             self.feed()
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._stopped or self._has_to_feed(),
+                    lambda: self._stopped or self.has_to_feed(),
                     _PUBLISH_EVERY_SECS,
                 )
 
@@ -157,7 +157,7 @@ class Dispatcher:
                     lambda: (
                         self._is_closed or self._last_mark < self._awaited_mark
                     ),
-                    self._gather_secs(),
+                    self.gather_secs(),
                 )
 
     def wake_to_stop(self) -> None:
@@ -491,7 +491,7 @@ class Dispatcher:
         """Returns how many may be about to take an item that they saw."""
         return max(_MIN_RESERVE, len(self.ledger.consumers))
 
-    def _gather_secs(self) -> float:
+    def gather_secs(self) -> float:
         """Returns how long reports may gather: not until items run out."""
         if self.ledger.is_near_end:
             return _MIN_GATHER_SECS
@@ -499,7 +499,8 @@ class Dispatcher:
         secs = _MIN_DEPTH / 4 * secs_per_item
         return min(max(secs, _MIN_GATHER_SECS), _MAX_GATHER_SECS)
 
-    def _has_to_feed(self) -> bool:
+    def has_to_feed(self) -> bool:
+        """Returns whether `feed` has something to do now."""
         if self._has_news or bool(self._end_token) != self.ledger.is_end:
             return True
         return self._room() > 0 and self.ledger.has_to_issue()
