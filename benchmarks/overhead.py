@@ -24,7 +24,7 @@ _BATCH_SIZE = 512
 _SHUFFLE = 20_000
 # A session prepares each of its steps when it is run for the first time, which
 # would be a tenth of a run of seconds, and is nothing in one of hours.
-_WARM_UP_SECS = 3.0
+_WARM_UP_SECS = 2.0
 # Behind a pause a pipeline has batches in hand.
 _NUM_SKIPPED = 10
 
@@ -43,8 +43,8 @@ def run(*, quick: bool) -> Result:
     num_files = 2 if quick else 12
     # Rounds, and how long each job runs in each of them.
     plans = {
-        "input alone": (2, 0.1) if quick else (16, 0.5),
-        "train": (2, 0.1) if quick else (30, 0.7),
+        "input alone": (2, 0.1) if quick else (12, 0.4),
+        "train": (2, 0.1) if quick else (24, 0.6),
     }
     result = Result(
         "overhead",
@@ -72,7 +72,7 @@ def run(*, quick: bool) -> Result:
             )
             _add(result, what, rates)
     result.notes.append(
-        "All jobs live in one process and run in turn, a second at a time; "
+        "All jobs live in one process and run in turn, for half a second; "
         "each turn is held to the turn of the plain list in the same round. "
         "Chief, worker and queue share the two cores with the train step, "
         "where a cluster has a machine for each."

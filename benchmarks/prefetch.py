@@ -26,7 +26,7 @@ _ROWS_PER_MEGABYTE = 4_000
 
 def run(*, quick: bool) -> Result:
     """Measures files of 1 MB and of 100 KB."""
-    num_chunks = 1 if quick else 10
+    num_chunks = 1 if quick else 8
     sizes = {"1 MB": 1.0, "100 KB": 0.1}
     result = Result(
         "prefetch",
