@@ -917,6 +917,45 @@ class TestWaitForEnd:
         assert waiting.result() is True
 
 
+class TestGather:
+    """How long reports wait for each other."""
+
+    def test_long_as_long_as_the_mailbox_is_well_filled(self):
+        chief = Chief(map(str, range(200)))
+        chief.run()
+        chief.take_item(A)
+        assert chief.dispatcher.gather_secs() == 0.1
+
+    def test_not_until_the_mailbox_runs_low(self):
+        chief = Chief(map(str, range(200)))
+        chief.run()
+        for _ in range(17):
+            chief.take_item(A)
+        # Half of the mailbox went within this time; a quarter may go.
+        chief.run(0.1)
+        for _ in range(17):
+            chief.take_item(A)
+        assert 0.02 < chief.dispatcher.gather_secs() < 0.06
+
+    def test_short_near_the_end(self):
+        chief = Chief("abcd")
+        chief.run()
+        chief.take_item(A)
+        assert chief.dispatcher.gather_secs() == 0.02
+
+    def test_short_until_all_reports_are_known_for_once(self):
+        chief = Chief(map(str, range(200)))
+        chief.run()
+        for _ in range(5):
+            chief.clock.now += 1.0
+            chief.mailbox.report(messages.ALIVE, A)
+            chief.dispatcher.feed()
+            chief.drain()
+        assert chief.dispatcher.gather_secs() == 0.02
+        chief.run(1.0)
+        assert chief.dispatcher.gather_secs() == 0.1
+
+
 class TestThreads:
     def test_feed_and_drain_until_everything_is_done_and_stop(self):
         mailbox = FakeMailbox()

@@ -46,6 +46,9 @@ _MAX_LOGGED_ITEMS = 5
 # How long reports gather, if nobody waits for them.
 _MIN_GATHER_SECS = 0.02
 _MAX_GATHER_SECS = 0.1
+# To find what was taken and not reported, there must be a moment when all that
+# was reported is known.
+_LOOK_EVERY_SECS = 2.0
 _LOGGED_EVENTS = {
     "missing": "Work queue %s: an item was taken and not reported: %s.",
     "given_up": "Work queue %s: gave up %s, which failed too often.",
@@ -125,6 +128,7 @@ class Dispatcher:
         self._ahead = 0
         self._has_news = False
         self._last_issue = -math.inf
+        self._last_look = -math.inf
         self._next_tick = 0.0
         self._next_position = 0.0
         self._next_publish = 0.0
@@ -493,7 +497,8 @@ class Dispatcher:
 
     def gather_secs(self) -> float:
         """Returns how long reports may gather: not until items run out."""
-        if self.ledger.is_near_end:
+        has_to_look = self._clock() > self._last_look + _LOOK_EVERY_SECS
+        if self.ledger.is_near_end or has_to_look:
             return _MIN_GATHER_SECS
         secs_per_item = _AHEAD_SECS / max(self._ahead, 1)
         secs = _MIN_DEPTH / 4 * secs_per_item
@@ -520,6 +525,7 @@ class Dispatcher:
         if self._transport.num_reports() == 0:
             with self._changed:
                 self.ledger.find_missing(num_work, now)
+                self._last_look = now
         if self._end_token and num_work == 0:
             # A taker died while it had the end of data in its hands.
             self._transport.deliver([_end(self._end_token)], {})
