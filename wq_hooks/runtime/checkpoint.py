@@ -27,6 +27,7 @@ from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.host import Host
 
 _GUARD = "_wq_hooks_guard"
+_SETTLE_SECS = 2.0
 
 
 def guard_savers(graph: tf.Graph, queues: Sequence[Host]) -> None:
@@ -107,10 +108,14 @@ class SaverGuard:
         write over that one could damage it.
         """
         with self._lock:
-            if self._last_save is None or dispatcher.is_saved:
+            if self._last_save is None:
                 return
             session, step, save_path, args, kwargs = self._last_save
             if session is not sess or step is None or step != _step_of(sess):
+                return
+            # What was reported last may not be known yet.
+            dispatcher.settle(_SETTLE_SECS)
+            if dispatcher.is_saved:
                 return
             # A thread of its own is in eager mode until it says otherwise.
             with sess.graph.as_default(), dispatcher.held_position():

@@ -245,8 +245,6 @@ class Service:
         dispatcher.feed_forever()
         if self._has_ended_well():
             self._has_left.wait(_LEAVE_SECS)
-            # Its own last report, too.
-            dispatcher.settle(_LEAVE_SECS)
             checkpoint.save_again(self.session, dispatcher)
         # An error is for a restarted chief to mend: the others wait for it.
         dispatcher.stop(ends_job=self._has_ended_well())
