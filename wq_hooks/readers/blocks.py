@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import tensorflow as tf
 
-from wq_hooks.core.slice_text import parse_slice
 from wq_hooks.sources import files
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -71,8 +70,7 @@ def read_in_blocks(
     """
 
     def plan(text: str) -> tuple[bytes, bytes, Any]:
-        files.expect_unambiguous(text)
-        path, start, end = parse_slice(text)
+        path, start, end = files.parse_item(text)
         blocks: Sequence[tuple[int, int]] = ()
         if start is not None and (start > 0 or end is not None):
             # No block at all stands for a whole file.

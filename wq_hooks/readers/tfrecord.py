@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from wq_hooks.core.slice_text import parse_slice, slice_text
+from wq_hooks.core.slice_text import slice_text
 from wq_hooks.readers.blocks import as_it_is, call_python, until_whole
 from wq_hooks.sources import files
 from wq_hooks.sources.tfrecord import TFRecords
@@ -58,8 +58,7 @@ def tf_records(item: Any) -> Any:
 
 def _plan(text: str) -> tuple[Any, Any, Any, bytes]:
     """Returns what is read: (paths, offsets in bytes, number, compression)."""
-    files.expect_unambiguous(text)
-    path, start, end = parse_slice(text)
+    path, start, end = files.parse_item(text)
     names, offsets, num_records = [path], [0], _ALL
     if start is not None and (start > 0 or end is not None):
         source = TFRecords(path)
@@ -73,7 +72,7 @@ def _plan(text: str) -> tuple[Any, Any, Any, bytes]:
                 f"{slice_text(path, start, end)} (the file has become shorter "
                 "while it was read)"
             )
-            offsets = [source.byte_range(start, end)[0], 0]
+            offsets = [source.begin_of(start, end), 0]
     return (
         np.array([n.encode("utf-8", "surrogateescape") for n in names], object),
         np.array(offsets, np.int64),

@@ -12,7 +12,7 @@ import os
 import zlib
 from typing import IO, Any, cast
 
-from wq_hooks.core.slice_text import looks_sliced, slice_text
+from wq_hooks.core.slice_text import Slice, parse_slice, slice_text
 from wq_hooks.errors import SourceError
 
 _CHUNK_BYTES = 1 << 18
@@ -117,18 +117,20 @@ def _decompress(file: IO[bytes], path: str) -> None:
         )
 
 
-def expect_unambiguous(text: str) -> None:
-    """Raises an error for a slice's text that is the path of a file as well.
+def parse_item(text: str) -> Slice:
+    """Returns what the text of an item says, a path or a slice.
 
     Raises:
-      SourceError: If there is such a local file.
+      SourceError: If it reads as a slice and is the path of a local file too.
     """
-    if looks_sliced(text) and is_local(text) and os.path.exists(text):
+    piece = parse_slice(text)
+    if piece.start is not None and is_local(text) and os.path.exists(text):
         raise SourceError(
             f"Expected a slice or a path; got {text!r:.300}, which reads as a "
             "slice and is the name of a file too. Rename the file, or list "
             f"{slice_text(text, 0, None)!r:.300}."
         )
+    return piece
 
 
 def _gfile() -> Any:

@@ -12,6 +12,7 @@ needs. The format: https://www.tensorflow.org/tutorials/load_data/tfrecord
 
 from __future__ import annotations
 
+import array
 import functools
 import os
 import struct
@@ -29,11 +30,12 @@ _LENGTH = struct.Struct("<Q")
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
 _BLOCK_BYTES = 1 << 20
+_SHORT_BLOCK_BYTES = 1 << 16
 _ONE_BLOCK_BYTES = 8 << 20
 # One offset is kept for so many records; those between are skipped over.
-_STRIDE = 64
+_STRIDE = 16
 _INDEX_MAGIC = b"wq_index"
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 _KEPT_FILES = 1024
 
 
@@ -60,16 +62,15 @@ class TFRecords:
             return None
         return self._index().count_records()
 
-    def byte_range(self, start: int, end: int) -> tuple[int, int]:
-        """Returns (begin, end) in bytes of records [start, end).
+    def begin_of(self, start: int, end: int) -> int:
+        """Returns where records [start, end) begin, in bytes.
 
         Raises:
           SourceError: If the file has not so many records (any more).
         """
         index = self._index()
-        # The end first: one that is too far away is told as such.
-        last = index.offset_of(end)
-        return index.offset_of(start), last
+        index.expect(end)
+        return index.offset_of(start)
 
     def byte_blocks(self, start: int, end: int) -> list[tuple[int, int]]:
         """Returns [(begin, end), ...] in bytes of records [start, end).
@@ -192,7 +193,7 @@ class _Index:
     def __init__(self, path: str, size: int):
         self.size = size
         # Of records 0, _STRIDE, 2 * _STRIDE, ... as far as they are known.
-        self.offsets: list[int] = [0]
+        self.offsets = array.array("Q", [0])
         self._path = path
         # How far the pass has come.
         self._num_known = 0
@@ -218,7 +219,8 @@ class _Index:
             head.size + 8 * num_offsets,
         ):
             return  # Of another file, or of an older state of this one.
-        self.offsets = np.frombuffer(data, "<u8", offset=head.size).tolist()
+        offsets = np.frombuffer(data, "<u8", offset=head.size)
+        self.offsets = array.array("Q", offsets.tolist())
         self._num_known = count
         self._position = self.size
 
@@ -241,8 +243,12 @@ class _Index:
             last,
         ]
 
-    def offset_of(self, number: int) -> int:
-        """Returns where a record begins; one past the last is the end."""
+    def expect(self, number: int) -> None:
+        """Sees that the file has so many records.
+
+        Raises:
+          SourceError: If it has not (any more).
+        """
         with self._lock:
             if number > self._num_known:
                 self._scan(number)
@@ -252,11 +258,21 @@ class _Index:
                     f"{self._path!r:.300}; got {self._num_known}: it has "
                     "become shorter since it was listed."
                 )
+
+    def offset_of(self, number: int) -> int:
+        """Returns where a record begins; one past the last is the end."""
+        self.expect(number)
+        with self._lock:
             if number == self._num_known:
                 return self._position
             place, rest = divmod(number, _STRIDE)
             position = self.offsets[place]
-        for _, end in self._walk(position, rest):
+            nearby = self.offsets[place + 1 : place + 2]
+        # A short way is not worth a whole block.
+        num_bytes = _SHORT_BLOCK_BYTES
+        if nearby:
+            num_bytes = min(num_bytes, nearby[0] - position)
+        for _, end in self._walk(position, rest, num_bytes):
             position = end
         return position
 
@@ -270,7 +286,7 @@ class _Index:
                 self.offsets.append(position)
 
     def _walk(
-        self, position: int, num: int | None
+        self, position: int, num: int | None, block_bytes: int = _BLOCK_BYTES
     ) -> Iterator[tuple[int, int]]:
         """Yields (begin, end) of up to `num` records from `position` on."""
         if num == 0 or position >= self.size:
@@ -278,8 +294,6 @@ class _Index:
         unpack = _LENGTH.unpack_from
         overhead = _HEADER_BYTES + _FOOTER_BYTES
         size = self.size
-        # A short way is not worth a whole block.
-        block_bytes = _BLOCK_BYTES if num is None or num > _STRIDE else 1 << 16
         with files.open_bytes(self._path) as file:
             block, base = b"", position
             while position < size and num != 0:
