@@ -20,6 +20,7 @@ from wq_hooks.launcher.local_cluster import Cluster
 _ROOT = Path(__file__).parents[1]
 _PROGRAM = Path(__file__).parent / "programs" / "dispatch.py"
 _LIMIT_SECS = 120.0
+_START_SECS = 3.0
 _LABELS = {"queue": "work queue", "fifo": "bare FIFOQueue"}
 _NUM_BARE = 100_000
 
@@ -85,7 +86,13 @@ def run(*, quick: bool) -> Result:
         f"{fast}: all {num_consumers:,} wait at the same time, so that a take "
         "lasts as long as those of all others together. Processes and threads "
         "of all consumers share this machine with server and chief; what they "
-        "make each other wait is in the longest wait of the bare queue too."
+        "make each other wait is in the longest wait of the bare queue too: "
+        "longest of p50, of the bare queue's, is "
+        + " and ".join(
+            f"{longest[load, 'queue'] / longest[load, 'fifo']:.2f} ({load})"
+            for load in loads
+        )
+        + "."
     )
     return result
 
@@ -114,9 +121,10 @@ def _measure(
             cluster.start(*workers)
             for task in workers:
                 cluster.wait_for_line(task, "^START", _LIMIT_SECS)
-            # Whole or not at all: the others read it as soon as it is there.
+            # Whole or not at all: the others read it as soon as it is there,
+            # and start their threads.
             written = gate.with_suffix(".new")
-            written.write_text(str(time.time() + 1))
+            written.write_text(str(time.time() + _START_SECS))
             written.replace(gate)
             for task in [*workers, "chief:0"]:
                 cluster.wait_for_line(task, "^DONE", _LIMIT_SECS)

@@ -941,6 +941,14 @@ class TestGather:
         chief = Chief("abcd")
         chief.run()
         chief.take_item(A)
+        assert 0 < chief.dispatcher.gather_secs() < 0.005
+
+    def test_longer_near_the_end_where_many_may_ask(self):
+        chief = Chief(map(str, range(100)))
+        for number in range(100):
+            chief.mailbox.report(messages.ASK, Consumer(f"w{number}", "x"))
+        chief.drain()
+        assert chief.ledger.is_near_end
         assert chief.dispatcher.gather_secs() == 0.02
 
     def test_short_until_all_reports_are_known_for_once(self):

@@ -134,20 +134,20 @@ def _beat(names: list[str], mailbox: MailboxSession) -> None:
 
 
 def _phases(args: argparse.Namespace) -> Any:
-    """Yields (number, what, every, begin, end) when each of them begins."""
+    """Yields (number, what, every, begin, end) before each of them begins."""
     while not os.path.exists(args.gate):
         time.sleep(0.02)
     with open(args.gate) as file:
         begin = float(file.read())
     for number, (what, every, secs) in enumerate(json.loads(args.phases)):
-        _sleep_until(begin)
         yield number, what, every, begin, begin + secs
         # All end what they have begun.
         begin += secs + _PAUSE_SECS
 
 
 def _watch(args: argparse.Namespace) -> None:
-    for number, _, _, _, end in _phases(args):
+    for number, _, _, begin, end in _phases(args):
+        _sleep_until(begin)
         begin, cpu = time.time(), time.process_time()
         _sleep_until(end)
         used = (time.process_time() - cpu) / (time.time() - begin)
@@ -157,7 +157,10 @@ def _watch(args: argparse.Namespace) -> None:
 
 
 def _run_phases(args: argparse.Namespace, takes: dict[str, list[Take]]) -> None:
-    for number, what, every, begin, end in _phases(args):
+    # Neither to start threads nor to print is part of a phase: one would make
+    # the first of them wait, the other the last ones of other processes.
+    phases: list[list[list[float]]] = []
+    for _, what, every, begin, end in _phases(args):
         found: list[list[float]] = [[] for _ in takes[what]]
         threads = [
             threading.Thread(
@@ -170,6 +173,8 @@ def _run_phases(args: argparse.Namespace, takes: dict[str, list[Take]]) -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        phases.append(found)
+    for number, found in enumerate(phases):
         print("PHASE", json.dumps({"phase": number, "secs": found}), flush=True)
 
 

@@ -45,6 +45,8 @@ _LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
 _MAX_LOGGED_ITEMS = 5
 # How long reports gather, if nobody waits for them.
 _MIN_GATHER_SECS = 0.02
+# Near the end somebody waits for each question; for each consumer that may ask.
+_LAST_GATHER_SECS = 0.0005
 _MAX_GATHER_SECS = 0.1
 # To find what was taken and not reported, there must be a moment when all that
 # was reported is known.
@@ -498,7 +500,10 @@ class Dispatcher:
     def gather_secs(self) -> float:
         """Returns how long reports may gather: not until items run out."""
         has_to_look = self._clock() > self._last_look + _LOOK_EVERY_SECS
-        if self.ledger.is_near_end or has_to_look:
+        if self.ledger.is_near_end:
+            secs = _LAST_GATHER_SECS * len(self.ledger.consumers)
+            return min(secs, _MIN_GATHER_SECS)
+        if has_to_look:
             return _MIN_GATHER_SECS
         secs_per_item = _AHEAD_SECS / max(self._ahead, 1)
         secs = _MIN_DEPTH / 4 * secs_per_item
