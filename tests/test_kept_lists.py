@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from resuming import (
     ledger_of,
@@ -13,6 +15,7 @@ from resuming import (
 
 from wq_hooks.core import packed_plan
 from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.kept_lists import file_of, list_in
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.plan import Plan
 from wq_hooks.core.resume import resume
@@ -125,3 +128,35 @@ def test_a_long_mask_is_kept_beside_the_checkpoint():
     kept.clear()
     with pytest.raises(SnapshotError, match="which works were done"):
         resumed(more, second)
+
+
+class TestFile:
+    """The file of a list."""
+
+    NASTY = ["", "a\nb", "snow\u2603", "raw\udcff", '"', "\\", "\0", "x" * 9999]
+
+    @pytest.mark.parametrize("number", [0, 1, 999, 1000, 1001, 2500])
+    def test_gives_back_the_list(self, number):
+        names = [self.NASTY[i % len(self.NASTY)] for i in range(number)]
+        assert list_in(b"".join(file_of(names))) == names
+
+    def test_takes_little(self):
+        names = [f"hdfs://warehouse/part-{i:08d}" for i in range(10_000)]
+        assert len(b"".join(file_of(names))) < 50_000
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda data: data[:-1],
+            lambda data: data[: len(data) // 2],
+            lambda data: data[:200] + b"x" + data[201:],
+            lambda data: b"no gzip",
+            lambda data: gzip.compress(b"{}["),
+            lambda data: gzip.compress(b"1"),
+        ],
+    )
+    def test_that_is_damaged_is_an_error(self, damage):
+        names = [f"{i * 7919 % 10007}" for i in range(2500)]
+        data = damage(b"".join(file_of(names)))
+        with pytest.raises(SnapshotError, match="damaged"):
+            list_in(data)

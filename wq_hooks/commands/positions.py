@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import struct
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wq_hooks.commands.bundle import BundleError, strings_of
+from wq_hooks.core.kept_lists import list_in
 from wq_hooks.core.snapshot import FORMAT, Snapshot, works_file_name
 from wq_hooks.errors import WorkQueueError
 
@@ -157,28 +155,10 @@ def read_works(path: str) -> list[str]:
     """Returns the names of a list of works that a chief has kept.
 
     Args:
-      path: See `find_works`. It holds a compressed row of TFRecords.
+      path: See `find_works`.
 
     Raises:
-      BundleError: If it is damaged.
+      SnapshotError: If it is damaged.
     """
-    try:
-        with open(path, "rb") as file:
-            data = zlib.decompress(file.read())
-        return [
-            record.decode("utf-8", "surrogateescape")
-            for record in _records_of(data)
-        ]
-    except (zlib.error, struct.error) as e:
-        raise BundleError(
-            f"Expected a list of works at {path!r}; it is damaged."
-        ) from e
-
-
-def _records_of(data: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(data):
-        # The length, its checksum, the record and its checksum.
-        (length,) = struct.unpack_from("<Q", data, at)
-        yield data[at + 12 : at + 12 + length]
-        at += length + 16
+    with open(path, "rb") as file:
+        return list_in(file.read())

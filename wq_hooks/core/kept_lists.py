@@ -2,12 +2,17 @@
 
 A checkpoint names long lists (of works, of their sizes, of what was done) by
 their fingerprints; `read_works` finds them. What is found is compared with its
-fingerprint, so that a list of another job is an error.
+fingerprint, so that a list of another job is an error. The file of a list is
+compressed text (gzip), on each line a JSON list of some of its names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from wq_hooks.core.plan import Masked, Segment, mask_of_lines
@@ -15,6 +20,39 @@ from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import fingerprint_of, unpack_names
 from wq_hooks.errors import SnapshotError
+
+_PER_LINE = 1000
+# Paths are much alike: to try harder takes longer and saves little.
+_LEVEL = 1
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def file_of(names: Sequence[str]) -> Iterator[bytes]:
+    """Yields the bytes of the file of a list, piece by piece."""
+    stream = zlib.compressobj(_LEVEL, wbits=_GZIP)
+    for first in range(0, len(names), _PER_LINE):
+        line = json.dumps(list(names[first : first + _PER_LINE]))
+        yield stream.compress(line.encode() + b"\n")
+    yield stream.flush()
+
+
+def list_in(file: bytes) -> list[str]:
+    """Returns the list of a file.
+
+    Raises:
+      SnapshotError: If the file is damaged.
+    """
+    names: list[str] = []
+    try:
+        # Line by line: decompressed as a whole it takes as much again.
+        for line in gzip.GzipFile(fileobj=io.BytesIO(file)):
+            names += json.loads(line)
+    except (EOFError, OSError, TypeError, ValueError, zlib.error) as e:
+        raise SnapshotError(
+            "Expected a list of works, kept beside a checkpoint; the file is "
+            f"damaged: {e}"
+        ) from e
+    return names
 
 
 def with_masks(

@@ -10,11 +10,10 @@ import os
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
-import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.core.kept_lists import file_of, list_in
 from wq_hooks.core.snapshot import Snapshot, works_file_name
-from wq_hooks.core.works import encoded
 
 
 def keep(dispatcher: Dispatcher, name: str, directory: str | None) -> None:
@@ -64,19 +63,19 @@ def write(path: str, make: Callable[[], Sequence[str]]) -> None:
     if tf.io.gfile.exists(path):
         return
     temporary = f"{path}.{os.getpid()}.tmp"
-    options = tf.io.TFRecordOptions(compression_type="ZLIB")
-    with tf.io.TFRecordWriter(temporary, options) as writer:
-        for name in make():
-            writer.write(encoded(name))
+    with tf.io.gfile.GFile(temporary, "wb") as file:
+        for piece in file_of(make()):
+            file.write(piece)
     tf.io.gfile.rename(temporary, path, overwrite=True)
 
 
 def read(path: str) -> list[str] | None:
-    """Returns the list that `write` kept, or None if there is none."""
+    """Returns the list that `write` kept, or None if there is none.
+
+    Raises:
+      SnapshotError: If the file is damaged.
+    """
     if not tf.io.gfile.exists(path):
         return None
-    options = tf.io.TFRecordOptions(compression_type="ZLIB")
-    return [
-        record.decode("utf-8", "surrogateescape")
-        for record in tf1.io.tf_record_iterator(path, options)
-    ]
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return list_in(file.read())
