@@ -179,3 +179,52 @@ def test_nobody_asks_how_long_items_are_before_the_end_is_near(monkeypatch):
     # Each only once, whether it was done or ahead then.
     assert len(asked) == len(set(asked))
     assert min(asked) >= 40 - 16 - 5
+
+
+def who_slows_down(slow_secs, *, held_secs=0.0, num_left=5):
+    """Fast: 1 s an item, always. Slow: as well at first, then as given.
+
+    Args:
+      slow_secs: What slow's last items took, one after the other.
+      held_secs: How long it has held one more; 0: it asks.
+      num_left: Number of items ahead.
+
+    Returns:
+      The consumers that are barred.
+    """
+    num_done = 20 + 5 + len(slow_secs) + (held_secs > 0)
+    works = Works([f"w{i}" for i in range(num_done + num_left)])
+    plan = Plan.fresh(works, num_epochs=1, shuffle=False, seed=0)
+    ledger = Ledger(plan)
+    for begin in range(20):
+        run(ledger, FAST, float(begin), begin + 1.0)
+    now = 20.0 - sum(slow_secs) - held_secs
+    for begin in range(5):
+        run(ledger, SLOW, now - 5 + begin, now - 4 + begin)
+    for secs in slow_secs:
+        run(ledger, SLOW, now, now + secs)
+        now += secs
+    if held_secs:
+        take(ledger, SLOW, now)
+    else:
+        ledger.ask(SLOW, 20.0)
+    ledger.ask(FAST, 20.0)
+    ledger.heard(SLOW, 20.0)
+    return ledger.barred(20.0)
+
+
+def test_one_item_that_took_long_is_chance_two_are_not():
+    assert not who_slows_down([8.0])
+    assert who_slows_down([8.0, 1.0]) == frozenset()
+    assert who_slows_down([8.0, 8.0]) == {SLOW.name}
+
+
+def test_whoever_is_late_with_a_second_item_is_as_slow_as_with_the_first():
+    # What it holds may be done at once, and the next would take 1 s or 2 s.
+    assert not who_slows_down([1.0], held_secs=2.0)
+    # It will be done in 6 s, and the next in 14 s; fast needs 5 s for all.
+    assert who_slows_down([8.0], held_secs=2.0) == {SLOW.name}
+
+
+def test_who_became_fast_again_is_let_in():
+    assert not who_slows_down([8.0, 8.0, 1.0, 1.0, 1.0])

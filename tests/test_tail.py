@@ -12,6 +12,7 @@ from random import Random
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from simulated_cluster import SimulatedCluster
 
 from wq_hooks.core import tail
 from wq_hooks.core.consumer_state import Consumer
@@ -685,3 +686,30 @@ def test_a_death_never_stops_a_job(secs, num_items, dies_at, backup_tasks):
     job.run()
 
     assert {ticket for ticket, _ in job.trained} == set(range(num_items))
+
+
+@pytest.mark.parametrize("late_secs", [0.0, 0.03, 0.06, 0.09])
+def test_a_cluster_finds_out_at_the_second_slow_item(late_secs):
+    """Of whole files; as in `benchmarks/makespan.py`, slow half-way."""
+    turn, num_files, file_secs = 1.6, 64, 0.1
+    works = Works([f"f{i}" for i in range(num_files)])
+
+    def secs_of(number, text, begin):
+        if number < 3:
+            return 2 * file_secs
+        late = late_secs if begin < turn / 8 else 0.0
+        return late + 2 * file_secs * (4 if begin > turn else 1)
+
+    def makespan(**kwargs):
+        plan = Plan.fresh(works, num_epochs=1, shuffle=False, seed=0)
+        return SimulatedCluster(
+            plan,
+            secs_of,
+            num_workers=4,
+            take_secs=0.002,
+            wait_secs=0.004,
+            **kwargs,
+        ).run()
+
+    # It would begin a fourth item of 0.8 s when the others need half of that.
+    assert makespan() < makespan(balance_tail=False) - 0.2

@@ -73,9 +73,10 @@ class Pacing:
         paces = [
             _pace(
                 state,
-                max(statistics.median(state.paces or [typical]), _MIN_SECS),
+                max(_usual(state.paces or [typical]), _MIN_SECS),
                 len(state.held),
                 now,
+                last_secs=state.paces[-1] if state.paces else 0.0,
             )
             for state in states
         ]
@@ -130,18 +131,34 @@ class _LengthNotKnownError(Exception):
     """An item is a work that is not cut."""
 
 
-def _pace(state: ConsumerState, secs: float, held: float, now: float) -> Pace:
+def _usual(paces: Sequence[float]) -> float:
+    """Returns what an item takes; one that took long is chance, two are not."""
+    return max(statistics.median(paces), min([*paces][-2:]))
+
+
+def _pace(
+    state: ConsumerState,
+    secs: float,
+    held: float,
+    now: float,
+    *,
+    last_secs: float = 0.0,
+) -> Pace:
     """Returns the pace of a consumer.
 
     Args:
       state: Of the consumer.
-      secs: What it takes for a unit.
+      secs: What it takes for a unit, as a rule.
       held: The length of all that it holds, in units.
       now: In seconds.
+      last_secs: What it took last.
     """
     name = state.consumer.name
     if not held:
         return Pace(name, secs, now)
-    # It may have become slower just now.
-    secs = max(secs, (now - state.busy_since) / held)
+    # It may have become slower just now. If it takes longer than usual for the
+    # second time in a row, it has.
+    lasted = (now - state.busy_since) / held
+    if lasted > secs:
+        secs = max(lasted, last_secs)
     return Pace(name, secs, max(now, state.busy_since + secs * held))
