@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,7 @@ def run_jobs(
     num_workers: int = 3,
     slow: Mapping[str, float] | None = None,
     kill_after: float | None = None,
+    is_up: threading.Event | None = None,
 ) -> list[Job]:
     """Runs jobs of a chief and workers to their end, one after the other.
 
@@ -105,6 +107,7 @@ def run_jobs(
       slow: Task -> how many times slower it is.
       kill_after: Seconds after the start of the only job at which the last
         worker is killed.
+      is_up: Set when all processes have started, and the first job begins.
     """
     with tempfile.TemporaryDirectory() as directory:
         (port,) = free_ports(1)
@@ -125,6 +128,10 @@ def run_jobs(
         ) as cluster:
             cluster.start()
             tasks = ["chief:0", *(f"worker:{i}" for i in range(num_workers))]
+            for task in tasks:
+                cluster.wait_for_line(task, "^START 0$", _START_SECS)
+            if is_up is not None:
+                is_up.set()
             return [
                 _run_job(cluster, tasks, number, Path(directory), kill_after)
                 for number in range(len(loads))
