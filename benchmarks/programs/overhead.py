@@ -1,0 +1,147 @@
+"""A process that trains a model from each of three pipelines in turn.
+
+Prints one JSON line: what, and {pipeline: [[records/s, CPU s of a record]]}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from model_zoo.wide_and_deep import data, model
+from wq_hooks import WorkQueue
+
+tf1 = tf.compat.v1
+
+_BATCH_SIZE = 512
+_SHUFFLE = 20_000
+# Behind a pause a pipeline has batches in hand.
+_NUM_SKIPPED = 10
+
+Pipeline = Callable[[list[str]], Any]
+
+
+def main() -> None:
+    """Measures each pipeline for a while in each round."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", help="pattern of what is read")
+    parser.add_argument("--what", choices=("input alone", "train"))
+    parser.add_argument("--num_rounds", type=int)
+    parser.add_argument("--secs", type=float, help="of each turn")
+    parser.add_argument("--warm_up_secs", type=float, help="of each pipeline")
+    args = parser.parse_args()
+    job = _Job(sorted(glob.glob(args.files)), args.what == "train")
+    names = list(PIPELINES)
+    for name in names:
+        job.run_for(name, args.warm_up_secs)
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for number in range(args.num_rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            rates[name].append(job.run_for(name, args.secs))
+    print("RATES", json.dumps(rates), flush=True)
+    # To close a session in the midst of the data takes up to a minute, since
+    # TensorFlow waits until the thread that tunes a tf.data pipeline has slept
+    # its time.
+    os._exit(0)
+
+
+def _plain(files: list[str]) -> Any:
+    paths = tf.data.Dataset.from_tensor_slices(files).repeat()
+    lines = tf.data.TextLineDataset(paths).shuffle(_SHUFFLE)
+    return _parsed(lines)
+
+
+def _next(files: list[str]) -> Any:
+    queue = WorkQueue(files, num_epochs=None, name="next")
+    lines = tf.data.TextLineDataset(queue.input_dataset()).shuffle(_SHUFFLE)
+    return _parsed(lines)
+
+
+def _records(files: list[str]) -> Any:
+    queue = WorkQueue(files, num_epochs=None, name="records")
+    lines = queue.records(tf.data.TextLineDataset).shuffle(_SHUFFLE)
+    return _parsed(lines).to_dataset()
+
+
+def _parsed(lines: Any) -> Any:
+    # tf.data makes a plain map parallel where nobody minds that it runs ahead.
+    batches = lines.batch(_BATCH_SIZE)
+    batches = batches.map(data.parse_lines, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(1)
+
+
+PIPELINES: dict[str, Pipeline] = {
+    "plain": _plain,
+    "queue, ack=next": _next,
+    "queue, records()": _records,
+}
+
+
+class _Job:
+    """A train step, and each pipeline to feed it from, in one session.
+
+    Args:
+      files: What is read, again and again.
+      has_train_step: Whether it trains; if not, it only asks for batches.
+    """
+
+    def __init__(self, files: list[str], has_train_step: bool):
+        with tf.Graph().as_default():
+            step = tf1.train.get_or_create_global_step()
+            iterators = {}
+            for name, pipeline in PIPELINES.items():
+                iterator = tf1.data.make_initializable_iterator(pipeline(files))
+                tf1.add_to_collection(
+                    tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer
+                )
+                iterators[name] = iterator
+            self._handle = tf1.placeholder(tf.string, [])
+            plain = iterators["plain"]
+            features, labels = tf1.data.Iterator.from_string_handle(
+                self._handle,
+                tf1.data.get_output_types(plain),
+                tf1.data.get_output_shapes(plain),
+            ).get_next()
+            stepped = step.assign_add(1)
+            if has_train_step:
+                config = model.ModelConfig()
+                loss = model.build_loss(
+                    model.build_logits(features, config), labels
+                )
+                stepped = model.build_train_op(loss, config)
+            self._fetches = [tf.size(labels), stepped]
+            handles = {n: i.string_handle() for n, i in iterators.items()}
+            self._session = tf1.train.MonitoredTrainingSession(
+                log_step_count_steps=None
+            )
+            self._handles = self._session.run(handles)
+
+    def run_for(self, name: str, secs: float) -> tuple[float, float]:
+        """Runs steps for so many seconds.
+
+        Returns:
+          Records per second, and CPU seconds of a record.
+        """
+        feeds = {self._handle: self._handles[name]}
+        for _ in range(_NUM_SKIPPED):
+            self._session.run(self._fetches, feeds)
+        cpu_secs = time.process_time()
+        begin = end = time.perf_counter()
+        num_records = 0
+        while end - begin < secs:
+            num_records += int(self._session.run(self._fetches, feeds)[0])
+            end = time.perf_counter()
+        cpu_secs = time.process_time() - cpu_secs
+        return num_records / (end - begin), cpu_secs / num_records
+
+
+if __name__ == "__main__":
+    main()
