@@ -77,7 +77,7 @@ class Port(Protocol):
         """Waits until the readers want one item more."""
 
     def put(self, claim: Claim, text: bytes) -> None:
-        """Gives them one."""
+        """Gives them one; it may wait until they want the next."""
 
     def close(self) -> None:
         """Gives them the end of data, behind what is inside."""

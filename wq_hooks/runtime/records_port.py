@@ -24,7 +24,7 @@ from wq_hooks.core.record_tracker import RecordTracker
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.element_counter import ElementCounter, counts_in
-from wq_hooks.runtime.ports import UNLIMITED, SessionPort, discard_op
+from wq_hooks.runtime.ports import UNLIMITED, AskedPortSession, discard_op
 
 
 class RecordsPort:
@@ -60,7 +60,8 @@ class RecordsPort:
             tf1.placeholder(tf.int64, []),
             tf1.placeholder(tf.string, []),
         ]
-        self.put = self._proxy.enqueue(self.feeds)
+        with tf.control_dependencies([self._proxy.enqueue(self.feeds)]):
+            self.put_and_wait = self._demand.dequeue()
         self.close = self._proxy.close()
         self.num_events = self._events.size()
         first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]
@@ -134,7 +135,7 @@ class RecordsPort:
         return RecordsPortSession(self, session)
 
 
-class RecordsPortSession(SessionPort):
+class RecordsPortSession(AskedPortSession):
     """A port in a session, with the account of its records.
 
     Args:
@@ -142,12 +143,17 @@ class RecordsPortSession(SessionPort):
       session: The session.
     """
 
-    num_ahead = 0
     # Of the batches before the end of data, how many may not be trained yet.
     num_in_training = 0
 
     def __init__(self, port: RecordsPort, session: tf1.Session):
-        super().__init__(session, port.discard)
+        super().__init__(
+            session,
+            port.discard,
+            wait=port.wait,
+            feeds=port.feeds,
+            put_and_wait=port.put_and_wait,
+        )
         self.tracker = RecordTracker(port.num_clients)
         self._port = port
         # What an earlier session left behind in the queues is recognised by
@@ -157,14 +163,9 @@ class RecordsPortSession(SessionPort):
         self._num_left_over = 0
         self.last_flush = 0
 
-    def wait_for_demand(self) -> None:
-        """Waits until the pipeline wants one item more."""
-        self._run(self._port.wait)
-
     def put(self, claim: Claim, text: bytes) -> None:
-        """Gives it one."""
-        slot = self.start(claim, text)
-        self._run(self._port.put, self._port.feeds, [slot, text])
+        """Gives the pipeline one, and waits until it wants the next."""
+        self._give(self.start(claim, text), text)
 
     def start(self, claim: Claim, text: bytes) -> int:
         """Opens the account of an item; returns its slot."""
