@@ -43,7 +43,7 @@ class Bar:
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "MISSED"
         return (
-            f"{self.text}: {short(self.value)} "
+            f"{self.text}: {short(self.value, 4)} "
             f"({self.comparison} {short(self.limit)}): {verdict}"
         )
 
@@ -137,13 +137,13 @@ class Result:
         return cls(**fields)
 
 
-def short(value: Any) -> str:
-    """Returns a number with three digits that matter, or a text as it is."""
+def short(value: Any, num_digits: int = 3) -> str:
+    """Returns a number with the digits that matter, or a text as it is."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{round(value):,}"
-    return f"{value:.3g}"
+    return f"{value:.{num_digits}g}"
 
 
 def spread(values: Sequence[float]) -> str:
