@@ -161,4 +161,4 @@ def read_works(path: str) -> list[str]:
       SnapshotError: If it is damaged.
     """
     with open(path, "rb") as file:
-        return list_in(file.read())
+        return list_in(file.read(), path)

@@ -36,8 +36,12 @@ def file_of(names: Sequence[str]) -> Iterator[bytes]:
     yield stream.flush()
 
 
-def list_in(file: bytes) -> list[str]:
+def list_in(file: bytes, path: str) -> list[str]:
     """Returns the list of a file.
+
+    Args:
+      file: What is in it.
+      path: Where it is, for the error.
 
     Raises:
       SnapshotError: If the file is damaged.
@@ -49,8 +53,9 @@ def list_in(file: bytes) -> list[str]:
             names += json.loads(line)
     except (EOFError, OSError, TypeError, ValueError, zlib.error) as e:
         raise SnapshotError(
-            "Expected a list of works, kept beside a checkpoint; the file is "
-            f"damaged: {e}"
+            "Expected the list of works that was kept beside a checkpoint; "
+            f"{path!r:.300} is damaged: {e}. Copy it anew, list the same works "
+            "as before, or ask to start over."
         ) from e
     return names
 

@@ -78,4 +78,4 @@ def read(path: str) -> list[str] | None:
     if not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
-        return list_in(file.read())
+        return list_in(file.read(), path)
