@@ -31,7 +31,7 @@ def run(*, quick: bool) -> Result:
     # twentieth, for as long as its process lives: hence several.
     plans = {
         "input alone": (1, 2, 0.1) if quick else (1, 10, 0.4),
-        "train": (1, 2, 0.1) if quick else (4, 6, 0.6),
+        "train": (1, 2, 0.1) if quick else (3, 8, 0.6),
     }
     result = Result(
         "overhead",
