@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import collections
-import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
+from benchmarks.measuring import figures_of
 from benchmarks.results import Bar, Result, spread
 from model_zoo.wide_and_deep.generate import generate
 
-_ROOT = Path(__file__).parents[1]
-_LIMIT_SECS = 120.0
 _ROWS_PER_MEGABYTE = 4_000
 _BARS = {"queue, ack=next": 0.98, "queue, records()": 0.90}
 
@@ -57,9 +52,10 @@ def run(*, quick: bool) -> Result:
         for what, (num_processes, num_rounds, secs) in plans.items():
             rates: _Rates = collections.defaultdict(list)
             for _ in range(num_processes):
-                found = _rates(
-                    os.path.join(directory, "train", "*"),
-                    what,
+                found = figures_of(
+                    "overhead",
+                    files=os.path.join(directory, "train", "*"),
+                    what=what,
                     num_rounds=num_rounds,
                     secs=secs,
                     # A session prepares each of its steps when it is run for
@@ -76,40 +72,6 @@ def run(*, quick: bool) -> Result:
         "with the train step, where a cluster has a machine for each."
     )
     return result
-
-
-def _rates(
-    files: str,
-    what: str,
-    *,
-    num_rounds: int,
-    secs: float,
-    warm_up_secs: float,
-) -> _Rates:
-    """Returns how fast each pipeline was in each round of a process."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.programs.overhead",
-            f"--files={files}",
-            f"--what={what}",
-            f"--num_rounds={num_rounds}",
-            f"--secs={secs}",
-            f"--warm_up_secs={warm_up_secs}",
-        ],
-        cwd=_ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=_LIMIT_SECS,
-        text=True,
-    )
-    (line,) = (
-        line for line in done.stdout.splitlines() if line.startswith("RATES")
-    )
-    rates: _Rates = json.loads(line.partition(" ")[2])
-    return rates
 
 
 def _add(result: Result, what: str, rates: _Rates) -> None:

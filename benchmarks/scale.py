@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
+from benchmarks.measuring import figures_of
 from benchmarks.results import Bar, Curve, Result
 
-_ROOT = Path(__file__).parents[1]
-_LIMIT_SECS = 300.0
 _LABELS = {
     "queue": "work queue",
     "sliced": "work queue, slices of 1,000 tables",
@@ -41,13 +33,13 @@ def run(*, quick: bool) -> Result:
         ),
         curve_axes=("items", "seconds to the first item"),
     )
-    baseline = _figures("list", 100)
+    baseline = figures_of("scale", how="list", num_items=100)
     found: dict[str, dict[int, dict[str, float]]] = {n: {} for n in _LABELS}
     for num_items in sizes:
         for how in _LABELS:
             if how == "list" and num_items > _MOST_FOR_LIST:
                 continue
-            figures = _figures(how, num_items)
+            figures = figures_of("scale", how=how, num_items=num_items)
             found[how][num_items] = figures
             result.rows.append(
                 (
@@ -86,25 +78,3 @@ def run(*, quick: bool) -> Result:
         "the checkpoints."
     )
     return result
-
-
-def _figures(how: str, num_items: int) -> Any:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.programs.scale",
-            f"--how={how}",
-            f"--num_items={num_items}",
-        ],
-        cwd=_ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=_LIMIT_SECS,
-        text=True,
-    )
-    (line,) = (
-        line for line in done.stdout.splitlines() if line.startswith("FIGURES")
-    )
-    return json.loads(line.partition(" ")[2])

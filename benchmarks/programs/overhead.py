@@ -1,13 +1,12 @@
 """A process that trains a model from each of three pipelines in turn.
 
-Prints one JSON line: what, and {pipeline: [[records/s, CPU s of a record]]}.
+Prints {pipeline: [[records/s, CPU s of a record], ...]}.
 """
 
 from __future__ import annotations
 
 import argparse
 import glob
-import json
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from benchmarks.measuring import print_figures
 from model_zoo.wide_and_deep import data, model
 from wq_hooks import WorkQueue
 
@@ -46,7 +46,7 @@ def main() -> None:
         first = number % len(names)
         for name in names[first:] + names[:first]:
             rates[name].append(job.run_for(name, args.secs))
-    print("RATES", json.dumps(rates), flush=True)
+    print_figures(rates)
     # To close a session in the midst of the data takes up to a minute, since
     # TensorFlow waits until the thread that tunes a tf.data pipeline has slept
     # its time.

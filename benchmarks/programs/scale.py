@@ -1,13 +1,12 @@
 """A process that lists many works: memory, times, size of a checkpoint.
 
-Prints one JSON line.
+Prints its figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import glob
-import json
 import os
 import resource
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from benchmarks.measuring import print_figures
 from wq_hooks import WorkQueue
 
 tf1 = tf.compat.v1
@@ -61,19 +61,16 @@ def main() -> None:
         restore_secs, _ = _run(
             args.how, works, prefix, args.num_items, restores=True
         )
-    print(
-        "FIGURES",
-        json.dumps(
-            {
-                "first_secs": first_secs,
-                # The first one writes what is kept once.
-                "first_save_secs": saves[0],
-                "save_secs": min(saves[1:]),
-                "checkpoint_bytes": size,
-                "megabytes": grown,
-                "restore_secs": restore_secs,
-            }
-        ),
+    print_figures(
+        {
+            "first_secs": first_secs,
+            # The first one writes what is kept once.
+            "first_save_secs": saves[0],
+            "save_secs": min(saves[1:]),
+            "checkpoint_bytes": size,
+            "megabytes": grown,
+            "restore_secs": restore_secs,
+        }
     )
 
 
