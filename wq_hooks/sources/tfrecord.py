@@ -30,6 +30,8 @@ _LENGTH = struct.Struct("<Q")
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
 _BLOCK_BYTES = 1 << 20
+# A way of so many records is not worth a whole block.
+_SHORT_WAY = 64
 _SHORT_BLOCK_BYTES = 1 << 16
 _ONE_BLOCK_BYTES = 8 << 20
 # One offset is kept for so many records; those between are skipped over.
@@ -268,7 +270,6 @@ class _Index:
             place, rest = divmod(number, _STRIDE)
             position = self.offsets[place]
             nearby = self.offsets[place + 1 : place + 2]
-        # A short way is not worth a whole block.
         num_bytes = _SHORT_BLOCK_BYTES
         if nearby:
             num_bytes = min(num_bytes, nearby[0] - position)
@@ -279,14 +280,16 @@ class _Index:
     def _scan(self, until: int | None) -> None:
         """Makes the pass over the lengths, up to a record or to the end."""
         num = None if until is None else until - self._num_known
-        for _, position in self._walk(self._position, num):
+        is_short = num is not None and num <= _SHORT_WAY
+        num_bytes = _SHORT_BLOCK_BYTES if is_short else _BLOCK_BYTES
+        for _, position in self._walk(self._position, num, num_bytes):
             self._num_known += 1
             self._position = position
             if self._num_known % _STRIDE == 0:
                 self.offsets.append(position)
 
     def _walk(
-        self, position: int, num: int | None, block_bytes: int = _BLOCK_BYTES
+        self, position: int, num: int | None, block_bytes: int
     ) -> Iterator[tuple[int, int]]:
         """Yields (begin, end) of up to `num` records from `position` on."""
         if num == 0 or position >= self.size:
