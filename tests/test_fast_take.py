@@ -64,6 +64,17 @@ def test_to_prepare_a_take_takes_nothing():
         assert draw(session, item, 10) == WORKS[:10]
 
 
+def test_to_prepare_a_put_gives_nothing():
+    queue = WorkQueue(WORKS, shuffle=False)
+    item = queue.take()
+    with raw_session() as session:
+        wait_for_life(queue, session)
+        port = queue.ports[0].in_session(session)
+        port.prepare_put()
+        assert port.arrived() == []
+        assert draw(session, item) == WORKS
+
+
 def test_items_come_with_the_step_that_asks(waits):
     queue = WorkQueue(WORKS, shuffle=False)
     item = queue.take()

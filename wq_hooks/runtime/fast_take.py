@@ -19,6 +19,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
@@ -69,8 +70,8 @@ class TakePort:
         # Generation and ticket of what a reader has got.
         self._arrivals = queue("arrivals", tf.string, tf.string)
         self._wait = self._demand.dequeue()
-        self._element = tf1.placeholder(tf.string, [ELEMENT_SIZE])
-        self._put = self._proxy.enqueue(self._element)
+        self._elements = tf1.placeholder(tf.string, [None, ELEMENT_SIZE])
+        self._put = self._proxy.enqueue_many([self._elements])
         self._close = self._proxy.close()
         self._drain = self._arrivals.dequeue_many(self._arrivals.size())
         self._discard = discard_op(self._demand, self._proxy, self._arrivals)
@@ -159,8 +160,15 @@ class TakePortSession(SessionPort):
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives an item to it."""
-        element = [b"", claim.generation.encode(), str(claim.ticket), text]
-        self._run(self._port._put, [self._port._element], [element])
+        self._put([[b"", claim.generation.encode(), str(claim.ticket), text]])
+
+    def prepare_put(self) -> None:
+        """Runs the step of `put` once, of no item.
+
+        As with `MailboxSession.prepare_take`: it is needed when the data are
+        about to end.
+        """
+        self._put(np.empty((0, ELEMENT_SIZE)))
 
     def close(self) -> None:
         """Gives it the end of data."""
@@ -173,3 +181,6 @@ class TakePortSession(SessionPort):
         """
         arrived = zip(*self._run(self._port._drain))
         return [Claim(token.decode(), int(ticket)) for token, ticket in arrived]
+
+    def _put(self, elements: Any) -> None:
+        self._run(self._port._put, [self._port._elements], [elements])

@@ -309,8 +309,7 @@ class Service:
                     if self._coord.wait_for_stop(_POLL_SECS):
                         break
                 if self._take_loops and self.is_live:
-                    # Their readers need it when the mailbox runs low.
-                    self._mailbox.prepare_take(sender)
+                    self._prepare_last_takes(sender)
                 while not self._coord.wait_for_stop(self._queue.beat_secs):
                     if self._loops:
                         self._mailbox.report(
@@ -350,6 +349,13 @@ class Service:
         )
         if self._take_loops:
             self._start_daemon(self._note_forever, "noter")
+
+    def _prepare_last_takes(self, sender: str) -> None:
+        """Prepares what readers need only when the mailbox runs low."""
+        self._mailbox.prepare_take(sender)
+        for port in self._ports:
+            if isinstance(port, TakePortSession):
+                port.prepare_put()
 
     def _say_lives(self, lives: dict[int, str]) -> None:
         if lives:
