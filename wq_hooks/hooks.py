@@ -10,6 +10,8 @@ checkpoint from before the queue was added restores.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -159,7 +161,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._read_step(session)
         if self._every_n_secs is not None and self._has_ledger():
             self._reporter = Reporter(
-                self._report,
+                functools.partial(self._report, session),
                 every_secs=self._every_n_secs,
                 is_live=lambda: any(
                     queue.dispatcher is not None for queue in self._queues
@@ -170,13 +172,17 @@ class WorkQueueHook(tf1.train.SessionRunHook):
     def before_run(
         self, run_context: tf1.train.SessionRunContext
     ) -> tf1.train.SessionRunArgs | None:
-        """Asks for the global step, on the chief."""
+        """Asks for the global step, on the chief, where steps decide.
+
+        It comes from a parameter server, which makes each step a little longer.
+        """
         del run_context
         if self._is_in_run:
             # The run before has raised, and somebody has caught it.
             self._has_met_end = True
         self._is_in_run = True
-        if self._global_step is None or not self._has_ledger():
+        by_steps = self._every_n_secs is None and self._has_ledger()
+        if self._global_step is None or not by_steps:
             return None
         return tf1.train.SessionRunArgs(self._global_step)
 
@@ -199,14 +205,13 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._read_step(run_context.session)
             if self._timer.should_trigger_for_step(self._last_step):
                 self._timer.update_last_triggered_step(self._last_step)
-                self._report_now()
+                self._report_now(run_context.session)
 
     def end(self, session: tf1.Session) -> None:
         """Reports, and notes whether readers have met the end of data."""
         is_through = self._is_in_run or self._has_met_end
         if self._has_ledger():
-            self._read_step(session)
-            self._report_now()
+            self._report_now(session)
         if self._reporter is not None:
             self._reporter.stop()
         self._bars_due = 0.0
@@ -242,13 +247,16 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 self._bars[queue.name] = bar
             self._bars[queue.name].update(progress)
 
-    def _report_now(self) -> None:
+    def _report_now(self, session: tf1.Session) -> None:
         if self._reporter is None:
-            self._report()
+            self._report(session)
         else:
             self._reporter.report()
 
-    def _report(self) -> None:
+    def _report(self, session: tf1.Session) -> None:
+        # A session that was closed meanwhile tells nothing any more.
+        with contextlib.suppress(RuntimeError, tf.errors.OpError):
+            self._read_step(session)
         for queue in self._queues:
             view = queue.view(self._viewers[queue.name])
             if view is not None:

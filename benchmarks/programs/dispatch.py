@@ -9,6 +9,7 @@ with the CPU time that its process has used, `CPU {...}`.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import threading
@@ -102,6 +103,10 @@ def main() -> None:
                 threading.Thread(
                     target=_beat, args=(names, mailbox), daemon=True
                 ).start()
+                # To look for garbage in all that TensorFlow has made takes a
+                # tenth of a second, in which all consumers of a process stand.
+                gc.collect()
+                gc.freeze()
                 print("START", flush=True)
                 _run_phases(args, takes)
         print("DONE", flush=True)
