@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
+from wq_hooks.core import board_writer, messages
 from wq_hooks.core import dispatcher as dispatcher_module
 from wq_hooks.core import ledger as ledger_module
-from wq_hooks.core import messages
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
@@ -314,7 +314,7 @@ class TestBoard:
 
     def test_is_left_alone_when_nothing_changes(self, monkeypatch):
         # But for the status, which says that the chief is there.
-        monkeypatch.setattr(dispatcher_module, "pause_secs", lambda _: 1e9)
+        monkeypatch.setattr(board_writer, "pause_secs", lambda _: 1e9)
         chief = Chief("abcd")
         chief.run(1.0)
         before = chief.mailbox.num_deliveries

@@ -18,30 +18,27 @@ from typing import Any, Protocol
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.board_writer import BoardWriter
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.messages import Claim, Report
 from wq_hooks.core.plan import Item
+from wq_hooks.core.position_keeper import PositionKeeper
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.state import shown, state_of
-from wq_hooks.core.status import pause_secs, status_text
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import encoded
 from wq_hooks.errors import TwoChiefsError
 
 _TICK_SECS = 0.5
 _POSITION_EVERY_SECS = 1.0
-_PUBLISH_EVERY_SECS = 0.2
+_FEED_EVERY_SECS = 0.2
 # How many items are put into the mailbox, at least: more where they are taken
 # so fast that the chief would come too late.
 _MIN_DEPTH = 32
 _AHEAD_SECS = 0.05
 _MAX_AHEAD = 128
-# How many of them are left to those who wait, at least.
-_MIN_RESERVE = 8
-# What the board may say a little later.
-_LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
 _MAX_LOGGED_ITEMS = 5
 # How long reports gather, if nobody waits for them.
 _MIN_GATHER_SECS = 0.02
@@ -112,18 +109,14 @@ class Dispatcher:
         self.generation = uuid.uuid4().hex[:12]
         self.works_directory: str | None = None
         self._name = name
+        self._board = BoardWriter(name, ledger, self.generation)
         self._transport = transport
         self._clock = clock
+        self._keeper = PositionKeeper(self.snapshot, transport.write_position)
         self._changed = threading.Condition()
-        self._position_lock = threading.RLock()
         self._stopped = False
         self._is_closed = False
-        self._saved: int | None = None
         self._end_token = ""
-        self._published: dict[int, str] = {}
-        self._closed_gates: set[int] = set()
-        self._older_position: str | None = None
-        self._written_position: str | None = None
         self._num_marks = 0
         self._last_mark = 0
         self._awaited_mark = 0
@@ -133,10 +126,6 @@ class Dispatcher:
         self._last_look = -math.inf
         self._next_tick = 0.0
         self._next_position = 0.0
-        self._next_publish = 0.0
-        self._viewer = Viewer(name)
-        self._status = ""
-        self._next_status = 0.0
 
     # Threads.
 
@@ -147,7 +136,7 @@ class Dispatcher:
             with self._changed:
                 self._changed.wait_for(
                     lambda: self._stopped or self.has_to_feed(),
-                    _PUBLISH_EVERY_SECS,
+                    _FEED_EVERY_SECS,
                 )
 
     def drain_forever(self) -> None:
@@ -188,16 +177,8 @@ class Dispatcher:
             self._end_token = uuid.uuid4().hex[:12]
             elements.append(_end(self._end_token))
         with self._changed:
-            status = self._status_at(self._clock(), has_ended=True)
-        self._transport.deliver(
-            elements,
-            {
-                # Nobody would open them any more.
-                **dict.fromkeys(self._closed_gates, ""),
-                messages.END: self._end_token,
-                messages.STATUS: status,
-            },
-        )
+            board = self._board.last_entries(self._end_token, self._clock())
+        self._transport.deliver(elements, board)
 
     # Steps, also for tests.
 
@@ -230,24 +211,14 @@ class Dispatcher:
                 end_token = uuid.uuid4().hex[:12]
                 elements.append(_end(end_token))
             self._end_token = end_token
-            board = self._board(now)
-        changes = {
-            key: value
-            for key, value in board.items()
-            if self._published.get(key) != value
-        }
-        is_due = (
-            elements
-            or now >= self._next_publish
-            or any(key not in _LEISURELY for key in changes)
-        )
-        if is_due and (elements or changes):
-            self._next_publish = now + _PUBLISH_EVERY_SECS
+            board = self._board.entries(end_token, now)
+        changes = self._board.changes(board)
+        if elements or (changes and self._board.is_due(changes, now)):
             self._transport.deliver(elements, changes)
-            self._published.update(changes)
+            self._board.note_written(changes, now)
         if now >= self._next_position:
             self._next_position = now + _POSITION_EVERY_SECS
-            self._write_older_position()
+            self._keeper.write_older()
 
     def apply(self, rows: Sequence[tuple[bytes, bytes, bytes]]) -> None:
         """Tells the ledger what the reports say."""
@@ -416,26 +387,18 @@ class Dispatcher:
     @property
     def is_saved(self) -> bool:
         """Whether all that is completed was so at the last save."""
-        return self._saved == self.ledger.completed
+        return self._keeper.num_saved == self.ledger.completed
 
     @contextlib.contextmanager
     def held_position(self, settle_secs: float = 1.0) -> Iterator[None]:
         """Writes the position, and keeps it as it is inside the block.
-
-        What is acknowledged while a Saver is at work must not count: its last
-        update may be missing from what the Saver has read already.
 
         Args:
           settle_secs: How long to wait for reports that are on their way;
             what they acknowledge would otherwise be done again.
         """
         self.settle(settle_secs)
-        with self._position_lock:
-            snapshot = self.snapshot()
-            position = snapshot.to_json()
-            self._transport.write_position(position)
-            self._written_position = self._older_position = position
-            self._saved = snapshot.completed
+        with self._keeper.held():
             yield
 
     def settle(self, secs: float) -> None:
@@ -463,23 +426,6 @@ class Dispatcher:
 
     # Inside.
 
-    def _write_older_position(self) -> None:
-        """Writes the position of one period ago.
-
-        For a Saver that nobody told us of: it reads the position at some
-        moment of its save, and the model's variables at others.
-        """
-        if not self._position_lock.acquire(blocking=False):
-            return
-        try:
-            position = self.snapshot().to_json()
-            older, self._older_position = self._older_position, position
-            if older is not None and older != self._written_position:
-                self._transport.write_position(older)
-                self._written_position = older
-        finally:
-            self._position_lock.release()
-
     def _room(self) -> int:
         """Returns how many items to issue: none before half have gone."""
         depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers)) + self._ahead
@@ -492,10 +438,6 @@ class Dispatcher:
         if number and secs > 0:
             self._last_issue = now
             self._ahead = min(int(number * _AHEAD_SECS / secs), _MAX_AHEAD)
-
-    def _reserve(self) -> int:
-        """Returns how many may be about to take an item that they saw."""
-        return max(_MIN_RESERVE, len(self.ledger.consumers))
 
     def gather_secs(self) -> float:
         """Returns how long reports may gather: not until items run out."""
@@ -518,7 +460,7 @@ class Dispatcher:
     def _tick(self, now: float) -> None:
         """What has to be done from time to time."""
         (generation,) = self._transport.look_up(messages.ITEM)
-        if self._published and generation not in ("", self.generation):
+        if self._board.is_written and generation not in ("", self.generation):
             raise TwoChiefsError(
                 f"Expected to be the only chief of work queue {self._name!r}; "
                 "another process has begun to feed it. Give the queue a name "
@@ -573,32 +515,6 @@ class Dispatcher:
             ledger.leave(sender, now)
         elif report.kind == messages.ALIVE:
             ledger.heard_of_task(sender, now)
-
-    def _board(self, now: float) -> dict[int, str]:
-        ledger = self.ledger
-        remaining = ledger.remaining
-        works = ledger.plan.works
-        gates = dict.fromkeys(self._closed_gates, "")
-        for name in ledger.barred(now):
-            gates[messages.gate_of(name)] = self.generation
-        self._closed_gates = {gate for gate, token in gates.items() if token}
-        if now >= self._next_status:
-            self._next_status = now + pause_secs(len(ledger.consumers))
-            self._status = self._status_at(now)
-        return {
-            **gates,
-            messages.ITEM: self.generation,
-            messages.END: self._end_token,
-            messages.REMAINING: str(-1 if remaining is None else remaining),
-            messages.LEVEL: repr(ledger.level),
-            messages.WORKS: f"{len(works)} {works.fingerprint}",
-            messages.STATUS: self._status,
-            messages.RESERVE: str(self._reserve()),
-        }
-
-    def _status_at(self, now: float, *, has_ended: bool = False) -> str:
-        view = self._viewer.look(self.ledger, now, time.time())
-        return status_text(view, has_ended=has_ended)
 
     def _log_events(self) -> bool:
         """Logs what has happened.
