@@ -39,7 +39,7 @@ from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.fast_take import TakePort
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
-from wq_hooks.runtime.records import Records, queue_options
+from wq_hooks.runtime.records import Records, new_number, queue_options
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
 from wq_hooks.sources.passwords import expect_no_password, expect_no_passwords
@@ -263,12 +263,21 @@ class WorkQueue:
         that many `num_clients`. The pipeline behind it runs no further ahead
         than it says: end it in a `prefetch` if it should, and give its maps
         `num_parallel_calls`, since tf.data makes none parallel on its own here.
+
+        As many iterators as `num_clients` may draw from a dataset at a time.
+        When the only one is initialized anew, the item that it was reading
+        goes back to the line.
         """
         port = self._add_port(DemandPort)
         with self._worker_scope():
-            # The map of tf.data 2 turns the end of data into an error.
-            dataset = tf1.data.Dataset.from_tensors(0).repeat()
-            dataset = dataset.map(lambda _: port.take())
+
+            def items(iteration: Any) -> Any:
+                # The map of tf.data 2 turns the end of data into an error.
+                dataset = tf1.data.Dataset.from_tensors(iteration).repeat()
+                return dataset.map(port.take)
+
+            once = tf1.data.Dataset.from_tensors(0)
+            dataset = once.flat_map(lambda _: items(new_number()))
             return dataset.with_options(queue_options())
 
     def records(
@@ -285,6 +294,9 @@ class WorkQueue:
             dataset = queue.records(tf.data.TextLineDataset)
             dataset = dataset.shuffle(20000).batch(512).map(parse).prefetch(1)
             dataset = dataset.to_dataset()
+
+        When its iterator is initialized anew, items that were not completed go
+        back to the line; see `input_dataset`.
 
         Args:
           reader: Maps an item, a tf.string scalar, to a tf.data.Dataset of

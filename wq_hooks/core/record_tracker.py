@@ -23,7 +23,7 @@ import collections
 import itertools
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wq_hooks.core.messages import Claim
@@ -36,6 +36,7 @@ class _Item:
     slot: int
     claim: Claim
     name: str
+    is_opened: bool = False
     num_trained: int = 0
     num_records: int | None = None  # None while it is being read
 
@@ -89,6 +90,8 @@ class RecordTracker:
         with self._lock:
             self._end_item(lane, num_read)
             self._lanes[lane] = _Lane(slot, num_read)
+            if slot in self._items:
+                self._items[slot].is_opened = True
 
     def end_lane(self, lane: int, num_read: int) -> None:
         """Notes that a lane has read its last item to the end."""
@@ -162,6 +165,18 @@ class RecordTracker:
         with self._lock:
             self._train_all_but(0)
 
+    def begin(self) -> list[Claim]:
+        """Notes that a new iteration takes the place of the one before.
+
+        Returns:
+          The items that the former has opened and not finished, which are
+          forgotten. What waits to be opened is for the new one.
+        """
+        with self._lock:
+            return self._forget(
+                [i for i in self._items.values() if i.is_opened]
+            )
+
     def abandon(self) -> list[Claim]:
         """Notes that the pipeline will not be asked for more.
 
@@ -169,13 +184,7 @@ class RecordTracker:
           The items that it has not finished, which are forgotten.
         """
         with self._lock:
-            open_items = [i for i in self._items.values() if not i.is_completed]
-            for item in open_items:
-                del self._items[item.slot]
-            self._lanes.clear()
-            self._in_training.clear()
-            self._ready.clear()
-            return [item.claim for item in open_items]
+            return self._forget(list(self._items.values()))
 
     def take_completed(self) -> list[Claim]:
         """Returns the items completed since the last call."""
@@ -196,6 +205,15 @@ class RecordTracker:
             fresh = self.num_trained - self._num_told
             self._num_told = self.num_trained
             return fresh
+
+    def _forget(self, items: Sequence[_Item]) -> list[Claim]:
+        open_items = [i for i in items if not i.is_completed]
+        for item in open_items:
+            del self._items[item.slot]
+        self._lanes.clear()
+        self._in_training.clear()
+        self._ready.clear()
+        return [item.claim for item in open_items]
 
     def _end_item(self, lane: int, num_read: int) -> None:
         """Notes how many records the item had that a lane was reading."""

@@ -135,6 +135,9 @@ class RecordReaders(RecordsPortSession):
                 self._num_flushed = self.last_flush
                 self._flushed.notify_all()
 
+    def _begin(self) -> None:
+        """The items say so, too: `give_back`."""
+
     def settle(self) -> None:
         """Waits until the events so far were counted, and acknowledged."""
         with self._flushed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -118,7 +118,7 @@ class AskedPortSession(SessionPort):
     Args:
       session: The session.
       discard: An op that closes and forgets the port's queues.
-      wait: A tensor, there as soon as the readers have asked.
+      wait: A tensor, there as soon as the readers have asked: their question.
       feeds: Placeholders of an item.
       put_and_wait: A tensor, there as soon as they have asked for one more.
     """
@@ -138,18 +138,19 @@ class AskedPortSession(SessionPort):
         self._wait = wait
         self._feeds = feeds
         self._put_and_wait = put_and_wait
-        self._have_asked = False
+        self._asked: Any = None
 
     def wait_for_demand(self) -> None:
         """Waits until the readers want one item more."""
-        if not self._have_asked:
-            self._run(self._wait)
-        self._have_asked = False
+        asked, self._asked = self._asked, None
+        self._heed(self._run(self._wait) if asked is None else asked)
+
+    def _heed(self, question: Any) -> None:
+        """Does what has to be done before a question is answered."""
 
     def _give(self, *values: Any) -> None:
         """Gives them one, and returns when they have asked for the next."""
-        self._run(self._put_and_wait, self._feeds, values)
-        self._have_asked = True
+        self._asked = self._run(self._put_and_wait, self._feeds, values)
 
 
 class DemandPort:
@@ -162,7 +163,7 @@ class DemandPort:
     def __init__(self, shared_name: str):
         self._demand = tf1.FIFOQueue(
             UNLIMITED,
-            dtypes=[tf.bool],
+            dtypes=[tf.int64],
             shapes=[()],
             shared_name=f"{shared_name}/demand",
             name="demand",
@@ -181,17 +182,30 @@ class DemandPort:
         self._close = self._proxy.close()
         self._discard = discard_op(self._demand, self._proxy)
 
-    def take(self) -> Any:
-        """Returns a tf.string scalar: asks for an item and waits for it."""
-        with tf.control_dependencies([self._demand.enqueue(True)]):
+    def take(self, iteration: Any = 0) -> Any:
+        """Returns a tf.string scalar: asks for an item and waits for it.
+
+        Args:
+          iteration: In whose name, a tf.int64 scalar.
+        """
+        asked = self._demand.enqueue(tf.cast(iteration, tf.int64))
+        with tf.control_dependencies([asked]):
             return self._proxy.dequeue(name="take")
 
     def in_session(self, session: tf1.Session) -> PortSession:
         """Returns the port as seen through a session."""
-        return _DemandPortSession(self, session)
+        return DemandPortSession(self, session)
 
 
-class _DemandPortSession(AskedPortSession):
+class DemandPortSession(AskedPortSession):
+    """A DemandPort in a session.
+
+    Attributes:
+      on_new_iteration: Called when one iteration has taken the place of another.
+    """
+
+    on_new_iteration: Callable[[], None] | None = None
+
     def __init__(self, port: DemandPort, session: tf1.Session):
         super().__init__(
             session,
@@ -201,6 +215,12 @@ class _DemandPortSession(AskedPortSession):
             put_and_wait=port._put_and_wait,
         )
         self._port = port
+        self._iteration: Any = None
+
+    def _heed(self, question: Any) -> None:
+        former, self._iteration = self._iteration, question
+        if self.on_new_iteration and former not in (None, question):
+            self.on_new_iteration()
 
     def put(self, claim: Claim, text: bytes) -> None:
         del claim

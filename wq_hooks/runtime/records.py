@@ -72,7 +72,7 @@ class Records:
 
         def items_of(index: Any) -> Any:
             # A name for this lane of this iterator.
-            lane = _now() * cycle_length + index
+            lane = new_number() * cycle_length + index
             own = items.map(lambda slot, text: (lane, slot, text))
             # It goes on to the end when the last item was read to its end.
             end = _when_reached(
@@ -228,7 +228,10 @@ class Records:
 
         def iterated(_: Any) -> Any:
             # A name for this iteration.
-            iteration = _now()
+            iteration = new_number()
+            iteration = after(
+                self._port.note_counts(events.BEGIN, iteration), iteration
+            )
             batches = self._batches(iteration)
             end = _when_reached(
                 lambda: self._port.note(events.END_OF_DATA, iteration), batches
@@ -344,7 +347,7 @@ def after(op: Any, element: Any) -> Any:
         )
 
 
-def _now() -> Any:
+def new_number() -> Any:
     """Returns a number that is not met twice: microseconds, tf.int64."""
     return _i64(tf.timestamp() * 1e6)
 

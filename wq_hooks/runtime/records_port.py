@@ -161,6 +161,7 @@ class RecordsPortSession(AskedPortSession):
         self._last_slot = secrets.randbits(40) << 20
         self._is_counting = False
         self._num_left_over = 0
+        self._given_back: list[Claim] = []
         self.last_flush = 0
 
     def put(self, claim: Claim, text: bytes) -> None:
@@ -188,6 +189,11 @@ class RecordsPortSession(AskedPortSession):
             self._count(kind, numbers, counts_in(counts))
         self._fetch(counts_in(summary))
         return self.tracker.take_completed()
+
+    def take_given_back(self) -> list[Claim]:
+        """Returns the items that an iteration has left to the next one."""
+        given_back, self._given_back = self._given_back, []
+        return given_back
 
     def flush(self) -> None:
         """Reports what nobody else would: which batches were fetched."""
@@ -223,10 +229,17 @@ class RecordsPortSession(AskedPortSession):
             )
         elif kind == events.END_OF_DATA:
             self._finish(*numbers)
+        elif kind == events.BEGIN:
+            self._begin()
         elif kind == events.TRAINED:
             tracker.train_delivered()
         elif kind == events.FLUSH:
             (self.last_flush,) = numbers
+
+    def _begin(self) -> None:
+        # Of several clients, the others may go on with what they have.
+        if self._port.num_clients == 1:
+            self._given_back += self.tracker.begin()
 
     def _finish(self, iteration: int) -> None:
         for name in self.tracker.finish(iteration, self.num_in_training):

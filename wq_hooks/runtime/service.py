@@ -33,7 +33,7 @@ from wq_hooks.runtime.fast_take import NO_LIFE, TakePortSession, life_text
 from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.mailbox import MailboxSession
-from wq_hooks.runtime.ports import PortSession
+from wq_hooks.runtime.ports import DemandPortSession, PortSession
 from wq_hooks.runtime.records_port import RecordsPortSession
 
 _LEAVE_SECS = 2.0
@@ -153,6 +153,12 @@ class Service:
                     else None,
                 )
             )
+
+            if (
+                isinstance(port_session, DemandPortSession)
+                and work_queue.num_clients == 1
+            ):
+                port_session.on_new_iteration = self._loops[-1].hand_back
 
     def _warn_if_alone(self) -> None:
         """Says so if each task of a cluster would have a queue of its own."""
@@ -373,6 +379,9 @@ class Service:
             completed = port.count_events()
             if completed:
                 loop.acknowledge(completed + _records_trained(port))
+            given_back = port.take_given_back()
+            if given_back:
+                loop.hand_back(given_back)
             # What comes meanwhile is counted in one step.
             self._is_in_haste.wait(_COUNT_EVERY_SECS)
 
