@@ -201,7 +201,8 @@ class DemandPortSession(AskedPortSession):
     """A DemandPort in a session.
 
     Attributes:
-      on_new_iteration: Called when one iteration has taken the place of another.
+      on_new_iteration: Called when one iteration has taken the place of
+        another.
     """
 
     on_new_iteration: Callable[[], None] | None = None
@@ -223,10 +224,12 @@ class DemandPortSession(AskedPortSession):
             self.on_new_iteration()
 
     def put(self, claim: Claim, text: bytes) -> None:
+        """Gives the readers one, and waits until they want the next."""
         del claim
         self._give(text)
 
     def close(self) -> None:
+        """Gives them the end of data."""
         self._run(self._port._close)
 
 
