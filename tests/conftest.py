@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import types
+
 import pytest
 from criteo_data import NUM_FILES, ROWS_PER_FILE
+from zygote import Zygotes
 
 from model_zoo.wide_and_deep import generate
+from wq_hooks.launcher import process_group
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +21,16 @@ def data_location(tmp_path_factory):
         directory, num_files=NUM_FILES, rows_per_file=ROWS_PER_FILE, seed=1
     )
     return directory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def zygotes():
+    """Clusters start their tasks in a moment; see the module."""
+    zygotes = Zygotes()
+    started = types.SimpleNamespace(
+        **{**vars(subprocess), "Popen": zygotes.popen}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_group, "subprocess", started)
+        yield zygotes
+    zygotes.close()
