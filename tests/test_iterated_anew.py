@@ -10,6 +10,7 @@ import itertools
 import pytest
 import tensorflow as tf
 from sessions import decoded, raw_session, wait_until
+from text_files import write
 
 from wq_hooks import WorkQueue, WorkQueueHook
 
@@ -27,13 +28,7 @@ def graph():
 @pytest.fixture
 def files(tmp_path):
     """{path: its lines}."""
-    found = {}
-    for i in range(NUM_FILES):
-        path = tmp_path / f"part-{i}"
-        lines = [f"{i}-{j}" for j in range(SIZE)]
-        path.write_text("".join(f"{line}\n" for line in lines))
-        found[str(path)] = lines
-    return found
+    return write(tmp_path, [SIZE] * NUM_FILES)
 
 
 def of_items(queue):

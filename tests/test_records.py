@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 import tensorflow as tf
 from sessions import decoded, element_of, wait_until
+from text_files import write
 
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core import messages
@@ -30,16 +31,6 @@ def log(caplog):
 def texts(tmp_path):
     """{path: its records}: text files, of which two are empty."""
     return write(tmp_path, SIZES)
-
-
-def write(directory, sizes):
-    files = {}
-    for i, size in enumerate(sizes):
-        path = directory / f"part-{i}.txt"
-        records = [f"{i:02d}-{j:05d}" for j in range(size)]
-        path.write_text("".join(f"{record}\n" for record in records))
-        files[str(path)] = records
-    return files
 
 
 def write_tfrecords(directory, sizes):

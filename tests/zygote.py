@@ -186,8 +186,8 @@ def _main():
     connection = socket.socket(fileno=int(sys.argv[1]))
     for name in _IMPORTED:
         importlib.import_module(name)
-    path = [p for p in sys.path if p not in ("", os.getcwd())]
-    path = [p for p in path if p not in _python_path(os.environ)]
+    added = ["", os.getcwd(), *_python_path(os.environ)]
+    path = [p for p in sys.path if p not in added]
     request = _serve(connection)
     if request is not None:
         # In a child: the interpreter ends with what it runs.
