@@ -5,7 +5,7 @@
         returncodes = cluster.wait_for_job(timeout_secs=60)
 
 The trap: ports are free when they are chosen, and bound by the tasks only
-later. Somebody else may take one in between; the task then fails with "address
+later. Another server may take one in between; the task then fails with "address
 in use", and one starts the job again. POSIX only; does not import TensorFlow.
 """
 
@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -27,6 +28,9 @@ from wq_hooks.launcher.process_group import Deadline, Guard, ProcessGroup
 
 # The environment variable by which `slow` reaches a task.
 SLOW_VARIABLE = "WQ_HOOKS_SLOW"
+# Below those that systems give to connections (Linux from 32768 on, others from
+# 49152), one of which could take a port before the task binds it.
+_PORTS = range(10_000, 32_768)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +49,23 @@ class Line:
 
 
 def free_ports(num_ports: int) -> list[int]:
-    """Returns different loopback ports that nobody listens on right now."""
+    """Returns different loopback ports that nobody listens on right now.
+
+    Raises:
+      OSError: If there are not so many.
+    """
+    ports: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.socket()) for _ in range(num_ports)
-        ]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
+        # A generator of its own: programs that seed the other one would all
+        # choose the same ports.
+        for port in random.Random().sample(_PORTS, len(_PORTS)):
+            if len(ports) == num_ports:
+                return ports
+            sock = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                ports.append(port)
+    raise OSError(f"Expected {num_ports} free ports; got {len(ports)}.")
 
 
 class Cluster:
