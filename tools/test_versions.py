@@ -10,6 +10,7 @@ take turns, at low priority; with downloads, about three minutes each.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -46,11 +47,26 @@ PACKAGES = ["pytest", "pytest-timeout", "hypothesis", "setuptools<82"]
 PINS = {"2.20": ["protobuf<7"]}
 
 
+def find_python(version: str) -> str | None:
+    """Returns the interpreter of a Python version, on PATH or of pyenv."""
+    pyenv = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
+    pattern = os.path.join(pyenv, "versions", f"{version}.*", "bin", "python")
+    on_path = shutil.which(f"python{version}")
+    for candidate in filter(None, [on_path, *glob.glob(pattern)]):
+        # A shim of pyenv is there for versions that are not switched on, too.
+        done = subprocess.run(
+            [candidate, "-c", ""], stderr=subprocess.DEVNULL, check=False
+        )
+        if done.returncode == 0:
+            return candidate
+    return None
+
+
 def run(version: str) -> str:
     """Runs the tests on a version; returns what came of it."""
-    interpreter = shutil.which(f"python{PYTHONS[version]}")
+    interpreter = find_python(PYTHONS[version])
     if interpreter is None:
-        return f"not run: no python{PYTHONS[version]} on PATH"
+        return f"not run: no python{PYTHONS[version]} on PATH or of pyenv"
     with tempfile.TemporaryDirectory(prefix="wq-hooks-") as directory:
         python = os.path.join(directory, "bin", "python")
         commands = [
