@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import pathlib
 import zlib
 
 import numpy as np
@@ -43,6 +44,7 @@ def test_names_are_stripped_and_kept_in_order():
         np.array(["a", "b"]),
         np.array([b"a", b"b"]),
         np.array(["a", "b"], dtype=object),
+        [pathlib.Path("a"), pathlib.PurePosixPath("b")],
     ],
 )
 def test_any_sequence_will_do(works):

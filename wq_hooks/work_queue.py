@@ -68,7 +68,7 @@ class WorkQueue:
     """Hands out works, one at a time, to whichever task is free.
 
     Args:
-      works: A non-empty sequence of str, bytes or sources (see
+      works: A non-empty sequence of str, bytes, paths or sources (see
         `wq_hooks.sources`): the paths or tables to be read. Surrounding white
         space is stripped; duplicates are separate items.
       num_epochs: How often each work is handed out; None: without end.
@@ -334,7 +334,7 @@ class WorkQueue:
         out again. May be called from any thread, also before the session.
 
         Args:
-          works: A sequence of str or bytes; the queue's prefix applies.
+          works: A sequence of str, bytes or paths; the queue's prefix applies.
           priority: Added works of a higher one come before those of a lower
             one that are not under way; some dozens are, two for each consumer
             or 32.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -23,7 +24,7 @@ class Works(Sequence[str]):
     """The works in the order in which they are listed.
 
     Args:
-      works: A non-empty sequence of str, bytes or sources (see
+      works: A non-empty sequence of str, bytes, os.PathLike or sources (see
         `wq_hooks.sources`). Surrounding white space is stripped; duplicates
         are separate items.
       prefix: Joined in front of what is handed out, or None.
@@ -163,11 +164,12 @@ def _names(works: Sequence[Any], sources: dict[int, Any]) -> list[str]:
 
 
 def _name(work: Any, index: int) -> str:
-    if not isinstance(work, (str, bytes)):
+    if not isinstance(work, (str, bytes, os.PathLike)):
         raise TypeError(
-            "Expected each work to be str or bytes; got "
+            "Expected each work to be str, bytes or os.PathLike; got "
             f"works[{index}]={work!r:.200} of type {type(work).__name__}."
         )
+    work = os.fspath(work)
     name = _decoded(work).strip()
     if not name:
         raise ValueError(
