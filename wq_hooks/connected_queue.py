@@ -18,6 +18,7 @@ import threading
 import uuid
 from typing import Any, NoReturn
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -108,7 +109,7 @@ class ConnectedWorkQueue(EagerWorkQueue):
     def size(self) -> Any:
         """Returns an eager tf.int64 scalar: remaining items; -1: no end."""
         (remaining,) = self._mailbox.look_up(messages.REMAINING)
-        return tf.constant(int(remaining), tf.int64)
+        return tf.constant(np.int64(int(remaining)))
 
     def state(self) -> dict[str, Any]:
         """Returns who has what, as of the last seconds, for json."""

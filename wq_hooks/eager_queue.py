@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -248,7 +249,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     def size(self) -> Any:
         """Returns an eager tf.int64 scalar: remaining items; -1: no end."""
         remaining = self._find_dispatcher().ledger.remaining
-        return tf.constant(-1 if remaining is None else remaining, tf.int64)
+        # Not a Python number: TensorFlow would keep it; see ItemPort.
+        return tf.constant(np.int64(-1 if remaining is None else remaining))
 
     def snapshot(self) -> str:
         """Returns the position as JSON."""

@@ -10,6 +10,9 @@ new one takes the place of the one before, which will not be asked for more:
 what was meant for that one is recognised by its number and dropped.
 
 The trap: two iterations at a time are refused. The older one gets an error.
+
+Another one: each Python number that is made a tensor in eager mode is kept for
+good, with 750 bytes (the cache of pywrap_tensor.cc); a NumPy number is not.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
@@ -165,7 +169,13 @@ class ItemPort:
             if self._is_asked:
                 self._is_asked = False
                 self._has_failed = kind == _ERROR
-                self._answers.enqueue([self._iteration, kind, slot, text])
+                self._enqueue(self._iteration, kind, slot, text)
+
+    def _enqueue(
+        self, iteration: int, kind: int, slot: int, text: bytes
+    ) -> None:
+        numbers = [np.int64(number) for number in (iteration, kind, slot)]
+        self._answers.enqueue([*numbers, text])
 
 
 def _is_item(kind: Any, slot: Any, text: Any) -> Any:

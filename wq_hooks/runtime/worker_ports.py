@@ -96,7 +96,7 @@ class CoordinatorItemPort(ItemPort):
         self.put(0, b"")
 
     def _free(self, iteration: int) -> None:
-        self._answers.enqueue([iteration, END, -1, b""])
+        self._enqueue(iteration, END, -1, b"")
 
 
 class WorkerItemPort(ItemPort):
