@@ -267,21 +267,20 @@ class Service:
             return True
         is_stopped = self._coord.should_stop
         while dispatcher.wait_for_end(self._task.name, is_stopped):
-            if is_stopped() or not self._is_anything_astray():
-                # What was astray may have just come back.
+            if is_stopped() or not self._is_anything_astray(dispatcher):
+                # What was astray, or given back, may have just come back.
                 return dispatcher.wait_for_end(self._task.name, is_stopped)
             self._coord.wait_for_stop(_ASTRAY_POLL_SECS)
         return False
 
-    def _is_anything_astray(self) -> bool:
+    def _is_anything_astray(self, dispatcher: Dispatcher) -> bool:
         """Whether the chief's readers hold what has not reached them.
 
         A step of theirs was aborted, or another one is under way. Nobody but
-        they could still read it.
+        they could still read it. The ledger knows then, too, what they have
+        given back when an iterator was initialized anew.
         """
-        dispatcher = self.dispatcher
-        if dispatcher is None or not self._take_loops:
-            return False
+        self.settle()
         for loop in self._take_loops:
             loop.report_held()
         dispatcher.settle(_LEAVE_SECS)
