@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
-
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime.function_session import FunctionSession
@@ -145,8 +143,7 @@ class RecordReaders(RecordsPortSession):
         with self._flushed:
             self._num_flushes += 1
             number = self._num_flushes
-            # Not a Python number: see ItemPort.
-            self._records_port.note_counts(FLUSH, np.int64(number))
+            self._records_port.note_counts(FLUSH, number)
             self._flushed.wait_for(
                 lambda: self._num_flushed >= number, _SETTLE_SECS
             )

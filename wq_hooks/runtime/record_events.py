@@ -42,9 +42,12 @@ def event(kind: int, values: Sequence[Any]) -> Any:
       kind: One of the kinds above.
       values: Numbers, of any shape.
     """
-    flat = [
-        tf.reshape(tf.cast(value, tf.int64), [-1]) for value in (kind, *values)
+    numbers = [
+        # A Python number would be kept by TensorFlow: see ItemPort.
+        value if tf.is_tensor(value) else np.asarray(value, np.int64)
+        for value in (kind, *values)
     ]
+    flat = [tf.reshape(tf.cast(number, tf.int64), [-1]) for number in numbers]
     return tf.io.serialize_tensor(tf.concat(flat, 0))
 
 
