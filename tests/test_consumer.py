@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from wq_hooks.core import messages
-from wq_hooks.core.consumer import ConsumerLoop, Holdings
+from wq_hooks.core.consumer import ConsumerLoop, Holdings, Served
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.messages import Claim
 
@@ -103,8 +103,10 @@ class FakeTransport:
 class Running:
     """A ConsumerLoop with its threads."""
 
-    def __init__(self, elements, *, num_ahead=0, prefetch=0, **kwargs):
-        self.port = FakePort(num_ahead)
+    def __init__(
+        self, elements, *, num_ahead=0, prefetch=0, port=None, **kwargs
+    ):
+        self.port = port or FakePort(num_ahead)
         self.transport = FakeTransport(elements, self.port, prefetch)
         self.loop = ConsumerLoop(
             CONSUMER, self.transport, self.port, prefetch=prefetch, **kwargs
@@ -324,6 +326,72 @@ class TestArrived:
         self.arrived = [claim(1)]
         running.loop.report_arrived()
         assert running.loop.claims_at_end() == [claim(1)]
+
+
+class ServingPort(FakePort):
+    """A port that takes by itself; None: it has found nothing."""
+
+    def __init__(self, served):
+        super().__init__()
+        self.served = iter(served)
+        self.completed = []
+
+    def serve(self, gate, sender, completed):
+        assert (gate, sender) == (messages.gate_of("worker:1"), SENDER)
+        self.wait_for_demand()
+        self.completed.append(completed)
+        served = next(self.served)
+        if served.claim is not None:
+            self.put(served.claim, b"text-%d" % served.claim.ticket)
+        return served
+
+
+class TestServed:
+    """Where the port takes by itself, the loop accounts for it."""
+
+    def loop(self, served, elements=(), **kwargs):
+        self.port = ServingPort(served)
+        return Running(
+            elements, port=self.port, serve=self.port.serve, **kwargs
+        )
+
+    def test_an_item_is_completed_by_the_next_question(self):
+        running = self.loop(
+            [
+                Served(True, claim(0)),
+                Served(True, claim(1)),
+                Served(True, None),
+            ],
+            [END],
+        )
+        assert [self.port.read() for _ in range(2)] == [0, 1]
+        assert self.port.is_closed()
+        running.join()
+        assert self.port.completed == ["", "gen 0", "gen 1"]
+        # What the chief was told is not told again.
+        assert running.transport.completed == [""]
+        assert running.loop.claims_at_end() == []
+
+    def test_who_was_not_told_is_told_with_the_question(self):
+        running = self.loop(
+            [
+                Served(True, claim(0)),
+                Served(False, None),
+                Served(True, claim(2)),
+            ],
+            [item(1)],
+        )
+        assert [self.port.read() for _ in range(3)] == [0, 1, 2]
+        assert self.port.completed == ["", "gen 0", "gen 1"]
+        assert running.transport.completed == ["gen 0"]
+
+    def test_several_readers_hold_one_item_each(self):
+        running = self.loop(
+            [Served(True, claim(ticket)) for ticket in range(4)], num_clients=2
+        )
+        assert [self.port.read() for _ in range(4)] == [0, 1, 2, 3]
+        assert self.port.completed == ["", "", "gen 0", "gen 1"]
+        running.check()
 
 
 class TestBarred:

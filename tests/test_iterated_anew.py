@@ -5,6 +5,7 @@ In eager mode that is the beginning of a `for` loop; see test_eager_queue.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -17,6 +18,7 @@ from wq_hooks import WorkQueue, WorkQueueHook
 tf1 = tf.compat.v1
 
 NUM_FILES, SIZE = 6, 10
+HALF_A_SECOND = tf1.RunOptions(timeout_in_ms=500)
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +95,32 @@ def test_with_several_clients_each_goes_on_with_its_own(files):
         with pytest.raises(tf.errors.OutOfRangeError):
             session.run(items[1])
         wait_until(lambda: queue.state()["remaining"] == 0)
+
+
+@pytest.mark.parametrize("prefetch", [0, 1])
+def test_what_the_former_has_waited_for_is_not_taken_for_ones_own(prefetch):
+    """Each item would be taken for completed while it is read."""
+    queue = WorkQueue(["first"], is_open=True, prefetch=prefetch)
+    iterator = tf1.data.make_initializable_iterator(queue.input_dataset())
+    item = iterator.get_next()
+    with raw_session() as session:
+        for _ in range(2):
+            session.run(iterator.initializer)
+            with contextlib.suppress(tf.errors.DeadlineExceededError):
+                while True:
+                    session.run(item, options=HALF_A_SECOND)
+        session.run(iterator.initializer)
+        works = [f"work {number}" for number in range(5)]
+        queue.add_works(works)
+        queue.close_works()
+        drawn = []
+        for _ in works:
+            drawn.append(decoded(session.run(item)))
+            queue.dispatcher.settle(2.0)
+            (worker,) = queue.state()["workers"]
+            held = [item["text"] for item in worker["items"]]
+            assert drawn[-1] in held
+            assert len(held) <= 1 + prefetch
+        assert sorted(drawn) == works
+        with pytest.raises(tf.errors.OutOfRangeError):
+            session.run(item)

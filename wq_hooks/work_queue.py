@@ -36,6 +36,7 @@ from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint, interrupt, kept_lists
 from wq_hooks.runtime.beginning import Beginning
+from wq_hooks.runtime.direct_port import DirectPort
 from wq_hooks.runtime.fast_take import TakePort
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
@@ -268,13 +269,21 @@ class WorkQueue:
         When the only one is initialized anew, the item that it was reading
         goes back to the line.
         """
-        port = self._add_port(DemandPort)
+        # What is taken ahead is not taken in the step that gives it.
+        kind = (
+            DemandPort
+            if self.prefetch
+            else functools.partial(DirectPort, mailbox=self.mailbox)
+        )
+        port = self._add_port(
+            functools.partial(kind, num_clients=self.num_clients)
+        )
         with self._worker_scope():
 
             def items(iteration: Any) -> Any:
                 # The map of tf.data 2 turns the end of data into an error.
                 dataset = tf1.data.Dataset.from_tensors(iteration).repeat()
-                return dataset.map(port.take)
+                return dataset.map(port.take_in)
 
             once = tf1.data.Dataset.from_tensors(0)
             dataset = once.flat_map(lambda _: items(new_number()))

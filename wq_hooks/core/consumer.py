@@ -12,11 +12,12 @@ that waits in a slow worker is the tail that the queue is there to remove.
 from __future__ import annotations
 
 import collections
+import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wq_hooks.core import messages
 from wq_hooks.core.consumer_state import Consumer
@@ -83,6 +84,18 @@ class Port(Protocol):
         """Gives them the end of data, behind what is inside."""
 
 
+class Served(NamedTuple):
+    """What a port has done by itself for a reader that has asked.
+
+    Attributes:
+      is_told: Whether the chief was told what the reader has completed.
+      claim: What the reader has got; None: nothing yet.
+    """
+
+    is_told: bool
+    claim: Claim | None
+
+
 class Holdings:
     """The items that a consumer has passed on and not completed yet.
 
@@ -105,11 +118,16 @@ class Holdings:
         Args:
           num_ahead: How many of the items passed on no reader has asked for.
         """
-        keep = self._num_clients - 1 + num_ahead
-        completed = []
-        while len(self._passed_on) > keep:
-            completed.append(self._passed_on.popleft())
+        completed = self.completed_by(num_ahead)
+        for _ in completed:
+            self._passed_on.popleft()
         return completed
+
+    def completed_by(self, num_ahead: int) -> list[Claim]:
+        """Returns what `asked_again` would."""
+        keep = self._num_clients - 1 + num_ahead
+        num_completed = max(len(self._passed_on) - keep, 0)
+        return list(itertools.islice(self._passed_on, num_completed))
 
     @property
     def claims(self) -> list[Claim]:
@@ -140,6 +158,8 @@ class ConsumerLoop:
       arrived: Returns which items have reached a reader since the last call,
         in this order, where that can be known; None: those given to the port
         have. Some of them may have been taken by the reader itself.
+      serve: Waits until a reader asks, takes an item for it and gives it to
+        it, where the port can do that by itself; called as `Transport.take`.
     """
 
     def __init__(
@@ -154,6 +174,7 @@ class ConsumerLoop:
         counts_records: bool = False,
         pause: Callable[[float], object] | None = time.sleep,
         arrived: Callable[[], Sequence[Claim]] | None = None,
+        serve: Callable[[int, str, str], Served] | None = None,
     ):
         self.consumer = consumer
         self.has_ended = False
@@ -167,6 +188,7 @@ class ConsumerLoop:
         self._holdings = Holdings(num_clients)
         self._counts_records = counts_records
         self._arrived = arrived
+        self._serve = serve
         # Given to the port, and not arrived.
         self._under_way: list[Claim] = []
         self._lock = threading.Lock()
@@ -186,12 +208,30 @@ class ConsumerLoop:
     def serve_forever(self) -> None:
         """Gives items to the readers until the end of data."""
         while True:
-            self._port.wait_for_demand()
+            if self._is_served():
+                continue
             fetched = self.next_item()
             if fetched is None:
                 self._port.close()
                 return
             self._port.put(*fetched)
+
+    def _is_served(self) -> bool:
+        """Waits for a demand; returns whether the port has met it."""
+        if self._serve is None:
+            self._port.wait_for_demand()
+            return False
+        with self._lock:
+            completed = self._holdings.completed_by(self._port.num_ahead)
+        served = self._serve(
+            self._gate, self._sender, messages.claims_text(completed)
+        )
+        with self._lock:
+            if served.is_told:
+                self._holdings.asked_again(self._port.num_ahead)
+            if served.claim is not None:
+                self._holdings.pass_on(served.claim)
+        return served.claim is not None
 
     def next_item(self) -> tuple[Claim, bytes] | None:
         """Returns the item for a reader that asks, None at the end of data."""

@@ -29,6 +29,8 @@ _STRING = tf.string
 ELEMENT_SIZE = 4
 # Between the columns of a report.
 SEPARATOR = "\n"
+# A gate that is never open; no consumer's.
+SHUT_GATE = -1
 
 
 class Element(NamedTuple):
@@ -112,31 +114,10 @@ class Mailbox:
             return tf1.placeholder(dtype, shape)
 
         # A worker takes: one step on the parameter server.
-        # Fed: its gate, its question as a report, its lease without a claim.
         self.take_feed = fed(3)
-        gate, ask, lease = tf.unstack(self.take_feed)
-        with tf.control_dependencies([reports.enqueue(ask)]):
-            barred_in = look_up(tf.strings.to_number(gate, tf.int64))
-            generation = look_up(messages.ITEM, default="none")
-        # One element, or none: without control flow.
-        element = self.work.dequeue_many(
-            tf.cast(tf.not_equal(barred_in, generation), tf.int32)
-        )
-        slot, token = element[:, 0], element[:, 1]
-        with tf.control_dependencies([element]):
-            current = look_up(tf.strings.to_number(slot, tf.int64))
-        # The chief knows that what is not of its generation is no item.
-        claim = tf.strings.reduce_join(element[:, 1:3], 1, separator=" ")
-        report = reports.enqueue_many(
-            [tf.strings.join([lease, claim], separator=SEPARATOR)]
-        )
-        is_end = tf.logical_and(
-            tf.equal(slot, str(messages.END)), tf.equal(token, current)
-        )
-        num_ends = tf.reduce_sum(tf.cast(is_end, tf.int32))
-        put_back = self.work.enqueue_many([element[:num_ends]])
-        with tf.control_dependencies([report, put_back]):
-            self.take = tf.concat([element, tf.expand_dims(current, 1)], 1)
+        rows, is_told = self.taken(self.take_feed)
+        with tf.control_dependencies([is_told]):
+            self.take = tf.identity(rows)
         self.report_feed = fed()
         self.report = reports.enqueue(self.report_feed)
 
@@ -172,6 +153,48 @@ class Mailbox:
             self.position_feed, read_value=False
         )
 
+    def taken(self, question: Any) -> tuple[Any, tf.Operation]:
+        """Returns an element, once there is one, as the mailbox's ops.
+
+        Args:
+          question: tf.string of shape [3], as from `question_of`.
+
+        Returns:
+          tf.string of shape [1, 5], an element and the token that counts at
+          present; [0, 5], without waiting, if the gate is closed. And an op
+          that has to run with it, after which the chief is told.
+        """
+        with tf.device(None), tf.device(self.device):
+            gate, ask, lease = tf.unstack(question)
+            # Each op of a queue passes to another thread. Whoever waits for
+            # the element does not wait for those that tell of it.
+            asked = self.reports.enqueue(ask)
+            barred_in = self.look_up(tf.strings.to_number(gate, tf.int64))
+            # Another default: who asks before the chief has begun waits.
+            generation = self.look_up(messages.ITEM, default="none")
+            may_take = tf.logical_and(
+                tf.not_equal(barred_in, generation),
+                tf.not_equal(gate, str(SHUT_GATE)),
+            )
+            # One element, or none: without control flow.
+            element = self.work.dequeue_many(tf.cast(may_take, tf.int32))
+            slot, token = element[:, 0], element[:, 1]
+            with tf.control_dependencies([element]):
+                current = self.look_up(tf.strings.to_number(slot, tf.int64))
+            # The chief knows that what is not of its generation is no item.
+            claim = tf.strings.reduce_join(element[:, 1:3], 1, separator=" ")
+            with tf.control_dependencies([asked]):
+                leased = self.reports.enqueue_many(
+                    [tf.strings.join([lease, claim], separator=SEPARATOR)]
+                )
+            is_end = tf.logical_and(
+                tf.equal(slot, str(messages.END)), tf.equal(token, current)
+            )
+            num_ends = tf.reduce_sum(tf.cast(is_end, tf.int32))
+            put_back = self.work.enqueue_many([element[:num_ends]])
+            rows = tf.concat([element, tf.expand_dims(current, 1)], 1)
+            return rows, tf.group(leased, put_back)
+
     def look_up(self, keys: Any, default: str = "") -> Any:
         """Returns entries of the board, `default` where there is none."""
         return tf.raw_ops.LookupTableFindV2(
@@ -204,18 +227,8 @@ class MailboxSession:
         Returns:
           The element; None, without waiting, if the gate is closed.
         """
-        ask = _report_text(messages.ASK, sender, completed)
-        for slot, token, ticket, text, current in self._take_rows(
-            gate, ask, sender
-        ):
-            return Element(
-                token == current,
-                int(slot),
-                token.decode(),
-                int(ticket),
-                text,
-            )
-        return None
+        ask = report_text(messages.ASK, sender, completed)
+        return element_of(self._take_rows(question_of(gate, ask, sender)))
 
     def prepare_take(self, sender: str) -> None:
         """Runs the step of a take once, of no item.
@@ -226,17 +239,12 @@ class MailboxSession:
         Args:
           sender: Who will take; it says that it is alive.
         """
-        alive = _report_text(messages.ALIVE, sender, "")
-        # The gate at which the board has the generation is shut to everybody.
-        self._take_rows(messages.ITEM, alive, sender)
+        alive = report_text(messages.ALIVE, sender, "")
+        self._take_rows(question_of(SHUT_GATE, alive, sender))
 
-    def _take_rows(self, gate: int, report: str, sender: str) -> Any:
-        """Runs the step of a take, which begins with a report."""
+    def _take_rows(self, question: list[str]) -> Any:
         mailbox = self._mailbox
-        lease = SEPARATOR.join((messages.LEASE, sender))
-        return self._run(
-            mailbox.take, [mailbox.take_feed], [[str(gate), report, lease]]
-        )
+        return self._run(mailbox.take, [mailbox.take_feed], [question])
 
     def report(
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
@@ -250,7 +258,7 @@ class MailboxSession:
           timeout_secs: Give up after that long; 0: never.
         """
         mailbox = self._mailbox
-        text = _report_text(kind, sender, payload)
+        text = report_text(kind, sender, payload)
         if not timeout_secs:
             self._run(mailbox.report, [mailbox.report_feed], [text])
             return
@@ -309,7 +317,29 @@ class MailboxSession:
         self._run(mailbox.write_position, [mailbox.position_feed], [position])
 
 
-def _report_text(kind: str, sender: str, payload: str) -> str:
+def question_of(gate: int, report: str, sender: str) -> list[str]:
+    """Returns what asks for an element; see `Mailbox.taken`.
+
+    Args:
+      gate: Of the consumer, or `SHUT_GATE`.
+      report: What is reported first.
+      sender: Consumer name and incarnation.
+    """
+    lease = SEPARATOR.join((messages.LEASE, sender))
+    return [str(gate), report, lease]
+
+
+def element_of(rows: Any) -> Element | None:
+    """Returns what was taken, None if it was nothing; see `Mailbox.taken`."""
+    for slot, token, ticket, text, current in rows:
+        return Element(
+            token == current, int(slot), token.decode(), int(ticket), text
+        )
+    return None
+
+
+def report_text(kind: str, sender: str, payload: str) -> str:
+    """Returns a report as it goes into the mailbox."""
     return SEPARATOR.join((kind, sender, payload))
 
 

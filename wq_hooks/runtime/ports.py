@@ -157,10 +157,12 @@ class DemandPort:
     """A local queue that counts how many items were asked for.
 
     Args:
-      shared_name: Of its two queues, unique in this process.
+      shared_name: Of its queues, unique in this process.
+      num_clients: How many iterations draw from it at a time.
     """
 
-    def __init__(self, shared_name: str):
+    def __init__(self, shared_name: str, num_clients: int = 1):
+        self.num_clients = num_clients
         self._demand = tf1.FIFOQueue(
             UNLIMITED,
             dtypes=[tf.int64],
@@ -168,29 +170,50 @@ class DemandPort:
             shared_name=f"{shared_name}/demand",
             name="demand",
         )
+        # Of an iteration, an item.
         self._proxy = tf1.FIFOQueue(
             UNLIMITED,
-            dtypes=[tf.string],
-            shapes=[()],
+            dtypes=[tf.int64, tf.string],
+            shapes=[(), ()],
             shared_name=f"{shared_name}/proxy",
             name="proxy",
         )
         self._wait = self._demand.dequeue()
-        self._text = tf1.placeholder(tf.string, [])
-        with tf.control_dependencies([self._proxy.enqueue(self._text)]):
+        self._feeds = [
+            tf1.placeholder(tf.int64, []),
+            tf1.placeholder(tf.string, []),
+        ]
+        self._put = self._proxy.enqueue(self._feeds)
+        with tf.control_dependencies([self._put]):
             self._put_and_wait = self._demand.dequeue()
         self._close = self._proxy.close()
         self._discard = discard_op(self._demand, self._proxy)
 
-    def take(self, iteration: Any = 0) -> Any:
-        """Returns a tf.string scalar: asks for an item and waits for it.
+    def take(self) -> Any:
+        """Returns a tf.string scalar: asks for an item and waits for it."""
+        _, text = self._ask(tf.constant(0, tf.int64))
+        return tf.identity(text, name="take")
+
+    def take_in(self, iteration: Any) -> Any:
+        """Asks, within a dataset, as `take` does.
 
         Args:
           iteration: In whose name, a tf.int64 scalar.
         """
-        asked = self._demand.enqueue(tf.cast(iteration, tf.int64))
-        with tf.control_dependencies([asked]):
-            return self._proxy.dequeue(name="take")
+        row = self._ask(iteration)
+        if self.num_clients == 1:
+            # What a former iteration has asked for and not fetched is dropped:
+            # it went back to the line.
+            row = tf.while_loop(
+                lambda asked, _: asked < iteration,
+                lambda *_: tuple(self._proxy.dequeue()),
+                tuple(row),
+            )
+        return row[1]
+
+    def _ask(self, iteration: Any) -> Any:
+        with tf.control_dependencies([self._demand.enqueue(iteration)]):
+            return self._proxy.dequeue()
 
     def in_session(self, session: tf1.Session) -> PortSession:
         """Returns the port as seen through a session."""
@@ -202,7 +225,7 @@ class DemandPortSession(AskedPortSession):
 
     Attributes:
       on_new_iteration: Called when one iteration has taken the place of
-        another.
+        another; of several clients, the others may go on with what they have.
     """
 
     on_new_iteration: Callable[[], None] | None = None
@@ -212,21 +235,23 @@ class DemandPortSession(AskedPortSession):
             session,
             port._discard,
             wait=port._wait,
-            feeds=[port._text],
+            feeds=port._feeds,
             put_and_wait=port._put_and_wait,
         )
         self._port = port
-        self._iteration: Any = None
+        self._iteration: int | None = None
 
     def _heed(self, question: Any) -> None:
-        former, self._iteration = self._iteration, question
-        if self.on_new_iteration and former not in (None, question):
+        former, self._iteration = self._iteration, int(question)
+        if former in (None, self._iteration) or self._port.num_clients > 1:
+            return
+        if self.on_new_iteration is not None:
             self.on_new_iteration()
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives the readers one, and waits until they want the next."""
         del claim
-        self._give(text)
+        self._give(self._iteration, text)
 
     def close(self) -> None:
         """Gives them the end of data."""

@@ -1,0 +1,105 @@
+"""Items that a worker takes and gives to its dataset in one step."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+import tensorflow as tf
+from in_process_cluster import InProcessCluster
+from sessions import draw, element_of, raw_session, wait_until
+
+from wq_hooks import WorkQueue
+from wq_hooks.runtime.mailbox import MailboxSession
+
+tf1 = tf.compat.v1
+
+WORKS = [f"part-{i:02d}" for i in range(40)]
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default() as graph:
+        yield graph
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    return InProcessCluster(num_workers=1)
+
+
+@pytest.fixture
+def questions(monkeypatch):
+    """What was said to be completed by those who took in a step of its own."""
+    questions = []
+    take = MailboxSession.take
+
+    def noted(self, gate, sender, completed):
+        questions.append(completed)
+        return take(self, gate, sender, completed)
+
+    monkeypatch.setattr(MailboxSession, "take", noted)
+    return questions
+
+
+def check_one_step(queue, session, item, questions):
+    """Draws all items, and checks how they came."""
+    assert draw(session, item, 10) == WORKS[:10]
+    # The first one, of which nobody knew that it would be wanted.
+    assert questions == [""]
+    # Each question completes the item before.
+    wait_until(lambda: queue.state()["completed"] == 9)
+    assert draw(session, item) == WORKS[10:]
+    # And the end of data, told to the step and then to its thread.
+    assert questions == ["", ""]
+    wait_until(lambda: queue.state()["remaining"] == 0)
+
+
+def test_items_come_in_the_step_that_gives_them(questions):
+    queue = WorkQueue(WORKS, shuffle=False)
+    item = element_of(queue.input_dataset())
+    with raw_session() as session:
+        check_one_step(queue, session, item, questions)
+
+
+def test_from_a_parameter_server(cluster, questions):
+    with cluster.task(0, uuid.uuid4().hex) as task:
+        queue = WorkQueue(WORKS, shuffle=False)
+        item = element_of(queue.input_dataset())
+        with task.session() as session:
+            check_one_step(queue, session, item, questions)
+
+
+def test_several_clients(questions):
+    queue = WorkQueue(WORKS, shuffle=False, num_clients=2)
+    dataset = queue.input_dataset()
+    items = [element_of(dataset) for _ in range(2)]
+    with raw_session() as session:
+        for begin in range(0, 20, 2):
+            drawn = [draw(session, item, 1)[0] for item in items]
+            assert drawn == WORKS[begin : begin + 2]
+        wait_until(lambda: queue.state()["completed"] == 18)
+        assert draw(session, items[0]) == WORKS[20:]
+        assert draw(session, items[1]) == []
+        wait_until(lambda: queue.state()["remaining"] == 0)
+    assert questions == [""]
+
+
+def test_what_is_taken_ahead_is_not(questions):
+    queue = WorkQueue(WORKS, shuffle=False, prefetch=1)
+    item = element_of(queue.input_dataset())
+    with raw_session() as session:
+        assert draw(session, item) == WORKS
+    assert questions == [""] * (len(WORKS) + 1)
+
+
+def test_nothing_is_said_before_a_reader_asks():
+    queue = WorkQueue(WORKS, shuffle=False)
+    item = element_of(queue.input_dataset())
+    with raw_session() as session:
+        assert draw(session, item, 5) == WORKS[:5]
+        wait_until(lambda: queue.state()["completed"] == 4)
+        # The step for the next one lies ready by now.
+        queue.dispatcher.settle(2.0)
+        assert queue.state()["completed"] == 4
+        assert queue.state()["in_flight"] == 1
