@@ -351,9 +351,7 @@ class TestServed:
 
     def loop(self, served, elements=(), **kwargs):
         self.port = ServingPort(served)
-        return Running(
-            elements, port=self.port, serve=self.port.serve, **kwargs
-        )
+        return Running(elements, port=self.port, **kwargs)
 
     def test_an_item_is_completed_by_the_next_question(self):
         running = self.loop(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import pytest
@@ -10,6 +11,7 @@ from in_process_cluster import InProcessCluster
 from sessions import draw, element_of, raw_session, wait_until
 
 from wq_hooks import WorkQueue
+from wq_hooks.runtime import direct_port
 from wq_hooks.runtime.mailbox import MailboxSession
 
 tf1 = tf.compat.v1
@@ -103,3 +105,37 @@ def test_nothing_is_said_before_a_reader_asks():
         queue.dispatcher.settle(2.0)
         assert queue.state()["completed"] == 4
         assert queue.state()["in_flight"] == 1
+
+
+def one_each(item):
+    return tf.data.Dataset.from_tensors(item)
+
+
+def test_records(questions):
+    queue = WorkQueue(WORKS, shuffle=False)
+    batch = element_of(queue.records(one_each).batch(1).to_dataset())
+    with raw_session() as session:
+        drawn = [item for (item,) in draw(session, batch)]
+        assert drawn == [work.encode() for work in WORKS]
+        wait_until(lambda: queue.state()["remaining"] == 0)
+    # The end of data.
+    assert questions == [""]
+
+
+def test_records_may_be_read_before_python_hears_of_their_item(monkeypatch):
+    parsed = direct_port.element_of
+
+    def late(rows):
+        time.sleep(0.3)
+        return parsed(rows)
+
+    monkeypatch.setattr(direct_port, "element_of", late)
+    queue = WorkQueue(WORKS[:5], num_epochs=None, shuffle=False)
+    records = queue.records(one_each)
+    # What is left out counts at once.
+    records = records.filter(lambda work: tf.equal(work, WORKS[4]))
+    batch = element_of(records.batch(1).to_dataset())
+    with raw_session() as session:
+        draw(session, batch, 2)
+        # The last batch is trained when the next one is asked for.
+        wait_until(lambda: queue.state()["completed"] == 9)

@@ -36,7 +36,7 @@ from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint, interrupt, kept_lists
 from wq_hooks.runtime.beginning import Beginning
-from wq_hooks.runtime.direct_port import DirectPort
+from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
@@ -269,15 +269,7 @@ class WorkQueue:
         When the only one is initialized anew, the item that it was reading
         goes back to the line.
         """
-        # What is taken ahead is not taken in the step that gives it.
-        kind = (
-            DemandPort
-            if self.prefetch
-            else functools.partial(DirectPort, mailbox=self.mailbox)
-        )
-        port = self._add_port(
-            functools.partial(kind, num_clients=self.num_clients)
-        )
+        port = self._add_dataset_port(DemandPort, DirectPort)
         with self._worker_scope():
 
             def items(iteration: Any) -> Any:
@@ -312,9 +304,7 @@ class WorkQueue:
             its records. What it filters out does not count.
           cycle_length: How many items are read in turn.
         """
-        port = self._add_port(
-            functools.partial(RecordsPort, num_clients=self.num_clients)
-        )
+        port = self._add_dataset_port(RecordsPort, DirectRecordsPort)
         with tf.control_dependencies(None), self._worker_scope():
             items = tf1.data.Dataset.from_tensors(0).repeat()
             items = items.map(lambda _: port.take())
@@ -724,6 +714,14 @@ class WorkQueue:
         service = self._last_service
         if service is not None and service.dispatcher is not None:
             service.dispatcher.pull_works()
+
+    def _add_dataset_port(self, kind: Any, direct_kind: Any) -> Any:
+        if not self.prefetch:
+            # What is taken ahead is not taken in the step that gives it.
+            kind = functools.partial(direct_kind, mailbox=self.mailbox)
+        return self._add_port(
+            functools.partial(kind, num_clients=self.num_clients)
+        )
 
     def _add_port(self, kind: Any) -> Any:
         if tf1.get_default_graph() is not self._graph:

@@ -17,7 +17,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from wq_hooks.core import messages
 from wq_hooks.core.consumer_state import Consumer
@@ -84,6 +84,17 @@ class Port(Protocol):
         """Gives them the end of data, behind what is inside."""
 
 
+@runtime_checkable
+class DirectPort(Protocol):
+    """A port that takes by itself what its readers ask for."""
+
+    def serve(self, gate: int, sender: str, completed: str) -> Served:
+        """Waits until a reader asks, and gives it an item, if it finds one.
+
+        Args as of `Transport.take`.
+        """
+
+
 class Served(NamedTuple):
     """What a port has done by itself for a reader that has asked.
 
@@ -147,7 +158,7 @@ class ConsumerLoop:
     Args:
       consumer: Who takes.
       transport: The mailboxes.
-      port: Where the items go.
+      port: Where the items go. A DirectPort takes none ahead.
       prefetch: How many items may be taken before a reader asks.
       num_clients: See `Holdings`.
       is_end: Called at the end of data; False means to ask again.
@@ -158,8 +169,6 @@ class ConsumerLoop:
       arrived: Returns which items have reached a reader since the last call,
         in this order, where that can be known; None: those given to the port
         have. Some of them may have been taken by the reader itself.
-      serve: Waits until a reader asks, takes an item for it and gives it to
-        it, where the port can do that by itself; called as `Transport.take`.
     """
 
     def __init__(
@@ -174,7 +183,6 @@ class ConsumerLoop:
         counts_records: bool = False,
         pause: Callable[[float], object] | None = time.sleep,
         arrived: Callable[[], Sequence[Claim]] | None = None,
-        serve: Callable[[int, str, str], Served] | None = None,
     ):
         self.consumer = consumer
         self.has_ended = False
@@ -188,7 +196,6 @@ class ConsumerLoop:
         self._holdings = Holdings(num_clients)
         self._counts_records = counts_records
         self._arrived = arrived
-        self._serve = serve
         # Given to the port, and not arrived.
         self._under_way: list[Claim] = []
         self._lock = threading.Lock()
@@ -218,18 +225,18 @@ class ConsumerLoop:
 
     def _is_served(self) -> bool:
         """Waits for a demand; returns whether the port has met it."""
-        if self._serve is None:
+        if not isinstance(self._port, DirectPort):
             self._port.wait_for_demand()
             return False
         with self._lock:
             completed = self._holdings.completed_by(self._port.num_ahead)
-        served = self._serve(
+        served = self._port.serve(
             self._gate, self._sender, messages.claims_text(completed)
         )
         with self._lock:
             if served.is_told:
                 self._holdings.asked_again(self._port.num_ahead)
-            if served.claim is not None:
+            if served.claim is not None and not self._counts_records:
                 self._holdings.pass_on(served.claim)
         return served.claim is not None
 

@@ -1,11 +1,11 @@
-"""Items that a worker takes and gives to its reader in one step.
+"""Items that a worker takes and gives to its dataset in one step.
 
     port = DirectPort("work_queue/worker:1/1", mailbox)
-    text = port.take(iteration)          # in a dataset
+    text = port.take_in(iteration)       # in a dataset
     served = port.in_session(session).serve(gate, sender, completed)
 
 A dataset cannot ask a parameter server by itself, so a thread of the worker
-does it. With a DemandPort that thread is told of the question, takes an item,
+does it. With other ports that thread is told of the question, takes an item,
 and gives it to the reader: three steps, which the reader waits for. Here they
 are one, which lies ready before the reader asks; Python hears of it while the
 item is being read.
@@ -17,6 +17,10 @@ completed the last item; the step then takes nothing and says nothing.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
@@ -25,15 +29,18 @@ from wq_hooks.core.consumer import Served
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime.mailbox import (
     SHUT_GATE,
+    Element,
     Mailbox,
     element_of,
     question_of,
     report_text,
 )
 from wq_hooks.runtime.ports import DemandPort, DemandPortSession
+from wq_hooks.runtime.records_port import RecordsPort, RecordsPortSession
 
 # In the place of the iteration that is expected.
 _ANY = "any"
+_START_SECS = 10.0
 
 
 class DirectPort(DemandPort):
@@ -58,16 +65,14 @@ class DirectPort(DemandPort):
         nothing = question_of(
             SHUT_GATE, report_text(messages.WAKE, "", ""), "none"
         )
-        found, is_told = mailbox.taken(tf.where(is_expected, question, nothing))
-        found = tf.identity(found)
-        slot, token, _, text, current = tf.unstack(found, axis=1)
-        is_item = tf.logical_and(
-            tf.equal(slot, str(messages.ITEM)), tf.equal(token, current)
+        found, *done = _taken_and_put(
+            mailbox,
+            tf.where(is_expected, question, nothing),
+            lambda texts: self._proxy.enqueue_many(
+                [tf.fill(tf.shape(texts), asked), texts]
+            ),
         )
-        text = tf.boolean_mask(text, is_item)
-        put = self._proxy.enqueue_many([tf.fill(tf.shape(text), asked), text])
-        with tf.control_dependencies([put]):
-            self.served = [asked, tf.identity(found), is_told]
+        self.served = [asked, found, *done]
 
     def in_session(self, session: tf1.Session) -> DirectPortSession:
         """Returns the port as seen through a session."""
@@ -102,17 +107,116 @@ class DirectPortSession(DemandPortSession):
         )
         is_told = expected in (_ANY, str(asked))
         self._heed(asked)
-        element = element_of(rows)
-        if (
-            element is None
-            or not element.is_fresh
-            or element.slot != messages.ITEM
-        ):
-            return Served(is_told, None)
-        return Served(is_told, Claim(element.token, element.ticket))
+        item = _item_of(rows)
+        return Served(is_told, None if item is None else _claim_of(item))
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives one to the reader that waits."""
         del claim
         port = self._direct
         self._run(port._put, port._feeds, [self._iteration, text])
+
+
+class DirectRecordsPort(RecordsPort):
+    """The queues behind `records`, with the same step.
+
+    Args:
+      shared_name: Of its queues, unique in this process.
+      mailbox: Where items come from.
+      num_clients: How many batches are trained at a time.
+    """
+
+    def __init__(self, shared_name: str, mailbox: Mailbox, num_clients: int):
+        super().__init__(shared_name, num_clients)
+        # A question, and the slot of the item that will be the answer.
+        self.serve_feeds = [
+            tf1.placeholder(tf.string, [3]),
+            tf1.placeholder(tf.int64, []),
+        ]
+        question, slot = self.serve_feeds
+        with tf.control_dependencies([self._demand.dequeue()]):
+            question = tf.identity(question)
+        self.served = _taken_and_put(
+            mailbox,
+            question,
+            lambda texts: self._proxy.enqueue_many(
+                [tf.fill(tf.shape(texts), slot), texts]
+            ),
+        )
+
+    def in_session(self, session: tf1.Session) -> DirectRecordsPortSession:
+        """Returns the port as seen through a session."""
+        return DirectRecordsPortSession(self, session)
+
+
+class DirectRecordsPortSession(RecordsPortSession):
+    """A DirectRecordsPort in a session."""
+
+    def __init__(self, port: DirectRecordsPort, session: tf1.Session):
+        super().__init__(port, session)
+        self._direct = port
+        self._started = threading.Condition()
+
+    def serve(self, gate: int, sender: str, completed: str) -> Served:
+        """Waits until the pipeline asks, and gives it an item.
+
+        As `DirectPortSession.serve`.
+        """
+        port = self._direct
+        ask = report_text(messages.ASK, sender, completed)
+        (rows,) = self._run(
+            port.served,
+            port.serve_feeds,
+            [question_of(gate, ask, sender), self._next_slot],
+        )
+        item = _item_of(rows)
+        if item is None:
+            return Served(True, None)
+        claim = _claim_of(item)
+        with self._started:
+            self.start(claim, item.text)
+            self._started.notify_all()
+        return Served(True, claim)
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives one to the pipeline that waits."""
+        port = self._direct
+        self._run(port.put, port.feeds, [self.start(claim, text), text])
+
+    def _open(self, slot: int, lane: int, num_read: int) -> None:
+        # The pipeline may have begun to read before its step has come back.
+        with self._started:
+            self._started.wait_for(lambda: slot != self._next_slot, _START_SECS)
+        super()._open(slot, lane, num_read)
+
+
+def _taken_and_put(
+    mailbox: Mailbox, question: Any, put: Callable[[Any], Any]
+) -> list[Any]:
+    """Returns what a step has to fetch: what was taken, and an op.
+
+    Args:
+      mailbox: Where items come from.
+      question: As of `Mailbox.taken`.
+      put: Returns an op that gives one text, or none, to the reader.
+    """
+    found, is_told = mailbox.taken(question)
+    found = tf.identity(found)
+    slot, token, _, text, current = tf.unstack(found, axis=1)
+    is_item = tf.logical_and(
+        tf.equal(slot, str(messages.ITEM)), tf.equal(token, current)
+    )
+    with tf.control_dependencies([put(tf.boolean_mask(text, is_item))]):
+        return [tf.identity(found), is_told]
+
+
+def _item_of(rows: Any) -> Element | None:
+    """Returns what `_taken_and_put` has given to the reader."""
+    element = element_of(rows)
+    if element is None or not element.is_fresh:
+        return None
+    return element if element.slot == messages.ITEM else None
+
+
+def _claim_of(item: Element) -> Claim:
+    return Claim(item.token, item.ticket)

@@ -60,7 +60,8 @@ class RecordsPort:
             tf1.placeholder(tf.int64, []),
             tf1.placeholder(tf.string, []),
         ]
-        with tf.control_dependencies([self._proxy.enqueue(self.feeds)]):
+        self.put = self._proxy.enqueue(self.feeds)
+        with tf.control_dependencies([self.put]):
             self.put_and_wait = self._demand.dequeue()
         self.close = self._proxy.close()
         self.num_events = self._events.size()
@@ -158,7 +159,7 @@ class RecordsPortSession(AskedPortSession):
         self._port = port
         # What an earlier session left behind in the queues is recognised by
         # its slots.
-        self._last_slot = secrets.randbits(40) << 20
+        self._next_slot = secrets.randbits(40) << 20
         self._is_counting = False
         self._num_left_over = 0
         self._given_back: list[Claim] = []
@@ -170,9 +171,9 @@ class RecordsPortSession(AskedPortSession):
 
     def start(self, claim: Claim, text: bytes) -> int:
         """Opens the account of an item; returns its slot."""
-        self._last_slot += 1
-        slot = self._last_slot
+        slot = self._next_slot
         self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
+        self._next_slot += 1
         return slot
 
     def close(self) -> None:
@@ -212,7 +213,7 @@ class RecordsPortSession(AskedPortSession):
         if kind == events.OPENED:
             lane, slot = numbers
             _expect_items(counts)
-            tracker.open(slot, lane, counts.get(f"{events.LANE}{lane}", 0))
+            self._open(slot, lane, counts.get(f"{events.LANE}{lane}", 0))
         elif kind == events.LANE_ENDED:
             (lane,) = numbers
             tracker.end_lane(lane, counts.get(f"{events.LANE}{lane}", 0))
@@ -235,6 +236,9 @@ class RecordsPortSession(AskedPortSession):
             tracker.train_delivered()
         elif kind == events.FLUSH:
             (self.last_flush,) = numbers
+
+    def _open(self, slot: int, lane: int, num_read: int) -> None:
+        self.tracker.open(slot, lane, num_read)
 
     def _begin(self) -> None:
         # Of several clients, the others may go on with what they have.

@@ -29,7 +29,6 @@ from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
-from wq_hooks.runtime.direct_port import DirectPortSession
 from wq_hooks.runtime.fast_take import NO_LIFE, TakePortSession, life_text
 from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
@@ -151,9 +150,6 @@ class Service:
                     else self._coord.wait_for_stop,
                     arrived=port_session.arrived
                     if isinstance(port_session, TakePortSession)
-                    else None,
-                    serve=port_session.serve
-                    if isinstance(port_session, DirectPortSession)
                     else None,
                 )
             )
