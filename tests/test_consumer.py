@@ -328,7 +328,7 @@ class TestArrived:
         assert running.loop.claims_at_end() == [claim(1)]
 
 
-class ServingPort(FakePort):
+class FakeServingPort(FakePort):
     """A port that takes by itself; None: it has found nothing."""
 
     def __init__(self, served):
@@ -350,7 +350,7 @@ class TestServed:
     """Where the port takes by itself, the loop accounts for it."""
 
     def loop(self, served, elements=(), **kwargs):
-        self.port = ServingPort(served)
+        self.port = FakeServingPort(served)
         return Running(elements, port=self.port, **kwargs)
 
     def test_an_item_is_completed_by_the_next_question(self):

@@ -85,7 +85,7 @@ class Port(Protocol):
 
 
 @runtime_checkable
-class DirectPort(Protocol):
+class ServingPort(Protocol):
     """A port that takes by itself what its readers ask for."""
 
     def serve(self, gate: int, sender: str, completed: str) -> Served:
@@ -158,7 +158,7 @@ class ConsumerLoop:
     Args:
       consumer: Who takes.
       transport: The mailboxes.
-      port: Where the items go. A DirectPort takes none ahead.
+      port: Where the items go. A ServingPort takes none ahead.
       prefetch: How many items may be taken before a reader asks.
       num_clients: See `Holdings`.
       is_end: Called at the end of data; False means to ask again.
@@ -225,7 +225,7 @@ class ConsumerLoop:
 
     def _is_served(self) -> bool:
         """Waits for a demand; returns whether the port has met it."""
-        if not isinstance(self._port, DirectPort):
+        if not isinstance(self._port, ServingPort):
             self._port.wait_for_demand()
             return False
         with self._lock:
