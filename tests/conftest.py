@@ -11,6 +11,7 @@ from zygote import Zygotes
 
 from model_zoo.wide_and_deep import generate
 from wq_hooks.launcher import process_group
+from wq_hooks.runtime.mailbox import MailboxSession
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,20 @@ def data_location(tmp_path_factory):
         directory, num_files=NUM_FILES, rows_per_file=ROWS_PER_FILE, seed=1
     )
     return directory
+
+
+@pytest.fixture
+def questions(monkeypatch):
+    """What those said to be completed who took in a step of its own."""
+    questions = []
+    take = MailboxSession.take
+
+    def noted(self, gate, sender, completed):
+        questions.append(completed)
+        return take(self, gate, sender, completed)
+
+    monkeypatch.setattr(MailboxSession, "take", noted)
+    return questions
 
 
 @pytest.fixture(scope="session", autouse=True)

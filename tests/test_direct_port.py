@@ -12,7 +12,6 @@ from sessions import draw, element_of, raw_session, wait_until
 
 from wq_hooks import WorkQueue
 from wq_hooks.runtime import direct_port
-from wq_hooks.runtime.mailbox import MailboxSession
 
 tf1 = tf.compat.v1
 
@@ -28,20 +27,6 @@ def graph():
 @pytest.fixture(scope="module")
 def cluster():
     return InProcessCluster(num_workers=1)
-
-
-@pytest.fixture
-def questions(monkeypatch):
-    """What was said to be completed by those who took in a step of its own."""
-    questions = []
-    take = MailboxSession.take
-
-    def noted(self, gate, sender, completed):
-        questions.append(completed)
-        return take(self, gate, sender, completed)
-
-    monkeypatch.setattr(MailboxSession, "take", noted)
-    return questions
 
 
 def check_one_step(queue, session, item, questions):

@@ -30,20 +30,6 @@ def cluster():
     return InProcessCluster(num_workers=1)
 
 
-@pytest.fixture
-def waits(monkeypatch):
-    """The questions of takes that found nothing."""
-    questions = []
-    take = MailboxSession.take
-
-    def noted(self, gate, sender, completed):
-        questions.append(sender)
-        return take(self, gate, sender, completed)
-
-    monkeypatch.setattr(MailboxSession, "take", noted)
-    return questions
-
-
 def wait_for_life(queue, session, *, number=0):
     """Waits until the worker has said who takes, and there are items."""
     mailbox = MailboxSession(queue.mailbox, session)
@@ -75,28 +61,28 @@ def test_to_prepare_a_put_gives_nothing():
         assert draw(session, item) == WORKS
 
 
-def test_items_come_with_the_step_that_asks(waits):
+def test_items_come_with_the_step_that_asks(questions):
     queue = WorkQueue(WORKS, shuffle=False)
     item = queue.take()
     with raw_session() as session:
         wait_for_life(queue, session)
         assert draw(session, item, 10) == WORKS[:10]
-        assert waits == []
+        assert questions == []
         # The last ones are left to those who wait.
         assert draw(session, item) == WORKS[10:]
-        assert waits
+        assert questions
         assert draw(session, item) == []
         assert draw(session, item) == []
 
 
-def test_from_a_parameter_server(cluster, waits):
+def test_from_a_parameter_server(cluster, questions):
     with cluster.task(0, uuid.uuid4().hex) as task:
         queue = WorkQueue(WORKS, shuffle=False)
         item = queue.take()
         with task.session() as session:
             wait_for_life(queue, session)
             assert draw(session, item, 10) == WORKS[:10]
-            assert waits == []
+            assert questions == []
             assert draw(session, item) == WORKS[10:]
 
 
@@ -138,7 +124,7 @@ def test_an_item_whose_step_was_aborted_comes_again(monkeypatch):
         assert sorted(draw(session, item)) == WORKS
 
 
-def test_a_session_does_not_take_in_the_name_of_an_earlier_one(waits):
+def test_a_session_does_not_take_in_the_name_of_an_earlier_one(questions):
     queue = WorkQueue(WORKS, shuffle=False)
     item = queue.take()
     half_a_take = queue.ports[0]._take_now()
@@ -152,7 +138,7 @@ def test_a_session_does_not_take_in_the_name_of_an_earlier_one(waits):
             thread.start()
         wait_for_life(queue, session)
         assert draw(session, item, 2) == WORKS[:2]
-        assert waits == []
+        assert questions == []
         # The next service of this session says first that nobody takes.
         coord.request_stop()
         coord.join(threads)
@@ -161,7 +147,7 @@ def test_a_session_does_not_take_in_the_name_of_an_earlier_one(waits):
         assert len(session.run(half_a_take)) == 0
 
 
-def test_several_takes_in_one_step(waits):
+def test_several_takes_in_one_step(questions):
     queue = WorkQueue(WORKS, shuffle=False)
     takes = [queue.take() for _ in range(3)]
     with raw_session() as session:
@@ -169,7 +155,7 @@ def test_several_takes_in_one_step(waits):
             wait_for_life(queue, session, number=number)
         names = [name for _ in range(3) for name in session.run(takes)]
         assert sorted(name.decode() for name in names) == WORKS[:9]
-        assert waits == []
+        assert questions == []
 
 
 def test_what_is_prefetched_is_not_taken_in_the_step():
