@@ -10,6 +10,7 @@ take turns, at low priority; with downloads, about three minutes each.
 
 from __future__ import annotations
 
+import argparse
 import glob
 import os
 import shutil
@@ -35,6 +36,7 @@ TESTS = [
     "tests/test_ledger.py",
     "tests/test_eager_queue.py",
     "tests/test_hooks.py",
+    "tests/test_direct_port.py",
     "tests/test_tensorboard_plugin.py",
     "tests/test_keras_callbacks.py",
 ]
@@ -117,11 +119,20 @@ def run(version: str) -> str:
 
 def main() -> int:
     """Runs the versions that the arguments name."""
-    versions = sys.argv[1:] or list(PYTHONS)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "versions",
+        nargs="*",
+        metavar="version",
+        help=f"of {', '.join(PYTHONS)}; none: all",
+    )
+    versions = parser.parse_args().versions or list(PYTHONS)
     unknown = sorted(set(versions) - set(PYTHONS))
     if unknown:
-        print(f"Expected versions of {list(PYTHONS)}; got {unknown}.")
-        return 2
+        parser.error(f"expected versions of {list(PYTHONS)}; got {unknown}")
     outcomes = {}
     for version in versions:
         begun = time.monotonic()
