@@ -97,7 +97,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._is_in_run = False
         self._has_met_end = False
         self._global_step: Any = None
-        self._last_step = 0
+        self._last_step = self._reported_step = 0
         self._every_n_secs = every_n_secs
         self._reporter: Reporter | None = None
         self._wants_bars = progress_bar
@@ -129,7 +129,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._has_layout = set()
         self._written_step = 0
         self._is_in_run = self._has_met_end = False
-        self._last_step = 0
+        self._last_step = self._reported_step = 0
         self._timer.reset()
         self._global_step = tf1.train.get_global_step()
         siblings = queues_of(graph)
@@ -157,11 +157,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._reporter.stop()
             self._reporter = None
         if self._has_ledger():
-            # The curves go on from here, whoever reports first.
-            self._read_step(session)
+            self._last_step = self._reported_step = self._read_step(session)
         if self._every_n_secs is not None and self._has_ledger():
             self._reporter = Reporter(
-                functools.partial(self._read_and_report, session),
+                functools.partial(self._report, session),
                 every_secs=self._every_n_secs,
                 is_live=lambda: any(
                     queue.dispatcher is not None for queue in self._queues
@@ -202,17 +201,16 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             # It was read before this step was counted, or after.
             self._last_step = int(run_values.results) + 1
         if self._timer.should_trigger_for_step(self._last_step):
-            self._read_step(run_context.session)
+            self._last_step = self._read_step(run_context.session)
             if self._timer.should_trigger_for_step(self._last_step):
                 self._timer.update_last_triggered_step(self._last_step)
-                self._report_now()
+                self._report_now(run_context.session)
 
     def end(self, session: tf1.Session) -> None:
         """Reports, and notes whether readers have met the end of data."""
         is_through = self._is_in_run or self._has_met_end
         if self._has_ledger():
-            self._read_step(session)
-            self._report_now()
+            self._report_now(session)
         if self._reporter is not None:
             self._reporter.stop()
         self._bars_due = 0.0
@@ -224,9 +222,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             if service is not None:
                 service.note_end(are_readers_through=is_through)
 
-    def _read_step(self, session: tf1.Session) -> None:
-        if self._global_step is not None:
-            self._last_step = int(session.run(self._global_step))
+    def _read_step(self, session: tf1.Session) -> int:
+        if self._global_step is None:
+            return self._last_step
+        return int(session.run(self._global_step))
 
     def _has_ledger(self) -> bool:
         return any(queue.is_chief for queue in self._queues)
@@ -248,19 +247,18 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 self._bars[queue.name] = bar
             self._bars[queue.name].update(progress)
 
-    def _report_now(self) -> None:
+    def _report_now(self, session: tf1.Session) -> None:
         if self._reporter is None:
-            self._report()
+            self._report(session)
         else:
             self._reporter.report()
 
-    def _read_and_report(self, session: tf1.Session) -> None:
-        # A session that was closed meanwhile tells nothing any more.
+    def _report(self, session: tf1.Session) -> None:
+        # Read here, where nobody else reports: what was read before the other
+        # thread has reported would lie behind it. A session that was closed
+        # meanwhile tells nothing any more.
         with contextlib.suppress(RuntimeError, tf.errors.OpError):
-            self._read_step(session)
-        self._report()
-
-    def _report(self) -> None:
+            self._reported_step = self._read_step(session)
         for queue in self._queues:
             view = queue.view(self._viewers[queue.name])
             if view is not None:
@@ -276,7 +274,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         with queue.graph.as_default():
             # A thread of its own is in eager mode until it says otherwise.
             writer = tf1.summary.FileWriterCache.get(directory)
-        step = self._last_step
+        step = self._reported_step
         if step < self._written_step:
             # The session went back to a checkpoint: the curve goes on there.
             writer.add_session_log(_START, step)
