@@ -160,7 +160,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._last_step = self._reported_step = self._read_step(session)
         if self._every_n_secs is not None and self._has_ledger():
             self._reporter = Reporter(
-                functools.partial(self._report, session),
+                functools.partial(self._read_and_report, session),
                 every_secs=self._every_n_secs,
                 is_live=lambda: any(
                     queue.dispatcher is not None for queue in self._queues
@@ -204,13 +204,14 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._last_step = self._read_step(run_context.session)
             if self._timer.should_trigger_for_step(self._last_step):
                 self._timer.update_last_triggered_step(self._last_step)
-                self._report_now(run_context.session)
+                self._report_now()
 
     def end(self, session: tf1.Session) -> None:
         """Reports, and notes whether readers have met the end of data."""
         is_through = self._is_in_run or self._has_met_end
         if self._has_ledger():
-            self._report_now(session)
+            self._last_step = self._read_step(session)
+            self._report_now()
         if self._reporter is not None:
             self._reporter.stop()
         self._bars_due = 0.0
@@ -247,18 +248,22 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 self._bars[queue.name] = bar
             self._bars[queue.name].update(progress)
 
-    def _report_now(self, session: tf1.Session) -> None:
+    def _report_now(self) -> None:
         if self._reporter is None:
-            self._report(session)
+            self._reported_step = self._last_step
+            self._report()
         else:
             self._reporter.report()
 
-    def _report(self, session: tf1.Session) -> None:
+    def _read_and_report(self, session: tf1.Session) -> None:
         # Read here, where nobody else reports: what was read before the other
         # thread has reported would lie behind it. A session that was closed
         # meanwhile tells nothing any more.
         with contextlib.suppress(RuntimeError, tf.errors.OpError):
             self._reported_step = self._read_step(session)
+        self._report()
+
+    def _report(self) -> None:
         for queue in self._queues:
             view = queue.view(self._viewers[queue.name])
             if view is not None:
