@@ -52,6 +52,15 @@ class ElementLike(Protocol):
         """What the reader gets."""
 
 
+def claim_in(element: ElementLike | None) -> Claim | None:
+    """Returns the item that came out of the mailbox; None: it was none."""
+    if element is None or not element.is_fresh:
+        return None
+    if element.slot != messages.ITEM:
+        return None
+    return Claim(element.token, element.ticket)
+
+
 class Transport(Protocol):
     """What a consumer needs of the mailboxes."""
 
@@ -365,11 +374,10 @@ class ConsumerLoop:
                 self._pause(pause_secs)
                 pause_secs = min(2 * pause_secs, _MAX_PAUSE_SECS)
                 continue
-            if not element.is_fresh:
-                continue
-            if element.slot == messages.ITEM:
-                return Claim(element.token, element.ticket), element.text
-            if self._is_end():
+            claim = claim_in(element)
+            if claim is not None:
+                return claim, element.text
+            if element.is_fresh and self._is_end():
                 return None
 
     def _report(self, kind: str, claims: list[Claim]) -> None:

@@ -18,18 +18,16 @@ completed the last item; the step then takes nothing and says nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import messages
-from wq_hooks.core.consumer import Served
+from wq_hooks.core.consumer import Served, claim_in
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime.mailbox import (
     SHUT_GATE,
-    Element,
     Mailbox,
     element_of,
     question_of,
@@ -65,14 +63,11 @@ class DirectPort(DemandPort):
         nothing = question_of(
             SHUT_GATE, report_text(messages.WAKE, "", ""), "none"
         )
-        found, *done = _taken_and_put(
-            mailbox,
-            tf.where(is_expected, question, nothing),
-            lambda texts: self._proxy.enqueue_many(
-                [tf.fill(tf.shape(texts), asked), texts]
-            ),
-        )
-        self.served = [asked, found, *done]
+        question = tf.where(is_expected, question, nothing)
+        self.served = [
+            asked,
+            *_taken_and_put(mailbox, question, self._proxy, asked),
+        ]
 
     def in_session(self, session: tf1.Session) -> DirectPortSession:
         """Returns the port as seen through a session."""
@@ -107,8 +102,7 @@ class DirectPortSession(DemandPortSession):
         )
         is_told = expected in (_ANY, str(asked))
         self._heed(asked)
-        item = _item_of(rows)
-        return Served(is_told, None if item is None else _claim_of(item))
+        return Served(is_told, claim_in(element_of(rows)))
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives one to the reader that waits."""
@@ -136,13 +130,7 @@ class DirectRecordsPort(RecordsPort):
         question, slot = self.serve_feeds
         with tf.control_dependencies([self._demand.dequeue()]):
             question = tf.identity(question)
-        self.served = _taken_and_put(
-            mailbox,
-            question,
-            lambda texts: self._proxy.enqueue_many(
-                [tf.fill(tf.shape(texts), slot), texts]
-            ),
-        )
+        self.served = _taken_and_put(mailbox, question, self._proxy, slot)
 
     def in_session(self, session: tf1.Session) -> DirectRecordsPortSession:
         """Returns the port as seen through a session."""
@@ -169,13 +157,12 @@ class DirectRecordsPortSession(RecordsPortSession):
             port.serve_feeds,
             [question_of(gate, ask, sender), self._next_slot],
         )
-        item = _item_of(rows)
-        if item is None:
-            return Served(True, None)
-        claim = _claim_of(item)
-        with self._started:
-            self.start(claim, item.text)
-            self._started.notify_all()
+        element = element_of(rows)
+        claim = claim_in(element)
+        if element is not None and claim is not None:
+            with self._started:
+                self.start(claim, element.text)
+                self._started.notify_all()
         return Served(True, claim)
 
     def put(self, claim: Claim, text: bytes) -> None:
@@ -191,14 +178,15 @@ class DirectRecordsPortSession(RecordsPortSession):
 
 
 def _taken_and_put(
-    mailbox: Mailbox, question: Any, put: Callable[[Any], Any]
+    mailbox: Mailbox, question: Any, proxy: Any, number: Any
 ) -> list[Any]:
     """Returns what a step has to fetch: what was taken, and an op.
 
     Args:
       mailbox: Where items come from.
       question: As of `Mailbox.taken`.
-      put: Returns an op that gives one text, or none, to the reader.
+      proxy: The queue of the reader, of (tf.int64, tf.string).
+      number: Goes with the text, tf.int64 scalar.
     """
     found, is_told = mailbox.taken(question)
     found = tf.identity(found)
@@ -206,17 +194,7 @@ def _taken_and_put(
     is_item = tf.logical_and(
         tf.equal(slot, str(messages.ITEM)), tf.equal(token, current)
     )
-    with tf.control_dependencies([put(tf.boolean_mask(text, is_item))]):
+    texts = tf.boolean_mask(text, is_item)
+    put = proxy.enqueue_many([tf.fill(tf.shape(texts), number), texts])
+    with tf.control_dependencies([put]):
         return [tf.identity(found), is_told]
-
-
-def _item_of(rows: Any) -> Element | None:
-    """Returns what `_taken_and_put` has given to the reader."""
-    element = element_of(rows)
-    if element is None or not element.is_fresh:
-        return None
-    return element if element.slot == messages.ITEM else None
-
-
-def _claim_of(item: Element) -> Claim:
-    return Claim(item.token, item.ticket)
