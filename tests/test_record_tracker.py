@@ -22,11 +22,17 @@ def started(*sizes, lanes=None, num_clients=1):
     num_read: Counter[int] = Counter()
     for slot, (size, lane) in enumerate(zip(sizes, lanes), 1):
         tracker.start(slot, claim(slot), f"item-{slot}")
-        tracker.open(slot, lane, num_read[lane])
+        read(tracker, slot, lane, num_read[lane])
         num_read[lane] += size
     for lane in set(lanes):
         tracker.end_lane(lane, num_read[lane])
     return tracker
+
+
+def read(tracker, slot, lane, num_read):
+    """Opens an item whose reader does not fail."""
+    tracker.open(slot, lane, num_read)
+    tracker.begin_reading(slot)
 
 
 def batch(tracker, records=None):
@@ -68,19 +74,19 @@ def test_the_end_of_an_item_is_known_when_the_next_one_begins():
     tracker = RecordTracker()
     for slot in (1, 2):
         tracker.start(slot, claim(slot))
-    tracker.open(1, 0, 0)
+    read(tracker, 1, 0, 0)
     batch(tracker, {1: 4})
     batch(tracker)
     assert tracker.take_completed() == []
 
-    tracker.open(2, 0, 4)
+    read(tracker, 2, 0, 4)
     assert tracker.take_completed() == [claim(1)]
 
 
 def test_the_last_item_ends_with_its_lane():
     tracker = RecordTracker()
     tracker.start(1, claim(1))
-    tracker.open(1, 0, 0)
+    read(tracker, 1, 0, 0)
     batch(tracker, {1: 4})
     batch(tracker)
     assert tracker.take_completed() == []
@@ -93,11 +99,11 @@ def test_empty_items_are_completed_when_they_were_read():
     tracker = RecordTracker()
     for slot in (1, 2, 3):
         tracker.start(slot, claim(slot))
-    tracker.open(1, 0, 0)
+    read(tracker, 1, 0, 0)
     assert tracker.take_completed() == []
-    tracker.open(2, 0, 0)
+    read(tracker, 2, 0, 0)
     assert tracker.take_completed() == [claim(1)]
-    tracker.open(3, 0, 2)
+    read(tracker, 3, 0, 2)
     tracker.end_lane(0, 2)
     assert tracker.take_completed() == [claim(3)]
 
@@ -106,7 +112,7 @@ def test_a_lane_knows_nothing_of_the_others():
     tracker = RecordTracker()
     for slot, lane in ((1, 7), (2, 8)):
         tracker.start(slot, claim(slot))
-        tracker.open(slot, lane, 0)
+        read(tracker, slot, lane, 0)
     tracker.end_lane(7, 2)
     batch(tracker, {1: 2, 2: 2})
     batch(tracker)
@@ -114,6 +120,17 @@ def test_a_lane_knows_nothing_of_the_others():
 
     tracker.end_lane(8, 2)
     assert tracker.take_completed() == [claim(2)]
+
+
+def test_an_item_whose_reader_has_failed_stays_open():
+    tracker = started(2)
+    tracker.start(2, claim(2), "failed")
+    tracker.open(2, 0, 2)
+    tracker.end_lane(0, 2)
+    batch(tracker, {1: 2})
+
+    assert tracker.finish(ITERATION) == ["failed"]
+    assert tracker.take_completed() == [claim(1)]
 
 
 def test_an_item_that_no_lane_has_opened_stays_open():
@@ -128,10 +145,10 @@ def test_an_item_that_no_lane_has_opened_stays_open():
 def test_an_item_of_a_lane_that_was_left_stays_open():
     tracker = RecordTracker()
     tracker.start(1, claim(1), "left")
-    tracker.open(1, 0, 0)
+    read(tracker, 1, 0, 0)
     batch(tracker, {1: 2})
     tracker.start(2, claim(2), "anew")
-    tracker.open(2, 1, 0)
+    read(tracker, 2, 1, 0)
     batch(tracker, {2: 3})
     tracker.end_lane(1, 3)
 
@@ -246,6 +263,10 @@ def test_no_record_is_untrained_when_its_item_is_completed(
         num_read = 0
         for slot in slots:
             tracker.open(slot, lane, num_read)
+            if random.random() < lost:
+                failed.add(slot)
+                continue
+            tracker.begin_reading(slot)
             for _ in range(sizes[slot]):
                 # A record that is lost was counted, too.
                 num_read += 1
@@ -418,7 +439,7 @@ def test_an_iteration_leaves_the_next_what_it_has_not_opened():
     assert tracker.begin() == [claim(2)]
     assert tracker.take_completed() == [claim(1)]
 
-    tracker.open(3, 5, 0)
+    read(tracker, 3, 5, 0)
     tracker.end_lane(5, 1)
     batch(tracker, {2: 1, 3: 1})
     tracker.train_delivered()

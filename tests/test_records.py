@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections import Counter
 
 import pytest
 import tensorflow as tf
-from sessions import decoded, element_of, wait_until
+from sessions import decoded, element_of, raw_session, wait_until
 from text_files import write
 
 from wq_hooks import WorkQueue, WorkQueueHook
@@ -590,43 +591,71 @@ def test_an_error_in_a_map_leaves_the_item_open(texts):
     assert bad in {item.text for item in position.outstanding}
 
 
+def trained_through_errors(queue, dataset, error):
+    """A raw session whose user goes on after each error.
+
+    Returns:
+      How many batches were trained and how many errors there were, then
+      {item: how often it was completed}.
+    """
+    name = element_of(dataset)
+    with raw_session() as session:
+        num_errors = num_trained = 0
+        while True:
+            try:
+                session.run(name)
+                num_trained += 1
+            except error:
+                num_errors += 1
+            except tf.errors.OutOfRangeError:
+                break
+        queue.service(session).settle()
+        done = completed(queue, queue.dispatcher)
+    return num_trained, num_errors, done
+
+
 def test_an_error_that_is_caught_does_not_complete_what_was_lost(tmp_path, log):
-    """A raw session whose user goes on after the error."""
     files = write_tfrecords(tmp_path, (6, 6, 6))
     truncated = list(files)[1]
     with open(truncated, "r+b") as file:
         file.truncate(file.seek(0, 2) - 9)
     with tf.Graph().as_default():
         queue = WorkQueue(list(files), shuffle=False)
-        dataset = queue.records(tf.data.TFRecordDataset).batch(1)
-        name = element_of(dataset.to_dataset())
-        with tf1.Session() as session:
-            session.run(
-                [tf1.global_variables_initializer(), tf1.tables_initializer()]
-            )
-            coord = tf1.train.Coordinator()
-            threads = tf1.train.start_queue_runners(session, coord)
-            num_errors = num_trained = 0
-            while True:
-                try:
-                    session.run(name)
-                    num_trained += 1
-                except tf.errors.DataLossError:
-                    num_errors += 1
-                except tf.errors.OutOfRangeError:
-                    break
-            queue.service(session).settle()
-            assert num_errors == 1
-            assert num_trained == 17
-            first, _, last = files
-            wait_until(
-                lambda: (
-                    completed(queue, queue.dispatcher) == {first: 1, last: 1}
-                )
-            )
-            assert f"Records of {truncated} may have been lost" in log.text
-            coord.request_stop()
-            coord.join(threads)
+        records = queue.records(tf.data.TFRecordDataset).batch(1)
+
+        assert trained_through_errors(
+            queue, records.to_dataset(), tf.errors.DataLossError
+        ) == (17, 1, {path: 1 for path in files if path != truncated})
+    assert f"Records of {truncated} may have been lost" in log.text
+
+
+@pytest.mark.parametrize("cycle_length", [1, 2])
+def test_an_error_in_a_reader_that_is_caught_leaves_the_item_open(
+    tmp_path, log, cycle_length
+):
+    """It gives no dataset at all, which is not an empty one."""
+    files = write(tmp_path, (2, 0, 2, 2))
+    bad = list(files)[2]
+
+    def expect_good(path):
+        if path.decode() == bad:
+            time.sleep(0.1)  # Until it was told that the item is opened.
+            raise ValueError("bad")
+        return True
+
+    def reader(path):
+        # Nothing that the dataset is made of.
+        tf.numpy_function(expect_good, [path], tf.bool)
+        return tf.data.TextLineDataset(path)
+
+    with tf.Graph().as_default():
+        queue = WorkQueue(list(files), shuffle=False)
+        records = queue.records(reader, cycle_length=cycle_length).batch(1)
+
+        assert trained_through_errors(
+            queue, records.to_dataset(), tf.errors.InvalidArgumentError
+        ) == (4, 1, {path: 1 for path in files if path != bad})
+    assert f"Records of {bad} may have been lost" in log.text
 
 
 def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
@@ -646,12 +675,7 @@ def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
         records = queue.records(tf.data.TextLineDataset)
         dataset = records.batch(1).map(parse).prefetch(4).to_dataset()
         name = element_of(dataset)
-        with tf1.Session() as session:
-            session.run(
-                [tf1.global_variables_initializer(), tf1.tables_initializer()]
-            )
-            coord = tf1.train.Coordinator()
-            threads = tf1.train.start_queue_runners(session, coord)
+        with raw_session() as session:
             num_errors = 0
             trained = []
             while True:
@@ -676,8 +700,6 @@ def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
                     == dict.fromkeys(list(files)[2:], 1)
                 )
             )
-            coord.request_stop()
-            coord.join(threads)
 
 
 def test_two_lines_more_than_the_plain_pipeline(texts):

@@ -2,6 +2,7 @@
 
     tracker.start(slot, claim, name)    # an item goes to the reader
     tracker.open(slot, lane, num_read)  # whose records follow in this lane
+    tracker.begin_reading(slot)         # if the reader finds any way to them
     tracker.deliver({slot: 12})         # a batch with 12 of its records goes
                                         # to the train step
     tracker.take_completed()            # items whose last record was trained
@@ -37,6 +38,7 @@ class _Item:
     claim: Claim
     name: str
     is_opened: bool = False
+    is_read: bool = False
     num_trained: int = 0
     num_records: int | None = None  # None while it is being read
 
@@ -92,6 +94,16 @@ class RecordTracker:
             self._lanes[lane] = _Lane(slot, num_read)
             if slot in self._items:
                 self._items[slot].is_opened = True
+
+    def begin_reading(self, slot: int) -> None:
+        """Notes that the reader of an item can be asked for its records.
+
+        One that fails before says nothing of how many there are: its item
+        stays open.
+        """
+        with self._lock:
+            if slot in self._items:
+                self._items[slot].is_read = True
 
     def end_lane(self, lane: int, num_read: int) -> None:
         """Notes that a lane has read its last item to the end."""
@@ -219,7 +231,7 @@ class RecordTracker:
         """Notes how many records the item had that a lane was reading."""
         ended = self._lanes.pop(lane, None)
         item = None if ended is None else self._items.get(ended.slot)
-        if ended is not None and item is not None:
+        if ended is not None and item is not None and item.is_read:
             item.num_records = num_read - ended.num_read
 
     def _fetch(self, iteration: int, number: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from wq_hooks.readers.blocks import as_it_is, call_python, read_in_blocks
+from wq_hooks.runtime.file_readers import text_lines_of_file
 from wq_hooks.sources import files
 from wq_hooks.sources.text import BLOCK_BYTES, TextLines
 
@@ -39,8 +40,8 @@ def text_lines(item: Any, *, num_header_lines: int = 0) -> Any:
         # What follows the last "\n" is no line.
         return lines[:-1]
 
-    def read_whole(paths: Any, compression: Any) -> Any:
-        lines = tf.data.TextLineDataset(paths, compression_type=compression)
+    def read_whole(path: Any, compression: Any) -> Any:
+        lines = text_lines_of_file(path, compression)
         return lines.skip(num_header_lines) if num_header_lines else lines
 
     return read_in_blocks(item, _blocks_of, lines_of, read_whole)

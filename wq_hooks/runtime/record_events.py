@@ -25,6 +25,7 @@ END_OF_DATA = 6  # of an iteration
 TRAINED = 7  # all that was delivered so far was trained; with the counts
 FLUSH = 8  # somebody waits until all events before were counted; likewise
 BEGIN = 9  # an iteration takes the place of the one before; likewise
+READING = 10  # an item's reader has given a dataset of its records: its slot
 
 # What is counted: items, which shows that there are counts; the records of a
 # lane; and the batches of an iteration that were fetched.

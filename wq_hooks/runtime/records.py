@@ -23,6 +23,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.runtime import record_events as events
+from wq_hooks.runtime.file_readers import of_one_file
 from wq_hooks.runtime.records_port import RecordsPort
 
 # Marked as stateful lest it be left out; it changes nothing.
@@ -67,8 +68,10 @@ class Records:
           port: The local queues.
           items: Dataset of (slot, text).
           reader: Maps the text of an item (tf.string scalar) to a dataset.
+            Where it fails, its item stays open.
           cycle_length: How many items are read in turn, each in a lane.
         """
+        reader = of_one_file(reader)
 
         def items_of(index: Any) -> Any:
             # A name for this lane of this iterator.
@@ -86,6 +89,10 @@ class Records:
             # that came from Python tells in a roundabout way.
             slot = tf.gather([slot], 0)
             pairs = reader(text).map(lambda *record: (slot, _one(record)))
+            # Behind all that the reader does, for it may fail anywhere.
+            graph = tf1.get_default_graph()
+            with tf.control_dependencies(graph.get_operations()):
+                port.note(events.READING, slot)
             return port.counter.counted(
                 pairs, events.count_name(events.LANE, lane)
             )

@@ -214,6 +214,9 @@ class RecordsPortSession(AskedPortSession):
             lane, slot = numbers
             _expect_items(counts)
             self._open(slot, lane, counts.get(f"{events.LANE}{lane}", 0))
+        elif kind == events.READING:
+            (slot,) = numbers
+            tracker.begin_reading(slot)
         elif kind == events.LANE_ENDED:
             (lane,) = numbers
             tracker.end_lane(lane, counts.get(f"{events.LANE}{lane}", 0))
