@@ -291,6 +291,32 @@ def test_records_are_counted(new_queue, files):
     assert texts(dataset.unbatch()) == []
 
 
+def test_filtered_records_live_as_long_as_somebody_has_them(new_queue, files):
+    """A filter makes the dataset anew; nobody has the one before."""
+    queue = new_queue(files)
+    records = queue.records(tf.data.TextLineDataset)
+    records = records.filter(lambda line: tf.strings.length(line) > 0)
+    records = records.filter(lambda line: line != "2:3")
+    dataset = records.batch(NUM_RECORDS).to_dataset()
+    del records
+    gc.collect()
+
+    seen = texts(dataset.take(2).unbatch())
+    wait_until(lambda: open_items(queue))
+    seen += texts(dataset.unbatch())
+
+    assert set(seen) == {*lines(*range(6))} - {"2:3"}
+    queue.mark_trained()
+    assert queue.is_done
+
+    queue = new_queue(files)
+    records = queue.records(tf.data.TextLineDataset)
+    dataset = records.filter(lambda line: line != "2:3").batch(1).to_dataset()
+    assert texts(dataset.take(3).unbatch()) == lines(0)[:3]
+    del records, dataset
+    wait_until(lambda: not open_items(queue))
+
+
 def test_records_of_a_pass_that_is_left_come_again(new_queue, files):
     queue = new_queue(files)
     records = queue.records(tf.data.TextLineDataset)

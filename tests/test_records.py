@@ -16,6 +16,7 @@ from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core import messages
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.runtime.mailbox import MailboxSession
+from wq_hooks.runtime.records_port import RecordsPort
 
 tf1 = tf.compat.v1
 
@@ -167,6 +168,10 @@ def numbers_of(tracker):
 
 def all_of(files):
     return sorted(itertools.chain.from_iterable(files.values()))
+
+
+def has_text(line):
+    return tf.strings.length(line) > 0
 
 
 PIPELINES = {
@@ -390,7 +395,26 @@ def test_a_reader_of_ones_own(tmp_path):
     assert training.saved() == dict.fromkeys(files, 1)
 
 
-def test_what_a_filter_leaves_out_counts_as_seen(tmp_path, texts):
+@pytest.mark.parametrize(
+    ("pipeline", "num_reporting"),
+    [
+        # As part of the reader.
+        (lambda d, keep: d.filter(keep).shuffle(30), 0),
+        (lambda d, keep: d.filter(has_text).filter(keep), 0),
+        (lambda d, keep: d.shuffle(30).filter(keep), 1),
+    ],
+)
+@pytest.mark.parametrize("cycle_length", [1, 2])
+def test_what_a_filter_leaves_out_counts_as_seen(
+    tmp_path, texts, monkeypatch, pipeline, num_reporting, cycle_length
+):
+    note = RecordsPort.note_filtered
+    noted = []
+    monkeypatch.setattr(
+        RecordsPort,
+        "note_filtered",
+        lambda *args: noted.append(args) or note(*args),
+    )
     left_out = {name for name in all_of(texts) if name[-1] in "036"}
     # One item loses all that it has.
     left_out |= {name for name in all_of(texts) if name.startswith("03")}
@@ -409,12 +433,14 @@ def test_what_a_filter_leaves_out_counts_as_seen(tmp_path, texts):
 
     training = FilteredTraining(
         texts,
-        lambda d: d.filter(keep).shuffle(30).batch(16),
+        lambda d: pipeline(d, keep).batch(16),
         directory=tmp_path / "model",
+        cycle_length=cycle_length,
     )
 
     assert set(training.trained) == set(all_of(texts)) - left_out
     assert training.saved() == dict.fromkeys(texts, 1)
+    assert len(noted) == num_reporting
 
 
 def test_batches_may_be_filtered_too(tmp_path, texts):

@@ -40,7 +40,12 @@ from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
-from wq_hooks.runtime.records import Records, new_number, queue_options
+from wq_hooks.runtime.records import (
+    Records,
+    new_number,
+    pairs_read,
+    queue_options,
+)
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
 from wq_hooks.sources.passwords import expect_no_password, expect_no_passwords
@@ -305,15 +310,16 @@ class WorkQueue:
           cycle_length: How many items are read in turn.
         """
         port = self._add_dataset_port(RecordsPort, DirectRecordsPort)
-        with tf.control_dependencies(None), self._worker_scope():
-            items = tf1.data.Dataset.from_tensors(0).repeat()
-            items = items.map(lambda _: port.take())
-            return Records.read(
-                port,
-                items,
-                reader,
-                cycle_length=cycle_length,
-            )
+
+        def pairs_of(reader: Callable[[Any], Any]) -> Any:
+            with tf.control_dependencies(None), self._worker_scope():
+                items = tf1.data.Dataset.from_tensors(0).repeat()
+                items = items.map(lambda _: port.take())
+                return pairs_read(
+                    port, items, reader, cycle_length=cycle_length
+                )
+
+        return Records.of_reader(port, pairs_of, reader)
 
     def add_summary(self) -> None:
         """Adds the level of the queue to the graph's summaries.

@@ -81,8 +81,9 @@ def main():
 
     def dataset_fn(context=None):
         del context
-        records = queue.records(tf.data.TextLineDataset).shuffle(50, seed=1)
-        records = records.batch(8).map(
+        records = queue.records(tf.data.TextLineDataset)
+        records = records.filter(lambda line: tf.strings.length(line) > 0)
+        records = records.shuffle(50, seed=1).batch(8).map(
             lambda lines: tf.strings.to_number(lines, tf.int64)
         )
         return records.prefetch(1).to_dataset()

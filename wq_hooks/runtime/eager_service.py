@@ -38,7 +38,7 @@ from wq_hooks.runtime.eager_readers import (
 )
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
-from wq_hooks.runtime.records import Records
+from wq_hooks.runtime.records import Records, pairs_read
 from wq_hooks.runtime.records_port import RecordsPort
 
 _JOIN_SECS = 5.0
@@ -58,6 +58,10 @@ def close_all() -> None:
         service.close(is_through=is_through)
     for service in list(_live):
         service.join()
+
+
+class _Owner:
+    """Who has it may ask readers for records."""
 
 
 class EagerService:
@@ -179,8 +183,8 @@ class EagerService:
 
         Args:
           shared_name: Of its queues, unique in this process.
-          reader: See Records.read.
-          cycle_length: See Records.read.
+          reader: See pairs_read.
+          cycle_length: See pairs_read.
         """
         session = FunctionSession()
         with tf.device("/device:CPU:0"):
@@ -193,16 +197,22 @@ class EagerService:
         readers = RecordReaders(port, session, items)
         self.serve_records(readers)
 
-        def pairs_of(iteration: Any) -> Any:
-            return Records.read(
-                port,
-                items.items_of(iteration),
-                reader,
-                cycle_length=cycle_length,
-            ).pairs
+        # Each dataset of the readers holds it, and so what is made of them.
+        owner = self._release_with(_Owner(), readers)
 
-        pairs = self._release_with(items.iterated(pairs_of), readers)
-        return Records(port, pairs)
+        def pairs_of(reader: Callable[[Any], Any]) -> Any:
+            pairs = items.iterated(
+                lambda iteration: pairs_read(
+                    port,
+                    items.items_of(iteration),
+                    reader,
+                    cycle_length=cycle_length,
+                )
+            )
+            pairs._wq_hooks_owner = owner
+            return pairs
+
+        return Records.of_reader(port, pairs_of, reader)
 
     def serve_records(
         self, readers: RecordReaders, task_name: str | None = None
@@ -271,9 +281,9 @@ class EagerService:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
     def _release_with(
-        self, dataset: Any, readers: ItemReaders | RecordReaders
+        self, owner: Any, readers: ItemReaders | RecordReaders
     ) -> Any:
-        """Gives back what readers hold when nobody has their dataset."""
+        """Gives back what readers hold when nobody has `owner`; returns it."""
 
         def release() -> None:
             # In a thread of its own: the garbage collector may come while
@@ -282,8 +292,8 @@ class EagerService:
                 target=self.release, args=(readers,), daemon=True
             ).start()
 
-        weakref.finalize(dataset, release).atexit = False
-        return dataset
+        weakref.finalize(owner, release).atexit = False
+        return owner
 
     def release(self, readers: ItemReaders | RecordReaders) -> None:
         """Gives back what readers hold, who will not go on."""

@@ -26,6 +26,8 @@ from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.file_readers import of_one_file
 from wq_hooks.runtime.records_port import RecordsPort
 
+Reader = Callable[[Any], Any]
+
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
 
@@ -50,63 +52,20 @@ class Records:
         self._run_ahead = run_ahead
 
     @classmethod
-    def read(
+    def of_reader(
         cls,
         port: RecordsPort,
-        items: Any,
-        reader: Callable[[Any], Any],
-        *,
-        cycle_length: int = 1,
+        pairs_of: Callable[[Reader], Any],
+        reader: Reader,
     ) -> Records:
-        """Returns the records of all items.
-
-        A function that is called for each record would cost more than reading
-        it. One that merely passes its arguments on, as that of `map` below, is
-        never called.
+        """Returns the records that a reader gives.
 
         Args:
           port: The local queues.
-          items: Dataset of (slot, text).
-          reader: Maps the text of an item (tf.string scalar) to a dataset.
-            Where it fails, its item stays open.
-          cycle_length: How many items are read in turn, each in a lane.
+          pairs_of: Returns the dataset of (slot, element) of a reader.
+          reader: See `pairs_read`.
         """
-        reader = of_one_file(reader)
-
-        def items_of(index: Any) -> Any:
-            # A name for this lane of this iterator.
-            lane = new_number() * cycle_length + index
-            own = items.map(lambda slot, text: (lane, slot, text))
-            # It goes on to the end when the last item was read to its end.
-            end = _when_reached(
-                lambda: port.note_counts(events.LANE_ENDED, lane), own
-            )
-            return port.counter.counted(own, events.ITEMS).concatenate(end)
-
-        def records_of(lane: Any, slot: Any, text: Any) -> Any:
-            slot = after(port.note_counts(events.OPENED, lane, slot), slot)
-            # A copy: tf.data asks for the size of each element, which a tensor
-            # that came from Python tells in a roundabout way.
-            slot = tf.gather([slot], 0)
-            pairs = reader(text).map(lambda *record: (slot, _one(record)))
-            # Behind all that the reader does, for it may fail anywhere.
-            graph = tf1.get_default_graph()
-            with tf.control_dependencies(graph.get_operations()):
-                port.note(events.READING, slot)
-            return port.counter.counted(
-                pairs, events.count_name(events.LANE, lane)
-            )
-
-        lanes = tf.data.Dataset.range(cycle_length)
-        if cycle_length == 1:
-            return cls(port, lanes.flat_map(items_of).flat_map(records_of))
-        return cls(
-            port,
-            lanes.interleave(
-                lambda index: items_of(index).flat_map(records_of),
-                cycle_length=cycle_length,
-            ),
-        )
+        return _OfReader(port, pairs_of, reader)
 
     @property
     def pairs(self) -> Any:
@@ -191,11 +150,16 @@ class Records:
         return self._with(pairs)
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
-        """As tf.data.Dataset.filter; what is left out counts as seen."""
+        """As tf.data.Dataset.filter; what is left out counts as seen.
+
+        Right behind `WorkQueue.records` it costs what it costs without a queue.
+        Further down each record that is left out is reported, which takes tens
+        of microseconds.
+        """
         return self._with(
             self._filtered(
                 self.pairs,
-                events.FILTERED,
+                self._port.note_filtered,
                 lambda _, element: _call(predicate, element),
                 **kwargs,
             )
@@ -286,7 +250,7 @@ class Records:
         # tf.data would drop the rest without a word.
         full = self._filtered(
             batch(False),
-            events.REMAINDER,
+            self._port.note_remainder,
             lambda slots, _: tf.equal(_i64(tf.shape(slots)[0]), batch_size),
         )
         spec = batch(True).element_spec
@@ -295,17 +259,91 @@ class Records:
     def _filtered(
         self,
         pairs: Any,
-        kind: int,
+        note: Callable[[Any, Any], Any],
         predicate: Callable[..., Any],
         **kwargs: Any,
     ) -> Any:
-        port = self._port
-
         def keep(slots: Any, element: Any) -> Any:
             is_kept = tf.convert_to_tensor(predicate(slots, element), tf.bool)
-            return after(port.note_dropped(kind, slots, is_kept), is_kept)
+            return after(note(slots, is_kept), is_kept)
 
         return pairs.filter(keep, **kwargs)
+
+
+class _OfReader(Records):
+    """Records as their reader gives them: a filter becomes part of it.
+
+    Each record that a filter leaves out is reported, which takes longer than
+    reading it. What a reader does not give was never a record.
+
+    Args: See `Records.of_reader`.
+    """
+
+    def __init__(
+        self,
+        port: RecordsPort,
+        pairs_of: Callable[[Reader], Any],
+        reader: Reader,
+    ):
+        self._reader = of_one_file(reader)
+        self._pairs_of = pairs_of
+        super().__init__(port, pairs_of(self._reader))
+
+    def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
+        """As tf.data.Dataset.filter."""
+
+        def filtered(text: Any) -> Any:
+            return self._reader(text).filter(predicate, **kwargs)
+
+        return _OfReader(self._port, self._pairs_of, filtered)
+
+
+def pairs_read(
+    port: RecordsPort, items: Any, reader: Reader, *, cycle_length: int = 1
+) -> Any:
+    """Returns the records of all items, as a dataset of (slot, element).
+
+    A function that is called for each record would cost more than reading it.
+    One that merely passes its arguments on, as that of `map` below, is never
+    called.
+
+    Args:
+      port: The local queues.
+      items: Dataset of (slot, text).
+      reader: Maps the text of an item (tf.string scalar) to a dataset. Where it
+        fails, its item stays open.
+      cycle_length: How many items are read in turn, each in a lane.
+    """
+
+    def items_of(index: Any) -> Any:
+        # A name for this lane of this iterator.
+        lane = new_number() * cycle_length + index
+        own = items.map(lambda slot, text: (lane, slot, text))
+        # It goes on to the end when the last item was read to its end.
+        end = _when_reached(
+            lambda: port.note_counts(events.LANE_ENDED, lane), own
+        )
+        return port.counter.counted(own, events.ITEMS).concatenate(end)
+
+    def records_of(lane: Any, slot: Any, text: Any) -> Any:
+        slot = after(port.note_counts(events.OPENED, lane, slot), slot)
+        # A copy: tf.data asks for the size of each element, which a tensor
+        # that came from Python tells in a roundabout way.
+        slot = tf.gather([slot], 0)
+        pairs = reader(text).map(lambda *record: (slot, _one(record)))
+        # Behind all that the reader does, for it may fail anywhere.
+        graph = tf1.get_default_graph()
+        with tf.control_dependencies(graph.get_operations()):
+            port.note(events.READING, slot)
+        return port.counter.counted(pairs, events.count_name(events.LANE, lane))
+
+    lanes = tf.data.Dataset.range(cycle_length)
+    if cycle_length == 1:
+        return lanes.flat_map(items_of).flat_map(records_of)
+    return lanes.interleave(
+        lambda index: items_of(index).flat_map(records_of),
+        cycle_length=cycle_length,
+    )
 
 
 def queue_options() -> tf.data.Options:

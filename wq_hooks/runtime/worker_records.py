@@ -28,7 +28,7 @@ from wq_hooks.runtime.eager_readers import RecordReaders
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.record_events import FLUSH, TRAINED
-from wq_hooks.runtime.records import Records
+from wq_hooks.runtime.records import Records, pairs_read
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.scheduled import (
     items_slot,
@@ -242,8 +242,8 @@ class WorkerDatasets:
 
         Args:
           shared_name: Of its queues, unique in this process.
-          reader: See Records.read.
-          cycle_length: See Records.read.
+          reader: See pairs_read.
+          cycle_length: See pairs_read.
         """
         index = (
             tf.distribute.coordinator.experimental_get_current_worker_index()
@@ -265,17 +265,18 @@ class WorkerDatasets:
             items,
             f"{shared_name}/counts",
         )
-        pairs = items.iterated(
-            lambda iteration: (
-                Records.read(
+
+        def pairs_of(reader: Callable[[Any], Any]) -> Any:
+            return items.iterated(
+                lambda iteration: pairs_read(
                     port,
                     items.items_of(iteration),
                     reader,
                     cycle_length=cycle_length,
-                ).pairs
+                )
             )
-        )
-        return Records(port, pairs)
+
+        return Records.of_reader(port, pairs_of, reader)
 
     def take_over(self, readers: _WorkerReaders) -> None:
         """Ends the datasets of former functions: one is read at a time."""
