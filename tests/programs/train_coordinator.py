@@ -83,8 +83,10 @@ def main():
         del context
         records = queue.records(tf.data.TextLineDataset)
         records = records.filter(lambda line: tf.strings.length(line) > 0)
-        records = records.shuffle(50, seed=1).batch(8).map(
-            lambda lines: tf.strings.to_number(lines, tf.int64)
+        records = (
+            records.shuffle(50, seed=1)
+            .batch(8)
+            .map(lambda lines: tf.strings.to_number(lines, tf.int64))
         )
         return records.prefetch(1).to_dataset()
 
