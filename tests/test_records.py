@@ -406,7 +406,7 @@ def test_a_reader_of_ones_own(tmp_path):
 )
 @pytest.mark.parametrize("cycle_length", [1, 2])
 def test_what_a_filter_leaves_out_counts_as_seen(
-    tmp_path, texts, monkeypatch, pipeline, num_reporting, cycle_length
+    tmp_path, texts, log, monkeypatch, pipeline, num_reporting, cycle_length
 ):
     note = RecordsPort.note_filtered
     noted = []
@@ -441,6 +441,7 @@ def test_what_a_filter_leaves_out_counts_as_seen(
     assert set(training.trained) == set(all_of(texts)) - left_out
     assert training.saved() == dict.fromkeys(texts, 1)
     assert len(noted) == num_reporting
+    assert "may have been lost" not in log.text
 
 
 def test_batches_may_be_filtered_too(tmp_path, texts):

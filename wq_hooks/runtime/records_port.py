@@ -202,10 +202,10 @@ class RecordsPortSession(AskedPortSession):
             if not message:
                 filtered[counts] += 1
                 continue
+            self._drop(filtered)
             kind, *numbers = events.numbers_of(message)
             self._count(kind, numbers, counts_in(counts))
-        for slot, num_records in filtered.items():
-            self.tracker.drop(int(slot), num_records)
+        self._drop(filtered)
         self._fetch(counts_in(summary))
         return self.tracker.take_completed()
 
@@ -217,6 +217,11 @@ class RecordsPortSession(AskedPortSession):
     def flush(self) -> None:
         """Reports what nobody else would: which batches were fetched."""
         self._run(self._port.flush)
+
+    def _drop(self, filtered: Counter[bytes]) -> None:
+        for slot, num_records in filtered.items():
+            self.tracker.drop(int(slot), num_records)
+        filtered.clear()
 
     def _fetch(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
