@@ -5,7 +5,7 @@
 
 Each gets a virtual environment of its own in a temporary directory, which is
 removed behind its run. A line for each version says what came of it. The runs
-take turns, at low priority; with downloads, about three minutes each.
+take turns, at low priority; with downloads, about four minutes each.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ PYTHONS = {
     "2.20": "3.12",
     "2.21": "3.13",
 }
-# Core, eager mode, graph mode, the Keras callbacks with a kill, the tab; not
-# Estimator, which TensorFlow 2.15 was the last to have.
+# Core, eager mode, graph mode, records, the Keras callbacks with a kill, the
+# tab; not Estimator, which TensorFlow 2.15 was the last to have.
 TESTS = [
     "tests/test_ledger.py",
     "tests/test_eager_queue.py",
     "tests/test_hooks.py",
     "tests/test_direct_port.py",
+    "tests/test_records.py",
+    "tests/test_file_readers.py",
     "tests/test_tensorboard_plugin.py",
     "tests/test_keras_callbacks.py",
 ]
