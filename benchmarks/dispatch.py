@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,17 @@ _NUM_BARE = 300_000
 # The longest of a thousand waits is as often the machine's as the queue's.
 _NUM_RUNS = 3
 
-# Of a phase: the seconds that the takes of each consumer lasted, and the cores
-# that the chief has used.
-_Run = tuple[list[list[float]], float]
+
+class _Run(NamedTuple):
+    """What happened in a phase.
+
+    Attributes:
+      secs: Of the takes of each consumer.
+      chief_cores: How many it has used.
+    """
+
+    secs: list[list[float]]
+    chief_cores: float
 
 
 def run(*, quick: bool) -> Result:
@@ -64,27 +72,26 @@ def run(*, quick: bool) -> Result:
     longest, cores = {}, {}
     for i, (load, what) in enumerate(cases):
         runs = found[i :: len(cases)]
-        secs = loads[load][1]
-        takes_per_sec, p50, p99, most, of_p50, chief_cores = (
-            statistics.median(values)
-            for values in zip(*(_figures(run, secs) for run in runs))
-        )
-        longest[load, what] = of_p50
-        cores[load, what] = chief_cores
-        numbers = [len(found) for each_secs, _ in runs for found in each_secs]
+        waits = [np.concatenate(run.secs) * 1e3 for run in runs]
+        p50s = [float(np.median(ms)) for ms in waits]
+        maxima = [float(ms.max()) for ms in waits]
+        of_p50 = [most / p50 for most, p50 in zip(maxima, p50s)]
+        longest[load, what] = statistics.median(of_p50)
+        cores[load, what] = statistics.median(run.chief_cores for run in runs)
+        numbers = [len(secs) for run in runs for secs in run.secs]
         result.rows.append(
             (
                 load,
                 _LABELS[what],
-                takes_per_sec,
-                p50,
-                p99,
-                most,
-                of_p50,
-                spread([_figures(run, secs)[4] for run in runs]),
+                statistics.median(map(len, waits)) / loads[load][1],
+                statistics.median(p50s),
+                statistics.median(float(np.percentile(ms, 99)) for ms in waits),
+                statistics.median(maxima),
+                longest[load, what],
+                spread(of_p50),
                 f"{min(numbers)} to {max(numbers)}, "
                 f"median {statistics.median(numbers):.0f}",
-                chief_cores,
+                cores[load, what],
             )
         )
     slow, fast = loads
@@ -109,15 +116,6 @@ def run(*, quick: bool) -> Result:
         + "."
     )
     return result
-
-
-def _figures(run: _Run, secs: float) -> tuple[float, ...]:
-    """Returns takes/s, then in ms p50, p99, longest; its ratio; cores."""
-    secs_of_each, chief_cores = run
-    ms = np.concatenate([np.array(found) for found in secs_of_each]) * 1e3
-    p50, longest = float(np.median(ms)), float(ms.max())
-    p99 = float(np.percentile(ms, 99))
-    return len(ms) / secs, p50, p99, longest, longest / p50, chief_cores
 
 
 def _measure(
@@ -156,7 +154,7 @@ def _measure(
     found = []
     for number in range(len(phases)):
         secs = [s for rows in by_worker for s in rows[number]["secs"]]
-        found.append((secs, float(cores[number]["cores"])))
+        found.append(_Run(secs, float(cores[number]["cores"])))
     return found
 
 

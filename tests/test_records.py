@@ -408,11 +408,11 @@ def test_a_reader_of_ones_own(tmp_path):
 def test_what_a_filter_leaves_out_counts_as_seen(
     tmp_path, texts, log, monkeypatch, pipeline, num_reporting, cycle_length
 ):
-    note = RecordsPort.note_filtered
+    note = RecordsPort.note_dropped
     noted = []
     monkeypatch.setattr(
         RecordsPort,
-        "note_filtered",
+        "note_dropped",
         lambda *args: noted.append(args) or note(*args),
     )
     left_out = {name for name in all_of(texts) if name[-1] in "036"}

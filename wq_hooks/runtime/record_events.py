@@ -20,11 +20,12 @@ READING = 1  # its reader has given a dataset of its records: its slot
 LANE_ENDED = 2  # its lane; with the counts so far
 BATCH = 3  # a batch goes to the train step: how many records of which slots
 READY = 4  # one will: iteration, number, and likewise
-REMAINDER = 5  # left out by drop_remainder: the slots of its records
-END_OF_DATA = 6  # of an iteration
-TRAINED = 7  # all that was delivered so far was trained; with the counts
-FLUSH = 8  # somebody waits until all events before were counted; likewise
-BEGIN = 9  # an iteration takes the place of the one before; likewise
+FILTERED = 5  # left out by a filter: the slots of its records
+REMAINDER = 6  # left out by drop_remainder: likewise
+END_OF_DATA = 7  # of an iteration
+TRAINED = 8  # all that was delivered so far was trained; with the counts
+FLUSH = 9  # somebody waits until all events before were counted; likewise
+BEGIN = 10  # an iteration takes the place of the one before; likewise
 
 # What is counted: items, which shows that there are counts; the records of a
 # lane; and the batches of an iteration that were fetched.

@@ -159,7 +159,7 @@ class Records:
         return self._with(
             self._filtered(
                 self.pairs,
-                self._port.note_filtered,
+                events.FILTERED,
                 lambda _, element: _call(predicate, element),
                 **kwargs,
             )
@@ -250,7 +250,7 @@ class Records:
         # tf.data would drop the rest without a word.
         full = self._filtered(
             batch(False),
-            self._port.note_remainder,
+            events.REMAINDER,
             lambda slots, _: tf.equal(_i64(tf.shape(slots)[0]), batch_size),
         )
         spec = batch(True).element_spec
@@ -259,13 +259,15 @@ class Records:
     def _filtered(
         self,
         pairs: Any,
-        note: Callable[[Any, Any], Any],
+        kind: int,
         predicate: Callable[..., Any],
         **kwargs: Any,
     ) -> Any:
+        port = self._port
+
         def keep(slots: Any, element: Any) -> Any:
             is_kept = tf.convert_to_tensor(predicate(slots, element), tf.bool)
-            return after(note(slots, is_kept), is_kept)
+            return after(port.note_dropped(kind, slots, is_kept), is_kept)
 
         return pairs.filter(keep, **kwargs)
 

@@ -113,30 +113,17 @@ class RecordsPort:
             events.READY, iteration, number, events.records_per_slot(slots)
         )
 
-    def note_filtered(self, slots: Any, is_kept: Any) -> Any:
+    def note_dropped(self, kind: int, slots: Any, is_kept: Any) -> Any:
         """Returns an op that reports records left out, unless they are kept.
 
-        It runs for each record, so it is not an event like others but a row for
-        each record: nothing, and the slot.
-
         Args:
+          kind: Who left them out.
           slots: As of `note_batch`.
           is_kept: tf.bool scalar.
         """
-        slots = tf.reshape(slots, [-1])
-        # Without control flow: no rows.
-        num_dropped = tf.where(is_kept, 0, tf.size(slots))
-        texts = tf.strings.as_string(slots[:num_dropped])
-        return self._events.enqueue_many([tf.zeros_like(texts), texts])
-
-    def note_remainder(self, slots: Any, is_kept: Any) -> Any:
-        """Returns an op that reports what is too little for a batch.
-
-        Args as of `note_filtered`.
-        """
-        event = tf.expand_dims(events.event(events.REMAINDER, [slots]), 0)
-        num_times = tf.cast(tf.logical_not(is_kept), tf.int32)
-        event = event[:num_times]
+        event = tf.expand_dims(events.event(kind, [slots]), 0)
+        # Without control flow: a report of no events is none.
+        event = event[: tf.cast(tf.logical_not(is_kept), tf.int32)]
         return self._events.enqueue_many([event, tf.zeros_like(event)])
 
     def in_passes(self, dataset: Any) -> Any:
@@ -197,15 +184,9 @@ class RecordsPortSession(AskedPortSession):
         self._is_counting = False
         messages, summaries, summary = self._run(self._port.next_events)
         self._is_counting = True
-        filtered: Counter[bytes] = Counter()
         for message, counts in zip(messages, summaries):
-            if not message:
-                filtered[counts] += 1
-                continue
-            self._drop(filtered)
             kind, *numbers = events.numbers_of(message)
             self._count(kind, numbers, counts_in(counts))
-        self._drop(filtered)
         self._fetch(counts_in(summary))
         return self.tracker.take_completed()
 
@@ -217,11 +198,6 @@ class RecordsPortSession(AskedPortSession):
     def flush(self) -> None:
         """Reports what nobody else would: which batches were fetched."""
         self._run(self._port.flush)
-
-    def _drop(self, filtered: Counter[bytes]) -> None:
-        for slot, num_records in filtered.items():
-            self.tracker.drop(int(slot), num_records)
-        filtered.clear()
 
     def _fetch(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
@@ -248,10 +224,12 @@ class RecordsPortSession(AskedPortSession):
             tracker.make_ready(iteration, number, events.counter_of(batch))
         elif kind == events.BATCH:
             tracker.deliver(events.counter_of(numbers))
-        elif kind == events.REMAINDER:
+        elif kind in (events.FILTERED, events.REMAINDER):
             for slot, num_records in Counter(numbers).items():
                 tracker.drop(slot, num_records)
-            self._num_left_over += len(numbers)
+            self._num_left_over += (
+                len(numbers) if kind == events.REMAINDER else 0
+            )
         elif kind == events.END_OF_DATA:
             self._finish(*numbers)
         elif kind == events.BEGIN:
