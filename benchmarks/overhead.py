@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import glob
+import json
 import os
 import statistics
 import tempfile
 
 from benchmarks.measuring import figures_of
-from benchmarks.results import Bar, Result, spread
+from benchmarks.results import Bar, Result, spread, standard_error
 from model_zoo.wide_and_deep.generate import generate
 
 _ROWS_PER_MEGABYTE = 4_000
@@ -20,14 +22,17 @@ _Rates = dict[str, list[tuple[float, float]]]
 
 def run(*, quick: bool) -> Result:
     """Measures the input pipeline alone, then with the train step."""
-    num_files = 2 if quick else 12
-    # Processes, rounds of each, and how long each pipeline runs in each round.
-    # Where in memory one has come to lie makes it faster or slower by a
-    # twentieth, for as long as its process lives: hence several.
-    plans = {
-        "input alone": (1, 2, 0.1) if quick else (1, 10, 0.4),
-        "train": (1, 2, 0.1) if quick else (3, 8, 0.6),
-    }
+    num_files, num_names = (2, 2) if quick else (12, 10)
+    # Rounds in each of several processes. Where in memory a pipeline has come
+    # to lie makes it faster or slower by a twentieth, as long as its process
+    # lives. So none is always the first to be built.
+    num_processes = 1 if quick else 3
+    num_rounds = {"input alone": 2, "train": 2}
+    if not quick:
+        num_rounds = {"input alone": 4, "train": 20}
+    # The speed of a shared machine wanders, by a tenth from one second to the
+    # next: many short turns are nearer to each other than a few long ones.
+    secs = 0.1 if quick else 0.3
     result = Result(
         "overhead",
         "Records per second through the Wide & Deep input pipeline (lines, "
@@ -39,8 +44,12 @@ def run(*, quick: bool) -> Result:
             "records/s",
             "min to max",
             "of plain",
+            "standard error",
             "CPU, of plain",
         ),
+    )
+    rates: dict[str, _Rates] = collections.defaultdict(
+        lambda: collections.defaultdict(list)
     )
     with tempfile.TemporaryDirectory() as directory:
         generate(
@@ -49,27 +58,34 @@ def run(*, quick: bool) -> Result:
             rows_per_file=2_000 if quick else _ROWS_PER_MEGABYTE,
             eval_rows=10,
         )
-        for what, (num_processes, num_rounds, secs) in plans.items():
-            rates: _Rates = collections.defaultdict(list)
-            for _ in range(num_processes):
-                found = figures_of(
-                    "overhead",
-                    files=os.path.join(directory, "train", "*"),
-                    what=what,
-                    num_rounds=num_rounds,
-                    secs=secs,
-                    # A session prepares each of its steps when it is run for
-                    # the first time, which is nothing in a job of hours.
-                    warm_up_secs=0.1 if quick else 1.5,
-                )
-                for name, some in found.items():
-                    rates[name] += some
-            _add(result, what, rates)
+        files = os.path.join(directory, "train", "*")
+        # As many as a job has, without writing them.
+        for path in glob.glob(files):
+            for number in range(1, num_names):
+                os.link(path, f"{path}-{number}")
+        for number in range(num_processes):
+            found = figures_of(
+                "overhead",
+                files=files,
+                num_rounds=json.dumps(num_rounds),
+                secs=secs,
+                # A session prepares each of its steps when it is run for the
+                # first time, which is nothing in a job of hours.
+                warm_up_secs=0.1 if quick else 1.0,
+                seed=number,
+            )
+            for what, by_name in found.items():
+                for name, some in by_name.items():
+                    rates[what][name] += some
+    for what, by_name in rates.items():
+        _add(result, what, by_name)
     result.notes.append(
-        "All pipelines live in one session and feed the same train step in "
-        "turn, for half a second; each turn is held to the turn of the plain "
-        "list in the same round. Chief, worker and queue share the two cores "
-        "with the train step, where a cluster has a machine for each."
+        f"A list of {num_files * num_names} files, {num_files} of them under "
+        f"{num_names} names. All pipelines live in one session and feed the "
+        "same train step in turn, for a third of a second; each turn is held "
+        "to the turn of the plain list in the same round. Chief, worker and "
+        "queue share the two cores with the train step, where a cluster has a "
+        "machine for each. The standard error is that of the median, of plain."
     )
     return result
 
@@ -77,11 +93,12 @@ def run(*, quick: bool) -> Result:
 def _add(result: Result, what: str, rates: _Rates) -> None:
     plain = rates["plain"]
     for name, found in rates.items():
-        of_plain, cpu_of_plain = (
-            statistics.median(rate[k] / of[k] for rate, of in zip(found, plain))
+        ratios, cpu_ratios = (
+            [rate[k] / of[k] for rate, of in zip(found, plain)]
             for k in range(2)
         )
         per_sec = [rate[0] for rate in found]
+        of_plain = statistics.median(ratios)
         result.rows.append(
             (
                 what,
@@ -89,7 +106,8 @@ def _add(result: Result, what: str, rates: _Rates) -> None:
                 statistics.median(per_sec),
                 spread(per_sec),
                 of_plain,
-                cpu_of_plain,
+                standard_error(ratios),
+                statistics.median(cpu_ratios),
             )
         )
         if name in _BARS:

@@ -45,7 +45,7 @@ def run(*, quick: bool) -> Result:
     # Many short turns: on a machine that others use as well, a long one has
     # no chance to be left alone. And many readings: where in memory one has
     # come to lie makes it faster or slower by a third for as long as it lives.
-    num_readings = 1 if quick else 11
+    num_readings = 1 if quick else 7
     _stay_on_one_core()
     num_batches = 8 if quick else 164
     num_records = 10_000 if quick else 84_000

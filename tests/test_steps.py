@@ -88,3 +88,47 @@ def test_closing_the_session_ends_a_step_that_waits(steps):
     assert len(errors) == 2
     with pytest.raises((RuntimeError, tf.errors.CancelledError)):
         steps.run(steps.size)
+
+
+def test_a_step_goes_on_when_another_ends_its_waiting(steps):
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.append(steps.run(steps.dequeue))
+    )
+    thread.start()
+    steps.run(steps.enqueue, steps.feeds, [["a"], [7]])
+    thread.join(60)
+
+    assert [tuple(row) for row in found] == [(b"a", 7)]
+
+
+def test_a_train_step_that_holds_all_threads_holds_up_no_step_of_ours():
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold():
+        is_held.set()
+        return may_end.wait(60)
+
+    config = tf1.ConfigProto(
+        inter_op_parallelism_threads=1, use_per_session_threads=True
+    )
+    with tf.Graph().as_default(), tf1.Session(config=config) as session:
+        held = tf1.py_func(hold, [], tf.bool)
+        size = tf1.FIFOQueue(9, [tf.string], [()]).size()
+        done = []
+        threads = [
+            threading.Thread(target=lambda: session.run(held)),
+            threading.Thread(
+                target=lambda: done.append(Steps(session).run(size))
+            ),
+        ]
+        threads[0].start()
+        assert is_held.wait(60)
+        threads[1].start()
+        threads[1].join(20)
+        are_through = list(done)
+        may_end.set()
+        for thread in threads:
+            thread.join(60)
+
+    assert are_through == [0]

@@ -1,13 +1,15 @@
-"""A process that trains a model from each of three pipelines in turn.
+"""A process that reads, and then trains, from each of three pipelines in turn.
 
-Prints {pipeline: [[records/s, CPU s of a record], ...]}.
+Prints {what: {pipeline: [[records/s, CPU s of a record], ...]}}.
 """
 
 from __future__ import annotations
 
 import argparse
 import glob
+import json
 import os
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,20 +34,25 @@ def main() -> None:
     """Measures each pipeline for a while in each round."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", help="pattern of what is read")
-    parser.add_argument("--what", choices=("input alone", "train"))
-    parser.add_argument("--num_rounds", type=int)
+    parser.add_argument("--num_rounds", help="JSON, {what is measured: number}")
     parser.add_argument("--secs", type=float, help="of each turn")
     parser.add_argument("--warm_up_secs", type=float, help="of each pipeline")
+    parser.add_argument("--seed", type=int, help="of orders; who is first")
     args = parser.parse_args()
-    job = _Job(sorted(glob.glob(args.files)), args.what == "train")
     names = list(PIPELINES)
-    for name in names:
-        job.run_for(name, args.warm_up_secs)
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for number in range(args.num_rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            rates[name].append(job.run_for(name, args.secs))
+    first = args.seed % len(names)
+    names = names[first:] + names[:first]
+    generator = random.Random(args.seed)
+    job = _Job(sorted(glob.glob(args.files)), names)
+    rates: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for what, num_rounds in json.loads(args.num_rounds).items():
+        for name in names:
+            job.run_for(what, name, args.warm_up_secs)
+        found = rates[what] = {name: [] for name in PIPELINES}
+        for _ in range(num_rounds):
+            # None comes always behind the same other one.
+            for name in generator.sample(names, len(names)):
+                found[name].append(job.run_for(what, name, args.secs))
     print_figures(rates)
     # To close a session in the midst of the data takes up to a minute, since
     # TensorFlow waits until the thread that tunes a tf.data pipeline has slept
@@ -90,15 +97,17 @@ class _Job:
 
     Args:
       files: What is read, again and again.
-      has_train_step: Whether it trains; if not, it only asks for batches.
+      names: Of the pipelines, in the order in which they are built.
     """
 
-    def __init__(self, files: list[str], has_train_step: bool):
+    def __init__(self, files: list[str], names: list[str]):
         with tf.Graph().as_default():
             step = tf1.train.get_or_create_global_step()
             iterators = {}
-            for name, pipeline in PIPELINES.items():
-                iterator = tf1.data.make_initializable_iterator(pipeline(files))
+            for name in names:
+                iterator = tf1.data.make_initializable_iterator(
+                    PIPELINES[name](files)
+                )
                 tf1.add_to_collection(
                     tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer
                 )
@@ -110,34 +119,42 @@ class _Job:
                 tf1.data.get_output_types(plain),
                 tf1.data.get_output_shapes(plain),
             ).get_next()
-            stepped = step.assign_add(1)
-            if has_train_step:
-                config = model.ModelConfig()
-                loss = model.build_loss(
-                    model.build_logits(features, config), labels
-                )
-                stepped = model.build_train_op(loss, config)
-            self._fetches = [tf.size(labels), stepped]
+            config = model.ModelConfig()
+            loss = model.build_loss(
+                model.build_logits(features, config), labels
+            )
+            num_rows = tf.size(labels)
+            self._fetches = {
+                "input alone": [num_rows, step.assign_add(1)],
+                "train": [num_rows, model.build_train_op(loss, config)],
+            }
             handles = {n: i.string_handle() for n, i in iterators.items()}
             self._session = tf1.train.MonitoredTrainingSession(
                 log_step_count_steps=None
             )
             self._handles = self._session.run(handles)
 
-    def run_for(self, name: str, secs: float) -> tuple[float, float]:
+    def run_for(self, what: str, name: str, secs: float) -> tuple[float, float]:
         """Runs steps for so many seconds.
+
+        Args:
+          what: "train", or "input alone": whether it trains, or only asks for
+            batches.
+          name: Of the pipeline.
+          secs: When to end.
 
         Returns:
           Records per second, and CPU seconds of a record.
         """
         feeds = {self._handle: self._handles[name]}
+        fetches = self._fetches[what]
         for _ in range(_NUM_SKIPPED):
-            self._session.run(self._fetches, feeds)
+            self._session.run(fetches, feeds)
         cpu_secs = time.process_time()
         begin = end = time.perf_counter()
         num_records = 0
         while end - begin < secs:
-            num_records += int(self._session.run(self._fetches, feeds)[0])
+            num_records += int(self._session.run(fetches, feeds)[0])
             end = time.perf_counter()
         cpu_secs = time.process_time() - cpu_secs
         return num_records / (end - begin), cpu_secs / num_records

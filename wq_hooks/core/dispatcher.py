@@ -32,6 +32,7 @@ from wq_hooks.core.works import encoded
 from wq_hooks.errors import TwoChiefsError
 
 _TICK_SECS = 0.5
+_MIN_TICK_SECS = 0.2
 _POSITION_EVERY_SECS = 1.0
 _FEED_EVERY_SECS = 0.2
 # How many items are put into the mailbox, at least: more where they are taken
@@ -44,7 +45,7 @@ _MAX_LOGGED_ITEMS = 5
 _MIN_GATHER_SECS = 0.02
 # Near the end somebody waits for each question; for each consumer that may ask.
 _LAST_GATHER_SECS = 0.0005
-_MAX_GATHER_SECS = 0.1
+_MAX_GATHER_SECS = 0.25
 # To find what was taken and not reported, there must be a moment when all that
 # was reported is known.
 _LOOK_EVERY_SECS = 2.0
@@ -124,6 +125,7 @@ class Dispatcher:
         self._has_news = False
         self._last_issue = -math.inf
         self._last_look = -math.inf
+        self._last_tick = -math.inf
         self._next_tick = 0.0
         self._next_position = 0.0
 
@@ -189,6 +191,7 @@ class Dispatcher:
         """
         now = self._clock()
         if now >= self._next_tick:
+            self._last_tick = now
             self._next_tick = now + _TICK_SECS
             self._tick(now)
         with self._changed:
@@ -229,6 +232,11 @@ class Dispatcher:
             # Far from the end they can wait for the next items.
             self._has_news |= self._log_events()
             self._has_news |= self.ledger.is_near_end
+            if now > self._last_look + _LOOK_EVERY_SECS:
+                # At no other time are so few reports on their way.
+                self._next_tick = min(
+                    self._next_tick, self._last_tick + _MIN_TICK_SECS
+                )
             self._changed.notify_all()
 
     def hand_out(self, sender: str, completed: str) -> Item | None:
@@ -441,12 +449,9 @@ class Dispatcher:
 
     def gather_secs(self) -> float:
         """Returns how long reports may gather: not until items run out."""
-        has_to_look = self._clock() > self._last_look + _LOOK_EVERY_SECS
         if self.ledger.is_near_end:
             secs = _LAST_GATHER_SECS * len(self.ledger.consumers)
             return min(secs, _MIN_GATHER_SECS)
-        if has_to_look:
-            return _MIN_GATHER_SECS
         secs_per_item = _AHEAD_SECS / max(self._ahead, 1)
         secs = _MIN_DEPTH / 4 * secs_per_item
         return min(max(secs, _MIN_GATHER_SECS), _MAX_GATHER_SECS)
@@ -455,10 +460,18 @@ class Dispatcher:
         """Returns whether `feed` has something to do now."""
         if self._has_news or bool(self._end_token) != self.ledger.is_end:
             return True
+        if self._clock() >= self._next_tick:
+            return True
         return self._room() > 0 and self.ledger.has_to_issue()
 
     def _tick(self, now: float) -> None:
         """What has to be done from time to time."""
+        num_work = self._transport.num_work()
+        # What was reported before the mailbox was measured must be known.
+        if self._transport.num_reports() == 0:
+            with self._changed:
+                self.ledger.find_missing(num_work, now)
+                self._last_look = now
         (generation,) = self._transport.look_up(messages.ITEM)
         if self._board.is_written and generation not in ("", self.generation):
             raise TwoChiefsError(
@@ -467,12 +480,6 @@ class Dispatcher:
                 "or container of its own, or is_chief=False on all tasks but "
                 "one."
             )
-        num_work = self._transport.num_work()
-        # What was reported before the mailbox was measured must be known.
-        if self._transport.num_reports() == 0:
-            with self._changed:
-                self.ledger.find_missing(num_work, now)
-                self._last_look = now
         if self._end_token and num_work == 0:
             # A taker died while it had the end of data in its hands.
             self._transport.deliver([_end(self._end_token)], {})

@@ -6,6 +6,11 @@
 
 `Session.run` looks its fetches and feeds up anew each time, which takes longer
 than the step itself (0.2 of 0.3 ms for the size of a local queue).
+
+In a local session, no step is passed to a pool of threads either: each op of a
+queue would wake one more of them. Who calls runs the ops; those behind an op
+that had to wait are run by whoever ended its waiting. So a step must be small,
+and none of its ops may hold a thread. Where servers run steps, it is as ever.
 """
 
 from __future__ import annotations
@@ -20,6 +25,9 @@ import tensorflow.compat.v1 as tf1
 # Session.make_callable is public, but goes through Session.run as soon as
 # something is fed. Keras feeds its graphs in the way that is used here.
 from tensorflow.core.protobuf import config_pb2
+
+# See RunOptions.inter_op_thread_pool.
+_CALLERS_THREAD = -1
 
 
 class Steps:
@@ -73,6 +81,7 @@ class Steps:
 
 def _options(fetches: Sequence[Any], feeds: Sequence[Any]) -> Any:
     options = config_pb2.CallableOptions()
+    options.run_options.inter_op_thread_pool = _CALLERS_THREAD
     for fetch in fetches:
         if isinstance(fetch, tf.Operation):
             options.target.append(fetch.name)
