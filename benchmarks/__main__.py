@@ -17,6 +17,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks.machine import Machine
 from benchmarks.report import page_of
 from benchmarks.results import Result
 
@@ -35,8 +36,6 @@ NAMES = (
 _ROOT = Path(__file__).parents[1]
 # Of one benchmark; a hang guard.
 _LIMIT_SECS = 600
-# Of a machine on which nothing else runs, which has just run the one before.
-_IDLE_LOAD = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,10 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.inside:
         (name,) = args.names
         module = importlib.import_module(f"benchmarks.{name}")
-        where = _where(args.quick)
+        machine = Machine(0.1 if args.quick else 1.0)
         begin = time.monotonic()
         result = module.run(quick=args.quick)
-        result.where = where
+        result.where = _where(machine, args.quick)
         result.secs = time.monotonic() - begin
         result.save(Path(args.inside))
         sys.stdout.flush()
@@ -138,18 +137,16 @@ def _run(name: str, path: Path, quick: bool) -> Result | None:
     return Result.load(path)
 
 
-def _where(quick: bool) -> str:
-    """Returns machine, versions and load, before the run adds its own."""
+def _where(machine: Machine, quick: bool) -> str:
+    """Returns machine, versions, and what else ran."""
     versions = ", ".join(
         f"{package} {metadata.version(package)}"
         for package in ("tensorflow", "numpy")
     )
-    load = os.getloadavg()[0]
-    busy = ", busy with other things" if load > _IDLE_LOAD else ""
     text = (
         f"Run on {time.strftime('%Y-%m-%d')} with Python "
         f"{platform.python_version()}, {versions} on {os.cpu_count()} cores "
-        f"({platform.machine()}), load average before {load:.1f}{busy}."
+        f"({platform.machine()}){machine.described()}."
     )
     return text + " A quick run: the figures mean nothing." * quick
 

@@ -24,8 +24,9 @@ one benchmark again refreshes its section.
 Absolute times depend on the machine. What is compared was run side by side, in
 turn, so ratios are what counts; they are medians, with least and greatest
 beside them. Each benchmark is held to bars, and a bar that is missed says so.
-Where a section says that the machine was busy, something else ran beside it:
-its figures are to be taken again. Clients, servers and chief share the cores
+Where a section says that the machine was busy with other things before it, or
+that other machines took more than a few percent of its time, its figures are to
+be taken again. Clients, servers and chief share the cores
 of one machine, so they also wait for each other where a cluster would not.
 """
 

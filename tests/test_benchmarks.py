@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
 from benchmarks.jobs import Job, Step, limit_secs
+from benchmarks.machine import CpuTimes, Machine
 from benchmarks.report import page_of
-from benchmarks.results import Bar, Curve, Result, short
+from benchmarks.results import Bar, Curve, Result, short, standard_error
 
 
 def test_a_bar_says_whether_it_is_met():
@@ -69,6 +72,31 @@ def test_the_limit_is_work_divided_by_the_sum_of_speeds():
     assert limit_secs(never, {"a": 1.0, "b": 3.0}, 8) == pytest.approx(8)
 
 
+def test_the_standard_error_of_a_median():
+    assert standard_error([0.5] * 9) == 0
+    normal = np.random.RandomState(1).normal(1.0, 0.1, 400)
+    # Of normal values: sqrt(pi / 2) times that of the mean.
+    expected = 1.2533 * 0.1 / 400**0.5
+    assert standard_error(normal) == pytest.approx(expected, rel=0.3)
+
+
+def test_what_else_the_machine_did():
+    before = CpuTimes.read("cpu  10 0 10 70 10 0 0 0 0 0\ncpu0 1 1 1 1\n")
+    after = CpuTimes.read("cpu  30 0 10 130 20 0 0 10 5 0\ncpu0 1 1 1 1\n")
+
+    passed = after.since(before)
+
+    assert passed == (100, 70, 10)
+    assert passed.busy_share == pytest.approx(0.3)
+    assert passed.stolen_share == pytest.approx(0.1)
+
+
+def test_what_else_the_machine_did_where_it_is_not_known(monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.machine._STAT", tmp_path / "stat")
+
+    assert Machine(0.0).described() == ""
+
+
 def test_a_benchmark_from_the_command_line(tmp_path, capfd):
     names = ["ledger", "overhead", "slices"]
 
@@ -84,6 +112,7 @@ def test_a_benchmark_from_the_command_line(tmp_path, capfd):
     assert (tmp_path / "performance-growth.png").stat().st_size > 1000
     page = (tmp_path / "performance.md").read_text()
     assert "figures mean nothing" in page
+    assert ("% busy before" in page) == Path("/proc/stat").exists()
     assert "(performance-growth.png)" in page
 
 
