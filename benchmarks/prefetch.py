@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import Bar, Result, spread
+from benchmarks.results import Bar, Result, spread, standard_error
 from wq_hooks.launcher.local_cluster import Cluster
 
 _ROOT = Path(__file__).parents[1]
@@ -26,8 +26,8 @@ _ROWS_PER_MEGABYTE = 4_000
 
 def run(*, quick: bool) -> Result:
     """Measures files of 1 MB and of 100 KB."""
-    num_chunks = 1 if quick else 8
-    sizes = {"1 MB": 1.0, "100 KB": 0.1}
+    # Of each size: megabytes, and how often it is the turn of each pipeline.
+    sizes = {"1 MB": (1.0, 24), "100 KB": (0.1, 8)}
     result = Result(
         "prefetch",
         "How long a step of Wide & Deep (512 rows) waits for its batch, from "
@@ -40,17 +40,17 @@ def run(*, quick: bool) -> Result:
             "of the step, %",
             "min to max",
             "more than plain, %",
+            "standard error",
         ),
     )
-    for size, megabytes in sizes.items():
+    for size, (megabytes, num_chunks) in sizes.items():
         rows = int(_ROWS_PER_MEGABYTE * megabytes * (0.1 if quick else 1))
-        stalls = _stalls(rows, 8, num_chunks)
-        plain = [waited / secs for waited, secs in stalls["plain"]]
+        stalls = _stalls(rows, 8, 1 if quick else num_chunks)
+        plain = [100 * waited / secs for waited, secs in stalls["plain"]]
         for name, label in _LABELS.items():
             shares = [100 * waited / secs for waited, secs in stalls[name]]
-            more = statistics.median(
-                share - 100 * base for share, base in zip(shares, plain)
-            )
+            differences = [share - base for share, base in zip(shares, plain)]
+            more = statistics.median(differences)
             waits = [1e3 * waited for waited, _ in stalls[name]]
             result.rows.append(
                 (
@@ -60,6 +60,7 @@ def run(*, quick: bool) -> Result:
                     statistics.median(shares),
                     spread(shares),
                     more,
+                    standard_error(differences),
                 )
             )
             if name != "plain" and size == "1 MB":

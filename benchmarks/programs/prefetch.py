@@ -11,6 +11,7 @@ import argparse
 import glob
 import json
 import os
+import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +26,8 @@ from wq_hooks import WorkQueue
 tf1 = tf.compat.v1
 
 _BATCH_SIZE = 512
-_CHUNK = 40
+# Steps from one pipeline before it is the turn of the next.
+_CHUNK = 20
 
 Step = Callable[[], object]
 
@@ -120,9 +122,11 @@ def _measure(
     train: Step, waits: dict[str, Step], num_chunks: int
 ) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in waits}
+    generator = random.Random(0)
     for number in range(1 + num_chunks):
-        # In turn, so that what disturbs one of them disturbs all.
-        for name, wait in waits.items():
+        # In turn, so that what disturbs one of them disturbs all, and none is
+        # always behind the same other one.
+        for name, wait in generator.sample(list(waits.items()), len(waits)):
             waited = 0.0
             begin = time.perf_counter()
             for _ in range(_CHUNK):
