@@ -26,8 +26,8 @@ turn, so ratios are what counts; they are medians, with least and greatest
 beside them. Each benchmark is held to bars, and a bar that is missed says so.
 Where a section says that the machine was busy with other things before it, or
 that other machines took more than a few percent of its time, its figures are to
-be taken again. Clients, servers and chief share the cores
-of one machine, so they also wait for each other where a cluster would not.
+be taken again. Clients, servers and chief share the cores of one machine, so
+they also wait for each other where a cluster would not.
 """
 
 _QUESTIONS = {

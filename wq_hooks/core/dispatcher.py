@@ -32,6 +32,7 @@ from wq_hooks.core.works import encoded
 from wq_hooks.errors import TwoChiefsError
 
 _TICK_SECS = 0.5
+# If the last one could not tell what is missing.
 _MIN_TICK_SECS = 0.2
 _POSITION_EVERY_SECS = 1.0
 _FEED_EVERY_SECS = 0.2

@@ -227,9 +227,8 @@ class RecordsPortSession(AskedPortSession):
         elif kind in (events.FILTERED, events.REMAINDER):
             for slot, num_records in Counter(numbers).items():
                 tracker.drop(slot, num_records)
-            self._num_left_over += (
-                len(numbers) if kind == events.REMAINDER else 0
-            )
+            if kind == events.REMAINDER:
+                self._num_left_over += len(numbers)
         elif kind == events.END_OF_DATA:
             self._finish(*numbers)
         elif kind == events.BEGIN:
