@@ -32,6 +32,7 @@ from wq_hooks.core.tasks import Task
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import kept_lists
+from wq_hooks.runtime.dataset_ops import queue_options
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.parameter_servers import (
     count_workers,
@@ -40,7 +41,7 @@ from wq_hooks.runtime.parameter_servers import (
     without_callback,
 )
 from wq_hooks.runtime.queue_server import checked_port
-from wq_hooks.runtime.records import Records, queue_options
+from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.worker_records import WorkerDatasets
 from wq_hooks.serving import Serving
 from wq_hooks.work_queue import WorkQueue

@@ -36,16 +36,13 @@ from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import checkpoint, interrupt, kept_lists
 from wq_hooks.runtime.beginning import Beginning
+from wq_hooks.runtime.dataset_ops import new_number, queue_options
 from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
+from wq_hooks.runtime.lanes import pairs_read
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
-from wq_hooks.runtime.records import (
-    Records,
-    new_number,
-    pairs_read,
-    queue_options,
-)
+from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
 from wq_hooks.sources.passwords import expect_no_password, expect_no_passwords

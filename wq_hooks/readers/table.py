@@ -26,7 +26,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core.slice_text import parse_slice
 from wq_hooks.errors import SourceError
 from wq_hooks.readers.blocks import as_it_is
-from wq_hooks.runtime.records import queue_options
+from wq_hooks.runtime.dataset_ops import queue_options
 from wq_hooks.sources.registry import source_of
 
 _BATCH_ROWS = 1024

@@ -38,7 +38,8 @@ from wq_hooks.runtime.eager_readers import (
 )
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
-from wq_hooks.runtime.records import Records, pairs_read
+from wq_hooks.runtime.lanes import pairs_of_passes
+from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 
 _JOIN_SECS = 5.0
@@ -183,8 +184,8 @@ class EagerService:
 
         Args:
           shared_name: Of its queues, unique in this process.
-          reader: See pairs_read.
-          cycle_length: See pairs_read.
+          reader: See `lanes.pairs_read`.
+          cycle_length: See `lanes.pairs_read`.
         """
         session = FunctionSession()
         with tf.device("/device:CPU:0"):
@@ -201,13 +202,8 @@ class EagerService:
         owner = self._release_with(_Owner(), readers)
 
         def pairs_of(reader: Callable[[Any], Any]) -> Any:
-            pairs = items.iterated(
-                lambda iteration: pairs_read(
-                    port,
-                    items.items_of(iteration),
-                    reader,
-                    cycle_length=cycle_length,
-                )
+            pairs = pairs_of_passes(
+                port, items, reader, cycle_length=cycle_length
             )
             pairs._wq_hooks_owner = owner
             return pairs

@@ -15,11 +15,14 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+# Maps an item, a tf.string scalar, to a dataset of its records.
+Reader = Callable[[Any], Any]
+
 # As the classes of tf.data have it.
 _BUFFER_BYTES = 1 << 18
 
 
-def of_one_file(reader: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def of_one_file(reader: Reader) -> Reader:
     """Returns what reads the same records of one file, with less between.
 
     Args:

@@ -25,8 +25,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from wq_hooks.runtime.dataset_ops import queue_options
 from wq_hooks.runtime.ports import UNLIMITED
-from wq_hooks.runtime.records import queue_options
 
 # What a row of the answers is.
 _ITEM = 0

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.records import after
+from wq_hooks.runtime.dataset_ops import after
 
 
 def is_on_parameter_servers(strategy: Any) -> bool:

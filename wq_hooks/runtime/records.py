@@ -23,10 +23,14 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.runtime import record_events as events
-from wq_hooks.runtime.file_readers import of_one_file
+from wq_hooks.runtime.dataset_ops import (
+    after,
+    new_number,
+    queue_options,
+    when_reached,
+)
+from wq_hooks.runtime.file_readers import Reader, of_one_file
 from wq_hooks.runtime.records_port import RecordsPort
-
-Reader = Callable[[Any], Any]
 
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
@@ -204,7 +208,7 @@ class Records:
                 self._port.note_counts(events.BEGIN, iteration), iteration
             )
             batches = self._batches(iteration)
-            end = _when_reached(
+            end = when_reached(
                 lambda: self._port.note(events.END_OF_DATA, iteration), batches
             )
             return self._port.counter.observed(batches.concatenate(end))
@@ -251,7 +255,7 @@ class Records:
         full = self._filtered(
             batch(False),
             events.REMAINDER,
-            lambda slots, _: tf.equal(_i64(tf.shape(slots)[0]), batch_size),
+            lambda slots, _: tf.equal(tf.shape(slots, tf.int64)[0], batch_size),
         )
         spec = batch(True).element_spec
         return self._with(full.map(lambda *pair: _of_shape(pair, spec)))
@@ -300,112 +304,12 @@ class _OfReader(Records):
         return _OfReader(self._port, self._pairs_of, filtered)
 
 
-def pairs_read(
-    port: RecordsPort, items: Any, reader: Reader, *, cycle_length: int = 1
-) -> Any:
-    """Returns the records of all items, as a dataset of (slot, element).
-
-    A function that is called for each record would cost more than reading it.
-    One that merely passes its arguments on, as that of `map` below, is never
-    called.
-
-    Args:
-      port: The local queues.
-      items: Dataset of (slot, text).
-      reader: Maps the text of an item (tf.string scalar) to a dataset. Where it
-        fails, its item stays open.
-      cycle_length: How many items are read in turn, each in a lane.
-    """
-
-    def items_of(index: Any) -> Any:
-        # A name for this lane of this iterator.
-        lane = new_number() * cycle_length + index
-        own = items.map(lambda slot, text: (lane, slot, text))
-        # It goes on to the end when the last item was read to its end.
-        end = _when_reached(
-            lambda: port.note_counts(events.LANE_ENDED, lane), own
-        )
-        return port.counter.counted(own, events.ITEMS).concatenate(end)
-
-    def records_of(lane: Any, slot: Any, text: Any) -> Any:
-        slot = after(port.note_counts(events.OPENED, lane, slot), slot)
-        # A copy: tf.data asks for the size of each element, which a tensor
-        # that came from Python tells in a roundabout way.
-        slot = tf.gather([slot], 0)
-        pairs = reader(text).map(lambda *record: (slot, _one(record)))
-        # Behind all that the reader does, for it may fail anywhere.
-        graph = tf1.get_default_graph()
-        with tf.control_dependencies(graph.get_operations()):
-            port.note(events.READING, slot)
-        return port.counter.counted(pairs, events.count_name(events.LANE, lane))
-
-    lanes = tf.data.Dataset.range(cycle_length)
-    if cycle_length == 1:
-        return lanes.flat_map(items_of).flat_map(records_of)
-    return lanes.interleave(
-        lambda index: items_of(index).flat_map(records_of),
-        cycle_length=cycle_length,
-    )
-
-
-def queue_options() -> tf.data.Options:
-    """Returns options that keep tf.data from what would harm a queue.
-
-    Of its own accord it adds a prefetch at the end, and makes plain maps
-    parallel ones; both take what nobody has asked for yet. And under
-    MultiWorkerMirroredStrategy it gives each worker a share of its own dataset
-    and drops the rest, where the queue has handed out shares already.
-    """
-    options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = False
-    options.experimental_optimization.map_parallelization = False
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.OFF
-    )
-    return options
-
-
 def _has_state(graph: Any) -> bool:
     """Whether it matters how often and in which order a function is called."""
     return any(
         op.op_def.is_stateful and op.type != _ASSERT
         for op in graph.get_operations()
     )
-
-
-def _when_reached(note: Callable[[], Any], dataset: Any) -> Any:
-    """Returns an empty dataset like `dataset` that runs an op when reached.
-
-    Behind another dataset it is reached when all before it was asked for.
-    """
-
-    def run(count: Any) -> Any:
-        with tf.control_dependencies([note()]):
-            return dataset.take(tf.identity(count))
-
-    return tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).flat_map(run)
-
-
-def after(op: Any, element: Any) -> Any:
-    """Returns an element that is there when an op was run."""
-    with tf.control_dependencies([op]):
-        return tf.nest.map_structure(
-            tf.identity, element, expand_composites=True
-        )
-
-
-def new_number() -> Any:
-    """Returns a number that is not met twice: microseconds, tf.int64."""
-    return _i64(tf.timestamp() * 1e6)
-
-
-def _i64(value: Any) -> Any:
-    return tf.cast(value, tf.int64)
-
-
-def _one(values: tuple[Any, ...]) -> Any:
-    """Returns what tf.data has spread over the arguments of a function."""
-    return values[0] if len(values) == 1 else values
 
 
 def _call(function: Callable[..., Any], element: Any) -> Any:

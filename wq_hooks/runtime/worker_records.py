@@ -27,8 +27,9 @@ from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.eager_readers import RecordReaders
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.function_session import FunctionSession
+from wq_hooks.runtime.lanes import pairs_of_passes
 from wq_hooks.runtime.record_events import FLUSH, TRAINED
-from wq_hooks.runtime.records import Records, pairs_read
+from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.scheduled import (
     items_slot,
@@ -242,8 +243,8 @@ class WorkerDatasets:
 
         Args:
           shared_name: Of its queues, unique in this process.
-          reader: See pairs_read.
-          cycle_length: See pairs_read.
+          reader: See `lanes.pairs_read`.
+          cycle_length: See `lanes.pairs_read`.
         """
         index = (
             tf.distribute.coordinator.experimental_get_current_worker_index()
@@ -267,13 +268,8 @@ class WorkerDatasets:
         )
 
         def pairs_of(reader: Callable[[Any], Any]) -> Any:
-            return items.iterated(
-                lambda iteration: pairs_read(
-                    port,
-                    items.items_of(iteration),
-                    reader,
-                    cycle_length=cycle_length,
-                )
+            return pairs_of_passes(
+                port, items, reader, cycle_length=cycle_length
             )
 
         return Records.of_reader(port, pairs_of, reader)

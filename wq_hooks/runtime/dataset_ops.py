@@ -1,0 +1,51 @@
+"""What the datasets of a queue are made of, beside tf.data's own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+def queue_options() -> tf.data.Options:
+    """Returns options that keep tf.data from what would harm a queue.
+
+    Of its own accord it adds a prefetch at the end, and makes plain maps
+    parallel ones; both take what nobody has asked for yet. And under
+    MultiWorkerMirroredStrategy it gives each worker a share of its own dataset
+    and drops the rest, where the queue has handed out shares already.
+    """
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    options.experimental_optimization.map_parallelization = False
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.OFF
+    )
+    return options
+
+
+def when_reached(note: Callable[[], Any], dataset: Any) -> Any:
+    """Returns an empty dataset like `dataset` that runs an op when reached.
+
+    Behind another dataset it is reached when all before it was asked for.
+    """
+
+    def run(count: Any) -> Any:
+        with tf.control_dependencies([note()]):
+            return dataset.take(tf.identity(count))
+
+    return tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).flat_map(run)
+
+
+def after(op: Any, element: Any) -> Any:
+    """Returns an element that is there when an op was run."""
+    with tf.control_dependencies([op]):
+        return tf.nest.map_structure(
+            tf.identity, element, expand_composites=True
+        )
+
+
+def new_number() -> Any:
+    """Returns a number that is not met twice: microseconds, tf.int64."""
+    return tf.cast(tf.timestamp() * 1e6, tf.int64)

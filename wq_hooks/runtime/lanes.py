@@ -1,0 +1,88 @@
+"""Items become records: lanes that read one item after the other.
+
+    pairs = pairs_read(port, items, tf.data.TextLineDataset, cycle_length=4)
+
+The trap: each record passes whatever dataset is added here, and a function that
+is called for each of them would cost more than reading it. One that merely
+passes its arguments on, as that of `map` below, is never called.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.runtime import record_events as events
+from wq_hooks.runtime.dataset_ops import after, new_number, when_reached
+from wq_hooks.runtime.file_readers import Reader
+from wq_hooks.runtime.item_port import ItemPort
+from wq_hooks.runtime.records_port import RecordsPort
+
+
+def pairs_of_passes(
+    port: RecordsPort, items: ItemPort, reader: Reader, *, cycle_length: int
+) -> Any:
+    """Returns the records of each pass over a port's items; see `pairs_read`.
+
+    Args:
+      port: The local queues of the records.
+      items: Those of the items.
+      reader: See `pairs_read`.
+      cycle_length: Likewise.
+    """
+    return items.iterated(
+        lambda iteration: pairs_read(
+            port, items.items_of(iteration), reader, cycle_length=cycle_length
+        )
+    )
+
+
+def pairs_read(
+    port: RecordsPort, items: Any, reader: Reader, *, cycle_length: int = 1
+) -> Any:
+    """Returns the records of all items, as a dataset of (slot, element).
+
+    Args:
+      port: The local queues.
+      items: Dataset of (slot, text).
+      reader: Maps the text of an item (tf.string scalar) to a dataset. Where it
+        fails, its item stays open.
+      cycle_length: How many items are read in turn, each in a lane.
+    """
+
+    def items_of(index: Any) -> Any:
+        # A name for this lane of this iterator.
+        lane = new_number() * cycle_length + index
+        own = items.map(lambda slot, text: (lane, slot, text))
+        # It goes on to the end when the last item was read to its end.
+        end = when_reached(
+            lambda: port.note_counts(events.LANE_ENDED, lane), own
+        )
+        return port.counter.counted(own, events.ITEMS).concatenate(end)
+
+    def records_of(lane: Any, slot: Any, text: Any) -> Any:
+        slot = after(port.note_counts(events.OPENED, lane, slot), slot)
+        # A copy: tf.data asks for the size of each element, which a tensor
+        # that came from Python tells in a roundabout way.
+        slot = tf.gather([slot], 0)
+        pairs = reader(text).map(lambda *record: (slot, _one(record)))
+        # Behind all that the reader does, for it may fail anywhere.
+        graph = tf1.get_default_graph()
+        with tf.control_dependencies(graph.get_operations()):
+            port.note(events.READING, slot)
+        return port.counter.counted(pairs, events.count_name(events.LANE, lane))
+
+    lanes = tf.data.Dataset.range(cycle_length)
+    if cycle_length == 1:
+        return lanes.flat_map(items_of).flat_map(records_of)
+    return lanes.interleave(
+        lambda index: items_of(index).flat_map(records_of),
+        cycle_length=cycle_length,
+    )
+
+
+def _one(values: tuple[Any, ...]) -> Any:
+    """Returns what tf.data has spread over the arguments of a function."""
+    return values[0] if len(values) == 1 else values
