@@ -15,6 +15,10 @@ from wq_hooks.core.plan import Plan
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
 
+# After that the chief has read what was reported. The next life of a task takes
+# longer, to import TensorFlow.
+_ON_THE_WAY_SECS = 1.0
+
 
 @dataclass(frozen=True)
 class Row:
@@ -137,14 +141,15 @@ class Account:
         """Returns {claim: when it was leased} of what a task was at.
 
         Args:
-          task: The task, in its life or lives at `since`.
+          task: The task, in its life or lives at `since`, of which the chief
+            may have read a little later.
           since: Without what it had completed by then, in seconds.
           until: With what it took by then, in seconds.
         """
         lives = {
             row.incarnation
             for row in self.rows
-            if row.task == task and row.secs < since
+            if row.task == task and row.secs < since + _ON_THE_WAY_SECS
         }
         held = {}
         for row in self.rows:

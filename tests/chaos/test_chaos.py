@@ -158,6 +158,18 @@ def test_an_account_knows_who_was_silent_for_longer_than_a_lease(tmp_path):
     assert account.size([account.work_of(claim)]) == 3
 
 
+def test_who_dies_before_the_chief_has_heard_of_it_held_something(tmp_path):
+    account = journal_of(
+        tmp_path,
+        (10.2, heard("lease", "generation 0")),
+        (13.0, heard("lease", "generation 1", sender="worker:0/1 next")),
+    )
+
+    (claim,) = account.held("worker:0", 10.0, float("inf"))
+
+    assert claim.ticket == 0
+
+
 def test_nobody_is_silent_while_the_chief_goes_back(tmp_path):
     account = journal_of(
         tmp_path,
