@@ -174,6 +174,23 @@ def has_text(line):
     return tf.strings.length(line) > 0
 
 
+def itself(line):
+    return tf.identity(line)
+
+
+def looked_up():
+    """Returns a function that needs a table of the graph."""
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(["none"], ["other"]), "there"
+    )
+
+    def is_there(line):
+        there = tf.equal(table.lookup(line), "there")
+        return tf.where(there, line, "")
+
+    return is_there
+
+
 PIPELINES = {
     "plain batches": lambda d: d.batch(16),
     "shuffled within less than all": lambda d: d.shuffle(30).batch(16),
@@ -401,7 +418,20 @@ def test_a_reader_of_ones_own(tmp_path):
         # As part of the reader.
         (lambda d, keep: d.filter(keep).shuffle(30), 0),
         (lambda d, keep: d.filter(has_text).filter(keep), 0),
+        (lambda d, keep: d.map(itself).filter(keep), 0),
+        (
+            lambda d, keep: (
+                d.map(itself, num_parallel_calls=2)
+                .filter(has_text)
+                .map(looked_up())
+                .filter(keep)
+                .map(itself)
+                .shuffle(30)
+            ),
+            0,
+        ),
         (lambda d, keep: d.shuffle(30).filter(keep), 1),
+        (lambda d, keep: d.map(itself).shuffle(30).map(itself).filter(keep), 1),
     ],
 )
 @pytest.mark.parametrize("cycle_length", [1, 2])
@@ -664,6 +694,39 @@ def test_an_error_that_is_caught_does_not_complete_what_was_lost(tmp_path, log):
             queue, records.to_dataset(), tf.errors.DataLossError, [first, last]
         ) == (17, 1)
     assert f"Records of {truncated} may have been lost" in log.text
+
+
+@pytest.mark.parametrize("fails_in", ["map", "filter"])
+@pytest.mark.parametrize("num_parallel_calls", [None, 2])
+def test_an_error_before_a_filter_that_is_caught_leaves_the_item_open(
+    tmp_path, log, fails_in, num_parallel_calls
+):
+    files = write(tmp_path, (5, 5, 5))
+    first, bad, last = files
+
+    def good(line):
+        is_good = tf.not_equal(line, files[bad][2])
+        with tf.control_dependencies([tf.debugging.Assert(is_good, ["bad"])]):
+            return tf.identity(line)
+
+    def keep(line):
+        kept = good(line) if fails_in == "filter" else line
+        return tf.not_equal(kept, files[first][0])
+
+    with tf.Graph().as_default():
+        queue = WorkQueue(list(files), shuffle=False)
+        records = queue.records(tf.data.TextLineDataset).map(
+            good if fails_in == "map" else itself,
+            num_parallel_calls=num_parallel_calls,
+        )
+
+        assert train_through_errors(
+            queue,
+            records.filter(keep).batch(1).to_dataset(),
+            tf.errors.InvalidArgumentError,
+            [first, last],
+        ) == (13, 1)
+    assert f"Records of {bad} may have been lost" in log.text
 
 
 @pytest.mark.parametrize("cycle_length", [1, 2])

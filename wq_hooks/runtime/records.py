@@ -16,7 +16,7 @@ the next one is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -69,7 +69,7 @@ class Records:
           pairs_of: Returns the dataset of (slot, element) of a reader.
           reader: See `pairs_read`.
         """
-        return _OfReader(port, pairs_of, reader)
+        return _OfReader(port, pairs_of, of_one_file(reader))
 
     @property
     def pairs(self) -> Any:
@@ -136,6 +136,13 @@ class Records:
         A function without state is called in parallel, as tf.data does on its
         own accord; `num_parallel_calls=None` says otherwise.
         """
+        pairs, _ = self._mapped(map_func, kwargs)
+        return self._with(pairs)
+
+    def _mapped(
+        self, map_func: Callable[..., Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Returns pairs whose elements are mapped, and the arguments for it."""
         is_stateful = False
 
         def map_pair(slot: Any, element: Any) -> Any:
@@ -145,20 +152,19 @@ class Records:
             return slot, element
 
         pairs = self.pairs.map(map_pair, **kwargs)
-        if "num_parallel_calls" not in kwargs and not is_stateful:
-            # What tf.data would do, had `queue_options` not to forbid it
-            # everywhere: it would run ahead behind `to_dataset`, too.
-            pairs = self.pairs.map(
-                map_pair, num_parallel_calls=tf.data.AUTOTUNE, **kwargs
-            )
-        return self._with(pairs)
+        if "num_parallel_calls" in kwargs or is_stateful:
+            return pairs, kwargs
+        # What tf.data would do, had `queue_options` not to forbid it
+        # everywhere: it would run ahead behind `to_dataset`, too.
+        kwargs = {**kwargs, "num_parallel_calls": tf.data.AUTOTUNE}
+        return self.pairs.map(map_pair, **kwargs), kwargs
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.filter; what is left out counts as seen.
 
-        Right behind `WorkQueue.records` it costs what it costs without a queue.
-        Further down each record that is left out is reported, which takes tens
-        of microseconds.
+        Behind `WorkQueue.records` and maps it costs what it costs without a
+        queue. Further down each record that is left out is reported, which
+        takes tens of microseconds.
         """
         return self._with(
             self._filtered(
@@ -277,12 +283,16 @@ class Records:
 
 
 class _OfReader(Records):
-    """Records as their reader gives them: a filter becomes part of it.
+    """Records one by one, in order: a filter of them can be the reader's.
 
     Each record that a filter leaves out is reported, which takes longer than
     reading it. What a reader does not give was never a record.
 
-    Args: See `Records.of_reader`.
+    Args:
+      port: See `Records.of_reader`.
+      pairs_of: Likewise.
+      reader: What gives the records as they are here.
+      pairs: Dataset of (slot, element); None: that of the reader.
     """
 
     def __init__(
@@ -290,10 +300,24 @@ class _OfReader(Records):
         port: RecordsPort,
         pairs_of: Callable[[Reader], Any],
         reader: Reader,
+        pairs: Any = None,
     ):
-        self._reader = of_one_file(reader)
+        self._reader = reader
         self._pairs_of = pairs_of
-        super().__init__(port, pairs_of(self._reader))
+        super().__init__(port, pairs_of(reader) if pairs is None else pairs)
+
+    def map(self, map_func: Callable[..., Any], **kwargs: Any) -> Records:
+        """As tf.data.Dataset.map.
+
+        The reader maps only where a filter follows: calls in parallel pause
+        between two items there.
+        """
+        pairs, kwargs_of_reader = self._mapped(map_func, kwargs)
+
+        def mapped(text: Any) -> Any:
+            return self._reader(text).map(map_func, **kwargs_of_reader)
+
+        return _OfReader(self._port, self._pairs_of, mapped, pairs)
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.filter."""
