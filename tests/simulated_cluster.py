@@ -102,6 +102,7 @@ class SimulatedCluster:
     def _drain(self):
         rows, self._reports = self._reports, []
         self._is_draining = False
+        self.dispatcher.note_waited(self.now - self._drains_from)
         self.dispatcher.apply(rows)
         self._drains_from = self.now + self.dispatcher.gather_secs()
         if self.dispatcher.has_to_feed():

@@ -924,7 +924,42 @@ class TestGather:
         chief = Chief(map(str, range(200)))
         chief.run()
         chief.take_item(A)
-        assert chief.dispatcher.gather_secs() == 0.25
+        assert self.gathers(chief, [0.0] * 5)[-1] == 0.25
+
+    def test_short_behind_a_silence(self):
+        """Those who come then may empty the mailbox before it is filled."""
+        chief = Chief(map(str, range(200)))
+        chief.run()
+        assert chief.dispatcher.gather_secs() == 0.02
+        gathers = self.gathers(chief, [0.05, 0.05, 0.05, 0.05, 30.0, 0.0, 0.0])
+        assert gathers == [0.04, 0.08, 0.16, 0.25, 0.02, 0.04, 0.08]
+
+    def test_a_silence_does_not_tell_how_fast_items_go(self):
+        chief = Chief(map(str, range(200)))
+        chief.run()
+        chief.clock.now += 30
+        chief.dispatcher.note_waited(30.0)
+        for _ in range(17):
+            chief.mailbox.take(A)
+        chief.run(0.1)
+        assert 0.02 < self.gathers(chief, [0.0] * 5)[-1] < 0.06
+
+    def test_nor_does_an_empty_mailbox(self):
+        chief = Chief(map(str, range(200)))
+        chief.run()
+        for _ in range(32):
+            chief.mailbox.take(A)
+        # All waited for the chief: who knows when the last one went.
+        chief.run(2.0)
+        assert self.gathers(chief, [0.0] * 5)[-1] == 0.02
+
+    def gathers(self, chief, waited):
+        """Returns how long reports gather after each of these waits."""
+        found = []
+        for secs in waited:
+            chief.dispatcher.note_waited(secs)
+            found.append(chief.dispatcher.gather_secs())
+        return found
 
     def test_not_until_the_mailbox_runs_low(self):
         chief = Chief(map(str, range(200)))
@@ -935,7 +970,7 @@ class TestGather:
         chief.run(0.1)
         for _ in range(17):
             chief.take_item(A)
-        assert 0.02 < chief.dispatcher.gather_secs() < 0.06
+        assert 0.02 < self.gathers(chief, [0.0] * 5)[-1] < 0.06
 
     def test_short_near_the_end(self):
         chief = Chief("abcd")

@@ -85,6 +85,7 @@ def main() -> None:
                     session.run(fill, {listed: works})
                 coord = tf1.train.Coordinator()
                 tf1.train.start_queue_runners(session, coord)
+                _freeze_garbage()
                 print("START", flush=True)
                 _watch(args)
             else:
@@ -103,14 +104,21 @@ def main() -> None:
                 threading.Thread(
                     target=_beat, args=(names, mailbox), daemon=True
                 ).start()
-                # To look for garbage in all that TensorFlow has made takes a
-                # tenth of a second, in which all consumers of a process stand.
-                gc.collect()
-                gc.freeze()
+                _freeze_garbage()
                 print("START", flush=True)
                 _run_phases(args, takes)
         print("DONE", flush=True)
         os._exit(0)  # what waits for a chief need not end in order
+
+
+def _freeze_garbage() -> None:
+    """Lets Python look for garbage in what is made from now on, only.
+
+    In all that TensorFlow has made that takes a tenth of a second or two, in
+    which the chief, or all consumers of a process, stand.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _parse_args() -> argparse.Namespace:

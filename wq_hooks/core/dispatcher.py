@@ -47,6 +47,8 @@ _MIN_GATHER_SECS = 0.02
 # Near the end somebody waits for each question; for each consumer that may ask.
 _LAST_GATHER_SECS = 0.0005
 _MAX_GATHER_SECS = 0.25
+# If nothing was reported for so long, nobody knows how fast items go now.
+_QUIET_SECS = 0.1
 # To find what was taken and not reported, there must be a moment when all that
 # was reported is known.
 _LOOK_EVERY_SECS = 2.0
@@ -123,6 +125,7 @@ class Dispatcher:
         self._last_mark = 0
         self._awaited_mark = 0
         self._ahead = 0
+        self._max_gather_secs = _MIN_GATHER_SECS
         self._has_news = False
         self._last_issue = -math.inf
         self._last_look = -math.inf
@@ -145,7 +148,10 @@ class Dispatcher:
     def drain_forever(self) -> None:
         """Applies reports until `stop`, and the next report after it."""
         while True:
-            self.apply(self._transport.receive())
+            begin = self._clock()
+            rows = self._transport.receive()
+            self.note_waited(self._clock() - begin)
+            self.apply(rows)
             if self._is_closed:
                 return
             # To receive costs as much as to apply dozens of reports, and takes
@@ -198,6 +204,7 @@ class Dispatcher:
         with self._changed:
             self._has_news = False
             self.ledger.plan_backup(now)
+            num_left = self.ledger.num_issued
             elements = [
                 (
                     messages.ITEM,
@@ -207,7 +214,7 @@ class Dispatcher:
                 )
                 for item in self.ledger.issue(self._room(), now)
             ]
-            self._note_issued(len(elements), now)
+            self._note_issued(len(elements), num_left, now)
             end_token = self._end_token
             if not self.ledger.is_end:
                 end_token = ""
@@ -441,12 +448,29 @@ class Dispatcher:
         num_issued = self.ledger.num_issued
         return depth - num_issued if num_issued <= depth // 2 else 0
 
-    def _note_issued(self, number: int, now: float) -> None:
+    def _note_issued(self, number: int, num_left: int, now: float) -> None:
         """Notes how fast items go."""
         secs = now - self._last_issue
-        if number and secs > 0:
-            self._last_issue = now
-            self._ahead = min(int(number * _AHEAD_SECS / secs), _MAX_AHEAD)
+        if not number or secs <= 0:
+            return
+        ahead = int(number * _AHEAD_SECS / secs)
+        if not num_left and math.isfinite(secs):
+            # They would have gone faster, had there been more.
+            ahead = max(ahead, 2 * self._ahead, _MIN_DEPTH)
+        self._ahead = min(ahead, _MAX_AHEAD)
+        self._last_issue = now
+
+    def note_waited(self, secs: float) -> None:
+        """Notes how long no report came, before those that came now."""
+        if secs <= _QUIET_SECS:
+            self._max_gather_secs = min(
+                2 * self._max_gather_secs, _MAX_GATHER_SECS
+            )
+            return
+        self._max_gather_secs = _MIN_GATHER_SECS
+        with self._changed:
+            # Nothing was taken meanwhile: it says nothing of how fast they go.
+            self._last_issue += secs
 
     def gather_secs(self) -> float:
         """Returns how long reports may gather: not until items run out."""
@@ -455,7 +479,7 @@ class Dispatcher:
             return min(secs, _MIN_GATHER_SECS)
         secs_per_item = _AHEAD_SECS / max(self._ahead, 1)
         secs = _MIN_DEPTH / 4 * secs_per_item
-        return min(max(secs, _MIN_GATHER_SECS), _MAX_GATHER_SECS)
+        return min(max(secs, _MIN_GATHER_SECS), self._max_gather_secs)
 
     def has_to_feed(self) -> bool:
         """Returns whether `feed` has something to do now."""
