@@ -102,8 +102,8 @@ class SimulatedCluster:
     def _drain(self):
         rows, self._reports = self._reports, []
         self._is_draining = False
-        self.dispatcher.note_waited(self.now - self._drains_from)
-        self.dispatcher.apply(rows)
+        waited_secs = max(0.0, self.now - self._drains_from)
+        self.dispatcher.apply(rows, waited_secs=waited_secs)
         self._drains_from = self.now + self.dispatcher.gather_secs()
         if self.dispatcher.has_to_feed():
             self.dispatcher.feed()

@@ -20,6 +20,7 @@ from absl import logging
 from wq_hooks.core import messages
 from wq_hooks.core.board_writer import BoardWriter
 from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.flow import Flow
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.messages import Claim, Report
 from wq_hooks.core.plan import Item
@@ -36,19 +37,7 @@ _TICK_SECS = 0.5
 _MIN_TICK_SECS = 0.2
 _POSITION_EVERY_SECS = 1.0
 _FEED_EVERY_SECS = 0.2
-# How many items are put into the mailbox, at least: more where they are taken
-# so fast that the chief would come too late.
-_MIN_DEPTH = 32
-_AHEAD_SECS = 0.05
-_MAX_AHEAD = 128
 _MAX_LOGGED_ITEMS = 5
-# How long reports gather, if nobody waits for them.
-_MIN_GATHER_SECS = 0.02
-# Near the end somebody waits for each question; for each consumer that may ask.
-_LAST_GATHER_SECS = 0.0005
-_MAX_GATHER_SECS = 0.25
-# If nothing was reported for so long, nobody knows how fast items go now.
-_QUIET_SECS = 0.1
 # To find what was taken and not reported, there must be a moment when all that
 # was reported is known.
 _LOOK_EVERY_SECS = 2.0
@@ -116,6 +105,7 @@ class Dispatcher:
         self._board = BoardWriter(name, ledger, self.generation)
         self._transport = transport
         self._clock = clock
+        self._flow = Flow()
         self._keeper = PositionKeeper(self.snapshot, transport.write_position)
         self._changed = threading.Condition()
         self._stopped = False
@@ -124,10 +114,7 @@ class Dispatcher:
         self._num_marks = 0
         self._last_mark = 0
         self._awaited_mark = 0
-        self._ahead = 0
-        self._max_gather_secs = _MIN_GATHER_SECS
         self._has_news = False
-        self._last_issue = -math.inf
         self._last_look = -math.inf
         self._last_tick = -math.inf
         self._next_tick = 0.0
@@ -150,12 +137,9 @@ class Dispatcher:
         while True:
             begin = self._clock()
             rows = self._transport.receive()
-            self.note_waited(self._clock() - begin)
-            self.apply(rows)
+            self.apply(rows, waited_secs=self._clock() - begin)
             if self._is_closed:
                 return
-            # To receive costs as much as to apply dozens of reports, and takes
-            # the parameter server from those who take items.
             with self._changed:
                 self._changed.wait_for(
                     lambda: (
@@ -205,6 +189,7 @@ class Dispatcher:
             self._has_news = False
             self.ledger.plan_backup(now)
             num_left = self.ledger.num_issued
+            room = self._flow.room(num_left, len(self.ledger.consumers))
             elements = [
                 (
                     messages.ITEM,
@@ -212,9 +197,9 @@ class Dispatcher:
                     str(item.ticket),
                     encoded(item.text),
                 )
-                for item in self.ledger.issue(self._room(), now)
+                for item in self.ledger.issue(room, now)
             ]
-            self._note_issued(len(elements), num_left, now)
+            self._flow.note_issued(len(elements), num_left=num_left, now=now)
             end_token = self._end_token
             if not self.ledger.is_end:
                 end_token = ""
@@ -231,9 +216,20 @@ class Dispatcher:
             self._next_position = now + _POSITION_EVERY_SECS
             self._keeper.write_older()
 
-    def apply(self, rows: Sequence[tuple[bytes, bytes, bytes]]) -> None:
-        """Tells the ledger what the reports say."""
+    def apply(
+        self,
+        rows: Sequence[tuple[bytes, bytes, bytes]],
+        *,
+        waited_secs: float = 0.0,
+    ) -> None:
+        """Tells the ledger what the reports say.
+
+        Args:
+          rows: Kind, sender and payload of each.
+          waited_secs: How long there was none before.
+        """
         with self._changed:
+            self._flow.note_waited(waited_secs)
             now = self._clock()
             for row in rows:
                 self._apply(Report.from_row(*row), now)
@@ -442,44 +438,11 @@ class Dispatcher:
 
     # Inside.
 
-    def _room(self) -> int:
-        """Returns how many items to issue: none before half have gone."""
-        depth = max(_MIN_DEPTH, 2 * len(self.ledger.consumers)) + self._ahead
-        num_issued = self.ledger.num_issued
-        return depth - num_issued if num_issued <= depth // 2 else 0
-
-    def _note_issued(self, number: int, num_left: int, now: float) -> None:
-        """Notes how fast items go."""
-        secs = now - self._last_issue
-        if not number or secs <= 0:
-            return
-        ahead = int(number * _AHEAD_SECS / secs)
-        if not num_left and math.isfinite(secs):
-            # They would have gone faster, had there been more.
-            ahead = max(ahead, 2 * self._ahead, _MIN_DEPTH)
-        self._ahead = min(ahead, _MAX_AHEAD)
-        self._last_issue = now
-
-    def note_waited(self, secs: float) -> None:
-        """Notes how long no report came, before those that came now."""
-        if secs <= _QUIET_SECS:
-            self._max_gather_secs = min(
-                2 * self._max_gather_secs, _MAX_GATHER_SECS
-            )
-            return
-        self._max_gather_secs = _MIN_GATHER_SECS
-        with self._changed:
-            # Nothing was taken meanwhile: it says nothing of how fast they go.
-            self._last_issue += secs
-
     def gather_secs(self) -> float:
-        """Returns how long reports may gather: not until items run out."""
-        if self.ledger.is_near_end:
-            secs = _LAST_GATHER_SECS * len(self.ledger.consumers)
-            return min(secs, _MIN_GATHER_SECS)
-        secs_per_item = _AHEAD_SECS / max(self._ahead, 1)
-        secs = _MIN_DEPTH / 4 * secs_per_item
-        return min(max(secs, _MIN_GATHER_SECS), self._max_gather_secs)
+        """Returns how long reports may gather."""
+        return self._flow.gather_secs(
+            len(self.ledger.consumers), is_near_end=self.ledger.is_near_end
+        )
 
     def has_to_feed(self) -> bool:
         """Returns whether `feed` has something to do now."""
@@ -487,7 +450,9 @@ class Dispatcher:
             return True
         if self._clock() >= self._next_tick:
             return True
-        return self._room() > 0 and self.ledger.has_to_issue()
+        ledger = self.ledger
+        room = self._flow.room(ledger.num_issued, len(ledger.consumers))
+        return room > 0 and ledger.has_to_issue()
 
     def _tick(self, now: float) -> None:
         """What has to be done from time to time."""

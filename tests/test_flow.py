@@ -1,0 +1,103 @@
+"""How fast items go, and how long reports gather."""
+
+import pytest
+
+from wq_hooks.core import flow as flow_module
+from wq_hooks.core.flow import Flow
+
+DEPTH = flow_module._MIN_DEPTH
+MIN_SECS = flow_module._MIN_GATHER_SECS
+MAX_SECS = flow_module._MAX_GATHER_SECS
+
+
+def filled(*, now=0.0):
+    """Returns a flow whose mailbox was filled for the first time."""
+    flow = Flow()
+    flow.note_issued(DEPTH, num_left=0, now=now)
+    return flow
+
+
+def gathers(flow, waited, num_consumers=1):
+    """Returns how long reports gather after each of these waits."""
+    found = []
+    for secs in waited:
+        flow.note_waited(secs)
+        found.append(flow.gather_secs(num_consumers, is_near_end=False))
+    return found
+
+
+def usual_gather(flow):
+    """Returns how long reports gather where they come one after the other."""
+    return gathers(flow, [0.0] * 6)[-1]
+
+
+@pytest.mark.parametrize(
+    ("num_consumers", "depth"), [(1, DEPTH), (16, 32), (1000, 2000)]
+)
+def test_a_mailbox_is_filled_when_half_has_gone(num_consumers, depth):
+    flow = Flow()
+    assert flow.room(0, num_consumers) == depth
+    assert flow.room(depth // 2 + 1, num_consumers) == 0
+    assert flow.room(depth // 2, num_consumers) == depth - depth // 2
+
+
+def test_where_items_go_fast_more_lie_ready():
+    flow = filled()
+    flow.note_issued(20, num_left=12, now=0.1)
+    assert flow.room(0, 1) == DEPTH + 10
+    flow.note_issued(20, num_left=12, now=0.1001)
+    assert flow.room(0, 1) == DEPTH + flow_module._MAX_AHEAD
+
+
+def test_nothing_issued_tells_nothing():
+    flow = filled()
+    flow.note_issued(20, num_left=12, now=0.1)
+    flow.note_issued(0, num_left=30, now=0.15)
+    flow.note_issued(20, num_left=12, now=0.1)
+    assert flow.room(0, 1) == DEPTH + 10
+
+
+def test_reports_gather_long_where_items_go_slowly():
+    flow = filled()
+    assert usual_gather(flow) == MAX_SECS
+    flow.note_issued(16, num_left=16, now=30.0)
+    assert usual_gather(flow) == MAX_SECS
+
+
+def test_reports_gather_while_a_quarter_of_the_mailbox_goes():
+    flow = filled()
+    flow.note_issued(16, num_left=16, now=0.1)
+    assert usual_gather(flow) == pytest.approx(0.05, rel=0.05)
+    flow.note_issued(16, num_left=16, now=0.11)
+    assert usual_gather(flow) == MIN_SECS
+
+
+def test_reports_gather_for_a_short_time_behind_a_silence():
+    """Those who come then may empty the mailbox before it is filled."""
+    flow = filled()
+    assert flow.gather_secs(1, is_near_end=False) == MIN_SECS
+    found = gathers(flow, [0.05, 0.05, 0.05, 0.05, 30.0, 0.0, 0.0])
+    assert found == [0.04, 0.08, 0.16, MAX_SECS, MIN_SECS, 0.04, 0.08]
+
+
+def test_a_silence_does_not_tell_how_fast_items_go():
+    flow = filled()
+    flow.note_waited(32.0)
+    flow.note_issued(16, num_left=16, now=32.125)
+    assert flow.room(0, 1) == DEPTH + 6
+
+
+def test_nor_does_an_empty_mailbox():
+    flow = filled()
+    flow.note_issued(DEPTH, num_left=0, now=2.0)
+    assert flow.room(0, 1) == 2 * DEPTH
+    flow.note_issued(2 * DEPTH, num_left=0, now=4.0)
+    assert flow.room(0, 1) == 3 * DEPTH
+    assert usual_gather(flow) == MIN_SECS
+
+
+@pytest.mark.parametrize(
+    ("num_consumers", "secs"), [(1, 0.0005), (4, 0.002), (1000, MIN_SECS)]
+)
+def test_near_the_end_the_more_may_ask_the_longer(num_consumers, secs):
+    assert filled().gather_secs(num_consumers, is_near_end=True) == secs

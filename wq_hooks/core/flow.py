@@ -1,0 +1,91 @@
+"""How fast items go, and what follows from it for the mailboxes.
+
+    flow = Flow()
+    number = flow.room(num_issued, num_consumers)      # items to issue now
+    flow.note_issued(number, num_left=num_issued, now=t)
+    flow.note_waited(secs)                             # for a report
+    flow.gather_secs(num_consumers, is_near_end=False)
+
+The work mailbox holds as many items as may be taken before the chief looks
+again. Reports gather before it does, since to receive costs as much as to apply
+dozens of them, but not until items run out. Without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import math
+
+# How many items are put into the mailbox, at least: more where they are taken
+# so fast that the chief would come too late.
+_MIN_DEPTH = 32
+_AHEAD_SECS = 0.05
+_MAX_AHEAD = 128
+# How long reports gather, if nobody waits for them.
+_MIN_GATHER_SECS = 0.02
+_MAX_GATHER_SECS = 0.25
+# Near the end somebody waits for each question; for each consumer that may ask.
+_LAST_GATHER_SECS = 0.0005
+# If nothing was reported for so long, nobody knows how fast items go now.
+_QUIET_SECS = 0.1
+
+
+class Flow:
+    """Knows how fast items went; see the module. Not for several threads."""
+
+    def __init__(self) -> None:
+        # How many go in `_AHEAD_SECS`.
+        self._ahead = 0
+        self._last_issue = -math.inf
+        self._max_gather_secs = _MIN_GATHER_SECS
+
+    def room(self, num_issued: int, num_consumers: int) -> int:
+        """Returns how many items to issue: none before half have gone.
+
+        Args:
+          num_issued: How many are in the mailbox, as far as is known.
+          num_consumers: Number of those who may take.
+        """
+        depth = max(_MIN_DEPTH, 2 * num_consumers) + self._ahead
+        return depth - num_issued if num_issued <= depth // 2 else 0
+
+    def note_issued(self, number: int, *, num_left: int, now: float) -> None:
+        """Notes that items were issued, in the place of those that went.
+
+        Args:
+          number: How many.
+          num_left: How many were in the mailbox before.
+          now: In seconds.
+        """
+        secs = now - self._last_issue
+        if not number or secs <= 0:
+            return
+        ahead = int(number * _AHEAD_SECS / secs)
+        if not num_left and math.isfinite(secs):
+            # They would have gone faster, had there been more.
+            ahead = max(ahead, 2 * self._ahead, _MIN_DEPTH)
+        self._ahead = min(ahead, _MAX_AHEAD)
+        self._last_issue = now
+
+    def note_waited(self, secs: float) -> None:
+        """Notes how long no report came, before those that came now."""
+        if secs <= _QUIET_SECS:
+            self._max_gather_secs = min(
+                2 * self._max_gather_secs, _MAX_GATHER_SECS
+            )
+            return
+        self._max_gather_secs = _MIN_GATHER_SECS
+        # Nothing was taken meanwhile: it says nothing of how fast they go.
+        self._last_issue += secs
+
+    def gather_secs(self, num_consumers: int, *, is_near_end: bool) -> float:
+        """Returns how long reports may gather.
+
+        Args:
+          num_consumers: Number of those who may ask.
+          is_near_end: Whether they wait for the chief when they do.
+        """
+        if is_near_end:
+            return min(_LAST_GATHER_SECS * num_consumers, _MIN_GATHER_SECS)
+        # A quarter of the mailbox may go meanwhile.
+        secs = _MIN_DEPTH / 4 * _AHEAD_SECS / max(self._ahead, 1)
+        return min(max(secs, _MIN_GATHER_SECS), self._max_gather_secs)
