@@ -17,12 +17,14 @@ def filled(*, now=0.0):
     return flow
 
 
-def gathers(flow, waited, num_consumers=1):
+def gathers(flow, waited):
     """Returns how long reports gather after each of these waits."""
     found = []
+    now = 0.0
     for secs in waited:
-        flow.note_waited(secs)
-        found.append(flow.gather_secs(num_consumers, is_near_end=False))
+        now += secs
+        flow.note_waited(secs, now)
+        found.append(flow.gather_secs(1, is_near_end=False))
     return found
 
 
@@ -82,7 +84,14 @@ def test_reports_gather_for_a_short_time_behind_a_silence():
 
 def test_a_silence_does_not_tell_how_fast_items_go():
     flow = filled()
-    flow.note_waited(32.0)
+    flow.note_waited(32.0, now=32.0)
+    flow.note_issued(16, num_left=16, now=32.125)
+    assert flow.room(0, 1) == DEPTH + 6
+
+
+def test_nor_does_what_was_issued_in_the_midst_of_a_silence():
+    flow = filled(now=30.0)
+    flow.note_waited(32.0, now=32.0)
     flow.note_issued(16, num_left=16, now=32.125)
     assert flow.room(0, 1) == DEPTH + 6
 

@@ -229,8 +229,8 @@ class Dispatcher:
           waited_secs: How long there was none before.
         """
         with self._changed:
-            self._flow.note_waited(waited_secs)
             now = self._clock()
+            self._flow.note_waited(waited_secs, now)
             for row in rows:
                 self._apply(Report.from_row(*row), now)
             # Far from the end they can wait for the next items.

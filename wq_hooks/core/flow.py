@@ -3,7 +3,7 @@
     flow = Flow()
     number = flow.room(num_issued, num_consumers)      # items to issue now
     flow.note_issued(number, num_left=num_issued, now=t)
-    flow.note_waited(secs)                             # for a report
+    flow.note_waited(secs, now=t)                      # for a report
     flow.gather_secs(num_consumers, is_near_end=False)
 
 The work mailbox holds as many items as may be taken before the chief looks
@@ -66,16 +66,22 @@ class Flow:
         self._ahead = min(ahead, _MAX_AHEAD)
         self._last_issue = now
 
-    def note_waited(self, secs: float) -> None:
-        """Notes how long no report came, before those that came now."""
+    def note_waited(self, secs: float, now: float) -> None:
+        """Notes how long no report came, before those that came now.
+
+        Args:
+          secs: So long.
+          now: In seconds.
+        """
         if secs <= _QUIET_SECS:
             self._max_gather_secs = min(
                 2 * self._max_gather_secs, _MAX_GATHER_SECS
             )
             return
         self._max_gather_secs = _MIN_GATHER_SECS
-        # Nothing was taken meanwhile: it says nothing of how fast they go.
-        self._last_issue += secs
+        # Nothing was taken meanwhile: it says nothing of how fast they go. What
+        # was issued in the midst of it lay untouched until its end.
+        self._last_issue = min(self._last_issue + secs, now)
 
     def gather_secs(self, num_consumers: int, *, is_near_end: bool) -> float:
         """Returns how long reports may gather.

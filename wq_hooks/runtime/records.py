@@ -162,8 +162,8 @@ class Records:
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.filter; what is left out counts as seen.
 
-        Behind `WorkQueue.records` and maps it costs what it costs without a
-        queue. Further down each record that is left out is reported, which
+        Behind `WorkQueue.records` and maps it costs about what it costs without
+        a queue. Further down each record that is left out is reported, which
         takes tens of microseconds.
         """
         return self._with(
