@@ -436,8 +436,6 @@ class Dispatcher:
             ):
                 self._changed.wait(0.02)
 
-    # Inside.
-
     def gather_secs(self) -> float:
         """Returns how long reports may gather."""
         return self._flow.gather_secs(
@@ -453,6 +451,8 @@ class Dispatcher:
         ledger = self.ledger
         room = self._flow.room(ledger.num_issued, len(ledger.consumers))
         return room > 0 and ledger.has_to_issue()
+
+    # Inside.
 
     def _tick(self, now: float) -> None:
         """What has to be done from time to time."""
