@@ -20,6 +20,7 @@ from tests.environment import environment
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.progress import ProgressMeter
 from wq_hooks.errors import SnapshotError, WorkQueueError
+from wq_hooks.runtime import eager_readers
 
 WORKS = [f"f{i}" for i in range(6)]
 NUM_RECORDS = 7
@@ -347,6 +348,28 @@ def test_a_batch_is_trained_when_somebody_says_so(new_queue, files):
     assert open_items(queue)[-1] == files[1]
     queue.mark_trained()
     assert files[0] not in open_items(queue)
+
+
+def test_what_gathers_is_counted_as_soon_as_somebody_waits_for_it(
+    new_queue, files, monkeypatch
+):
+    monkeypatch.setattr(eager_readers, "_COUNT_EVERY_SECS", 600.0)
+    queue = new_queue(files)
+    dataset = queue.records(tf.data.TextLineDataset).batch(2).to_dataset()
+    iterator = iter(dataset)
+    next(iterator)
+    queue.mark_trained()
+    for _ in range(8):
+        next(iterator)
+    assert files[0] in open_items(queue)
+
+    queue.mark_trained()
+
+    assert files[0] not in open_items(queue)
+    # A new iteration waits for what the last one has left.
+    assert sorted(texts(dataset.unbatch())) == lines(*range(2, 6))
+    queue.mark_trained()
+    assert queue.is_done
 
 
 # The position

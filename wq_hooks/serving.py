@@ -198,5 +198,5 @@ def new_remote_service(
         beat_secs=min(mailbox.served.lease_secs / 4, _BEAT_SECS),
         shut=mailbox.close,
     )
-    mailbox.is_closing = lambda: service.is_closed
+    mailbox.is_closing = lambda: service.is_closing
     return service

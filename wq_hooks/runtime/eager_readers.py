@@ -21,6 +21,7 @@ from wq_hooks.runtime.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.records_port import RecordsPort, RecordsPortSession
 
 _SETTLE_SECS = 2.0
+_COUNT_EVERY_SECS = 0.05
 
 
 class NoPort:
@@ -93,6 +94,7 @@ class RecordReaders(RecordsPortSession):
         self._records_port = port
         self._num_flushes = 0
         self._num_flushed = 0
+        self._is_discarded = False
         self._flushed = threading.Condition()
 
     def wait_for_demand(self) -> None:
@@ -120,6 +122,9 @@ class RecordReaders(RecordsPortSession):
         """Ends what waits, for good."""
         self.items.close()
         self._run(self._records_port.end_events)
+        with self._flushed:
+            self._is_discarded = True
+            self._flushed.notify_all()
 
     def mark_trained(self) -> None:
         """Says that all batches delivered so far were trained."""
@@ -134,6 +139,12 @@ class RecordReaders(RecordsPortSession):
             with self._flushed:
                 self._num_flushed = self.last_flush
                 self._flushed.notify_all()
+                # What comes meanwhile is counted in one step.
+                self._flushed.wait_for(self._is_in_haste, _COUNT_EVERY_SECS)
+
+    def _is_in_haste(self) -> bool:
+        is_awaited = self._num_flushed < self._num_flushes
+        return is_awaited or self._is_discarded
 
     def _begin(self) -> None:
         """The items say so, too: `give_back`."""
@@ -143,6 +154,7 @@ class RecordReaders(RecordsPortSession):
         with self._flushed:
             self._num_flushes += 1
             number = self._num_flushes
+            self._flushed.notify_all()
             self._records_port.note_counts(FLUSH, number)
             self._flushed.wait_for(
                 lambda: self._num_flushed >= number, _SETTLE_SECS

@@ -48,11 +48,13 @@ _LEAVE_SECS = 2.0
 # Who is gone needs not be told.
 _GONE = (tf.errors.OpError, RuntimeError, WorkQueueError)
 _live: weakref.WeakSet[EagerService] = weakref.WeakSet()
+_process_ends = threading.Event()
 
 
 @atexit.register
 def close_all() -> None:
     """Ends all consumers of the process, as at its end."""
+    _process_ends.set()
     # Set by an exception that nobody has caught.
     is_through = getattr(sys, "last_value", None) is None
     for service in list(_live):
@@ -114,6 +116,11 @@ class EagerService:
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._stopped.is_set()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it was closed, or will be with its process."""
+        return self.is_closed or _process_ends.is_set()
 
     @property
     def has_begun(self) -> bool:
