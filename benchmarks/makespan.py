@@ -29,9 +29,6 @@ _SIDE_BY_SIDE = (("static", "data_service"), ("queue", "auto"), ("fifo",))
 # What lies far behind has one run, so that all benchmarks together stay below
 # ten minutes.
 _NUM_RUNS = {"queue": 2, "auto": 2, "fifo": 2}
-# These two hand out the same whole files in the same order: what lies between
-# them is a few milliseconds for each file.
-_NUM_CLOSE_RUNS = {("equal", "queue"): 3, ("equal", "fifo"): 3}
 # In this order of the heavy tail, the slow task asks for a file more than a
 # second before the longest one is due, and more than a second after. Otherwise
 # it would be the toss of a coin whom that falls to, for all who hand out whole
@@ -75,7 +72,7 @@ def run(*, quick: bool) -> Result:
     keys = [
         key
         for key in itertools.product(loads, _HOWS)
-        for _ in range(1 if quick else _num_runs(key))
+        for _ in range(1 if quick else _NUM_RUNS.get(key[1], 1))
     ]
     jobs = _run_all(keys, loads)
     ratios: dict[_Key, float] = {}
@@ -133,10 +130,6 @@ def run(*, quick: bool) -> Result:
         "one falls to a fast worker."
     )
     return result
-
-
-def _num_runs(key: _Key) -> int:
-    return _NUM_CLOSE_RUNS.get(key, _NUM_RUNS.get(key[1], 1))
 
 
 def _run_all(
