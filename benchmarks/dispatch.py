@@ -33,10 +33,13 @@ class _Run(NamedTuple):
     Attributes:
       secs: Of the takes of each consumer.
       chief_cores: How many it has used.
+      num_refused: How many takes were made twice, since TensorFlow has taken
+        the first for a repetition.
     """
 
     secs: list[list[float]]
     chief_cores: float
+    num_refused: int
 
 
 def run(*, quick: bool) -> Result:
@@ -112,17 +115,21 @@ def run(*, quick: bool) -> Result:
         Bar(f"{slow}, chief's cores", cores[slow, "queue"], "<=", 0.2)
     )
     result.notes.append(
-        "Medians of several runs of each, in turn. "
-        f"{fast}: all {num_consumers:,} wait at the same time, so that a take "
-        "lasts as long as those of all others together. Processes and threads "
-        "of all consumers share this machine with server and chief; what they "
-        "make each other wait is in the longest wait of the bare queue too: "
+        "Medians of several runs of each, in turn. A wait begins when a "
+        "consumer wants to take. "
+        f"{fast}: all {num_consumers:,} want to at the same time, so that a "
+        "take lasts as long as those of all others together; those of a "
+        "process take in this order, some of them at a time. They share this "
+        "machine with server and chief; what they make each other wait is in "
+        "the longest wait of the bare queue too: "
         "longest of p50, of the bare queue's, is "
         + " and ".join(
             f"{longest[load, 'queue'] / longest[load, 'fifo']:.2f} ({load})"
             for load in loads
         )
-        + "."
+        + ". "
+        f"{sum(run.num_refused for run in found)} takes were made twice, since "
+        "TensorFlow's server has taken the first for a repetition."
     )
     return result
 
@@ -162,8 +169,14 @@ def _measure(
             by_worker = [_printed(cluster, w, "PHASE") for w in workers]
     found = []
     for number in range(len(phases)):
-        secs = [s for rows in by_worker for s in rows[number]["secs"]]
-        found.append(_Run(secs, float(cores[number]["cores"])))
+        rows = [phases[number] for phases in by_worker]
+        found.append(
+            _Run(
+                [secs for row in rows for secs in row["secs"]],
+                float(cores[number]["cores"]),
+                sum(row["refused"] for row in rows),
+            )
+        )
     return found
 
 

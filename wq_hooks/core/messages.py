@@ -44,6 +44,11 @@ WORKS = 4
 STATUS = 5
 # How many elements are left in the mailbox to those who wait for them.
 RESERVE = 6
+# What the chief has put into the mailbox last; how often reports were taken
+# out, and the last of them. So a step whose answer was lost can be repeated.
+DELIVERED = 7
+NUM_DRAINED = 8
+DRAINED = 9
 _FIRST_GATE = 16
 
 

@@ -12,6 +12,9 @@ of data is an element that every taker puts back for the next one.
 
 from __future__ import annotations
 
+import itertools
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,11 +23,14 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import messages
-from wq_hooks.runtime.steps import Steps
+from wq_hooks.runtime.steps import Steps, is_refusal
 
 _REPORTS_CAPACITY = 1_000_000
 _WORK_CAPACITY = 100_000
 _STRING = tf.string
+# How often, and how soon, reports are asked for again.
+_MAX_REFUSALS = 8
+_REFUSED_PAUSE_SECS = 0.05
 # Of an element: slot, token, ticket, text.
 ELEMENT_SIZE = 4
 # Between the columns of a report.
@@ -104,7 +110,7 @@ class Mailbox:
             shared_name=f"{name}/reports",
             name="reports",
         )
-        self._board = board = tf.raw_ops.MutableHashTableV2(
+        self._board = tf.raw_ops.MutableHashTableV2(
             key_dtype=tf.int64, value_dtype=_STRING, shared_name=f"{name}/board"
         )
 
@@ -126,19 +132,23 @@ class Mailbox:
         with tf.control_dependencies([first]):
             # Nobody else takes reports out: that many are there.
             rest = reports.dequeue_many(reports.size())
-        self.drain = tf.concat([tf.expand_dims(first, 0), rest], 0)
+        self.drain = self._noted(tf.concat([tf.expand_dims(first, 0), rest], 0))
+        self.drained = tf.io.parse_tensor(look_up(messages.DRAINED), _STRING)
         self.num_reports = reports.size()
         self.num_work = self.work.size()
-        # Keys and values, for the board.
+        # Keys and values, for the board. With elements, the last of them says
+        # which delivery it is: one that was done is not done again.
         self.publish_feed = fed(2, None)
-        self.publish = tf.raw_ops.LookupTableInsertV2(
-            table_handle=board,
-            keys=tf.strings.to_number(self.publish_feed[0], tf.int64),
-            values=self.publish_feed[1],
-        )
+        keys, values = tf.unstack(self.publish_feed)
         self.deliver_feed = fed(None, ELEMENT_SIZE)
-        with tf.control_dependencies([self.publish]):
-            self.deliver = self.work.enqueue_many([self.deliver_feed])
+        is_new = tf.not_equal(look_up(messages.DELIVERED), values[-1])
+        number = tf.cast(is_new, tf.int32) * tf.shape(self.deliver_feed)[0]
+        with tf.control_dependencies([number]):
+            published = self._insert(
+                tf.strings.to_number(keys, tf.int64), values
+            )
+        with tf.control_dependencies([published]):
+            self.deliver = self.work.enqueue_many([self.deliver_feed[:number]])
         self.look_up_feed = fed(None, dtype=tf.int64)
         self.looked_up = look_up(self.look_up_feed)
         self.remaining = tf.strings.to_number(
@@ -195,6 +205,32 @@ class Mailbox:
             rows = tf.concat([element, tf.expand_dims(current, 1)], 1)
             return rows, tf.group(leased, put_back)
 
+    def _noted(self, drained: Any) -> Any:
+        """Writes what was taken out to the board.
+
+        Returns:
+          How often something was taken out, and what, in one vector.
+        """
+        with tf.control_dependencies([drained]):
+            before = self.look_up(messages.NUM_DRAINED)
+        number = tf.strings.as_string(
+            tf.strings.to_number(_default(before, "0"), tf.int64) + 1
+        )
+        rows = tf.concat([tf.expand_dims(number, 0), drained], 0)
+        noted = self._insert(
+            [messages.NUM_DRAINED, messages.DRAINED],
+            [number, tf.io.serialize_tensor(rows)],
+        )
+        with tf.control_dependencies([noted]):
+            return tf.identity(rows)
+
+    def _insert(self, keys: Any, values: Any) -> tf.Operation:
+        return tf.raw_ops.LookupTableInsertV2(
+            table_handle=self._board,
+            keys=tf.convert_to_tensor(keys, tf.int64),
+            values=tf.convert_to_tensor(values),
+        )
+
     def look_up(self, keys: Any, default: str = "") -> Any:
         """Returns entries of the board, `default` where there is none."""
         return tf.raw_ops.LookupTableFindV2(
@@ -214,7 +250,11 @@ class MailboxSession:
     def __init__(self, mailbox: Mailbox, session: tf1.Session):
         self._mailbox = mailbox
         self._session = session
-        self._run = Steps(session).run
+        self._steps = Steps(session)
+        self._run = self._steps.run_repeatable
+        self._life = uuid.uuid4().hex[:12]
+        self._num_delivered = itertools.count()
+        self._num_drained: int | None = None
 
     def take(self, gate: int, sender: str, completed: str) -> Element | None:
         """Reports what is completed, then waits for an element.
@@ -244,7 +284,8 @@ class MailboxSession:
 
     def _take_rows(self, question: list[str]) -> Any:
         mailbox = self._mailbox
-        return self._run(mailbox.take, [mailbox.take_feed], [question])
+        # Nobody would know of what was taken out by a step that is repeated.
+        return self._steps.run(mailbox.take, [mailbox.take_feed], [question])
 
     def report(
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
@@ -272,17 +313,67 @@ class MailboxSession:
         return True
 
     def receive(self) -> list[tuple[bytes, bytes, bytes]]:
-        """Waits for reports and returns all that are there."""
-        texts = self._run(self._mailbox.drain)
-        return [_report_row(text) for text in texts]
+        """Waits for reports and returns all that are there.
+
+        Not to be called by two threads at a time.
+        """
+        if self._num_drained is None:
+            self._num_drained = self._look_up_num_drained()
+        try:
+            rows = self._steps.run(self._mailbox.drain)
+        except tf.errors.AbortedError as e:
+            rows = self._receive_in_spite_of(e, self._num_drained)
+        self._num_drained = int(rows[0])
+        return [_report_row(text) for text in rows[1:]]
+
+    def _receive_in_spite_of(
+        self, error: tf.errors.AbortedError, num_drained: int
+    ) -> Any:
+        """Returns what a step has taken out whose answer was lost, or the next.
+
+        Args:
+          error: Of the step.
+          num_drained: How often reports were taken out before it.
+
+        Raises:
+          AbortedError: If that cannot be known.
+        """
+        for _ in range(_MAX_REFUSALS):
+            if not is_refusal(error):
+                break
+            # What was under way of the step is over then.
+            time.sleep(_REFUSED_PAUSE_SECS)
+            try:
+                if self._look_up_num_drained() == num_drained:
+                    rows = self._steps.run(self._mailbox.drain)
+                else:
+                    rows = self._run(self._mailbox.drained)
+            except tf.errors.AbortedError as e:
+                error = e
+                continue
+            if int(rows[0]) == num_drained + 1:
+                return rows
+            break
+        raise error
+
+    def _look_up_num_drained(self) -> int:
+        return int(self.look_up(messages.NUM_DRAINED)[0] or 0)
 
     def deliver(
         self,
         elements: Sequence[tuple[int, str, str, bytes]],
         board: Mapping[int, str],
     ) -> None:
-        """Writes to the board, then puts elements into the work mailbox."""
+        """Writes to the board, then puts elements into the work mailbox.
+
+        Elements are put in by one process at a time, the chief.
+        """
         mailbox = self._mailbox
+        if elements:
+            number = next(self._num_delivered)
+            board = {**board, messages.DELIVERED: f"{self._life} {number}"}
+        elif not board:
+            return
         published = [[str(key) for key in board], list(board.values())]
         rows = [(str(slot), *others) for slot, *others in elements]
         self._run(
