@@ -835,6 +835,18 @@ def test_the_dataset_is_one_of_tf_data(texts):
         assert repr(records) == f"Records({records.element_spec!r})"
 
 
+def test_records_without_to_dataset_say_so(texts):
+    with tf.Graph().as_default():
+        records = WorkQueue(list(texts)).records(tf.data.TextLineDataset)
+        with pytest.raises(TypeError, match="without to_dataset"):
+            next(iter(records))
+        with pytest.raises(AttributeError, match="without to_dataset"):
+            tf1.data.make_initializable_iterator(records)
+        with pytest.raises(AttributeError, match="got 'take'"):
+            records.take(3)
+        assert not hasattr(records, "cache")
+
+
 def test_repeat_is_refused(texts):
     with tf.Graph().as_default():
         records = WorkQueue(list(texts)).records(tf.data.TextLineDataset)

@@ -17,7 +17,7 @@ the next one is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
@@ -34,6 +34,16 @@ from wq_hooks.runtime.records_port import RecordsPort
 
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
+_NO_DATASET = (
+    "Expected a dataset, such as records(...).batch(512).prefetch(1)"
+    ".to_dataset(); got records without to_dataset() at the end."
+)
+_NO_METHOD = (
+    "Expected one of shuffle, map, filter, batch, padded_batch, prefetch and "
+    "with_options, then to_dataset(), behind records(...); got {name!r}. What "
+    "else tf.data has goes into the reader, for each item: "
+    "records(lambda path: TextLineDataset(path).skip(1))."
+)
 
 
 class Records:
@@ -80,6 +90,17 @@ class Records:
 
     def __repr__(self) -> str:
         return f"Records({self.element_spec!r})"
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(_NO_DATASET)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name == "_variant_tensor":
+                # What TensorFlow looks for in a dataset.
+                raise AttributeError(_NO_DATASET)
+            raise AttributeError(_NO_METHOD.format(name=name))
 
     @property
     def element_spec(self) -> Any:
