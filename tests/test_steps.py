@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wq_hooks.runtime.steps import Steps
+from wq_hooks.runtime.steps import Steps, is_refusal
 
 tf1 = tf.compat.v1
 
@@ -132,3 +132,28 @@ def test_a_train_step_that_holds_all_threads_holds_up_no_step_of_ours():
             thread.join(60)
 
     assert are_through == [0]
+
+
+@pytest.mark.parametrize("error_type", ["AbortedError", "CancelledError"])
+@pytest.mark.parametrize("message", ["refused", "closed"])
+def test_a_refusal_is_no_closed_session(error_type, message):
+    """TensorFlow 2.21 says so when a part on another server was refused."""
+    messages = {
+        "refused": "CANCELLED: RecvFromRemoteAsync is cancelled.\nABORTED: The "
+        "same RunGraph (Worker) request was received twice. goo.gle/debugonly",
+        "closed": "Session has been closed.",
+    }
+    error = getattr(tf.errors, error_type)(None, None, messages[message])
+
+    class Session:
+        def run(self, fetches, feeds):
+            raise error
+
+    with tf.Graph().as_default(), pytest.raises(tf.errors.OpError) as raised:
+        Steps(Session()).run(tf.constant(1))
+
+    assert is_refusal(raised.value) == (message == "refused")
+    if message == "refused":
+        assert type(raised.value) is tf.errors.AbortedError
+    else:
+        assert raised.value is error

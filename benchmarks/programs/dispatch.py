@@ -248,7 +248,7 @@ class _Load:
             try:
                 take()
                 return
-            except tf.errors.AbortedError as e:
+            except tf.errors.OpError as e:
                 if not is_refusal(e):
                     raise
                 self.num_refused += 1

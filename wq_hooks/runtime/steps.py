@@ -64,24 +64,14 @@ class Steps:
         Returns:
           As of `tf.compat.v1.Session.run`, whose errors it raises.
         """
-        if self._prepare is None:
-            return self._session.run(fetches, dict(zip(feeds, values)))
-        is_list = isinstance(fetches, list)
-        wanted = fetches if is_list else [fetches]
-        key = (*(x.name for x in wanted), "", *(x.name for x in feeds))
-        step = self._prepared.get(key)
-        if step is None:
-            # Two threads may prepare the same step; one of them is forgotten.
-            step = self._prepared[key] = self._prepare(_options(wanted, feeds))
-        fetched = step(
-            *(
-                np.asarray(value, feed.dtype.as_numpy_dtype)
-                for feed, value in zip(feeds, values)
-            )
-        )
-        if is_list:
-            return fetched
-        return fetched[0] if fetched else None
+        try:
+            return self._fetched(fetches, feeds, values)
+        except tf.errors.CancelledError as e:
+            if not is_refusal(e):
+                raise
+            # TensorFlow 2.21 names the part of the step that was cancelled
+            # for it. Who gets that takes the session for a closed one.
+            raise tf.errors.AbortedError(e.node_def, e.op, e.message) from e
 
     def run_repeatable(
         self,
@@ -102,8 +92,30 @@ class Steps:
                 logging.vlog(1, "A step is run again: %s", e.message)
         return self.run(fetches, feeds, values)
 
+    def _fetched(
+        self, fetches: Any, feeds: Sequence[Any], values: Sequence[Any]
+    ) -> Any:
+        if self._prepare is None:
+            return self._session.run(fetches, dict(zip(feeds, values)))
+        is_list = isinstance(fetches, list)
+        wanted = fetches if is_list else [fetches]
+        key = (*(x.name for x in wanted), "", *(x.name for x in feeds))
+        step = self._prepared.get(key)
+        if step is None:
+            # Two threads may prepare the same step; one of them is forgotten.
+            step = self._prepared[key] = self._prepare(_options(wanted, feeds))
+        fetched = step(
+            *(
+                np.asarray(value, feed.dtype.as_numpy_dtype)
+                for feed, value in zip(feeds, values)
+            )
+        )
+        if is_list:
+            return fetched
+        return fetched[0] if fetched else None
 
-def is_refusal(error: tf.errors.AbortedError) -> bool:
+
+def is_refusal(error: tf.errors.OpError) -> bool:
     """Returns whether a server took a step for one that it has had before.
 
     That happens to one of 40,000 steps that are the first with their number: a
