@@ -44,7 +44,7 @@ class _Run(NamedTuple):
 
 def run(*, quick: bool) -> Result:
     """Measures a leisurely load, then one as great as it will be."""
-    num_processes, each = (2, 10) if quick else (4, 250)
+    num_processes, each = (2, 10) if quick else (2, 500)
     num_consumers = num_processes * each
     every = 1.0 if quick else 10.0
     loads = {
@@ -119,7 +119,7 @@ def run(*, quick: bool) -> Result:
         "consumer wants to take. "
         f"{fast}: all {num_consumers:,} want to at the same time, so that a "
         "take lasts as long as those of all others together; those of a "
-        "process take in this order, some of them at a time. They share this "
+        "process take in this order, 64 at a time. They share this "
         "machine with server and chief; what they make each other wait is in "
         "the longest wait of the bare queue too: "
         "longest of p50, of the bare queue's, is "

@@ -24,13 +24,24 @@ def gathers(flow, waited):
     for secs in waited:
         now += secs
         flow.note_waited(secs, now)
-        found.append(flow.gather_secs(1, is_near_end=False))
+        found.append(flow.gather_secs(DEPTH, 1, is_near_end=False))
     return found
 
 
-def usual_gather(flow):
-    """Returns how long reports gather where they come one after the other."""
-    return gathers(flow, [0.0] * 6)[-1]
+def usual_gather(flow, num_left, *, taken, secs, num_consumers=1):
+    """Returns how long reports gather where they come one after the other.
+
+    Args:
+      flow: What is asked.
+      num_left: Number of items in the mailbox.
+      taken: How many were taken before the last report.
+      secs: In so many seconds.
+      num_consumers: Number of those who may take.
+    """
+    gathers(flow, [0.0] * 6)
+    flow.note_taken(99, now=50.0)
+    flow.note_taken(taken, now=50.0 + secs)
+    return flow.gather_secs(num_left, num_consumers, is_near_end=False)
 
 
 @pytest.mark.parametrize(
@@ -60,24 +71,54 @@ def test_nothing_issued_tells_nothing():
 
 
 def test_reports_gather_long_where_items_go_slowly():
-    flow = filled()
-    assert usual_gather(flow) == MAX_SECS
-    flow.note_issued(16, num_left=16, now=30.0)
-    assert usual_gather(flow) == MAX_SECS
+    assert usual_gather(filled(), DEPTH, taken=0, secs=0.25) == MAX_SECS
+    assert usual_gather(filled(), DEPTH, taken=1, secs=0.25) == MAX_SECS
 
 
-def test_reports_gather_while_a_quarter_of_the_mailbox_goes():
+@pytest.mark.parametrize(
+    ("num_left", "num_consumers", "secs"),
+    [
+        (DEPTH, 1, 0.16),
+        (DEPTH - 8, 1, 0.12),
+        # It is filled as soon as half has gone.
+        (DEPTH // 2, 1, 0.16),
+        (0, 1, 0.16),
+        (1500, 1000, MAX_SECS),
+    ],
+)
+def test_reports_gather_while_half_of_the_mailbox_goes(
+    num_left, num_consumers, secs
+):
+    found = usual_gather(
+        filled(), num_left, taken=10, secs=0.1, num_consumers=num_consumers
+    )
+    assert found == pytest.approx(secs)
+
+
+def test_and_not_longer_than_when_it_was_filled():
     flow = filled()
     flow.note_issued(16, num_left=16, now=0.1)
-    assert usual_gather(flow) == pytest.approx(0.05, rel=0.05)
-    flow.note_issued(16, num_left=16, now=0.11)
-    assert usual_gather(flow) == MIN_SECS
+    found = usual_gather(flow, DEPTH, taken=1, secs=0.1)
+    assert found == pytest.approx(0.05, rel=0.05)
+
+
+def test_reports_gather_at_least_for_a_while():
+    assert usual_gather(filled(), DEPTH, taken=900, secs=0.1) == MIN_SECS
+    # Items that were given back, not taken.
+    assert usual_gather(filled(), DEPTH, taken=-3, secs=0.1) == MAX_SECS
+
+
+def test_reports_at_the_same_time_do_not_tell_how_fast_items_go():
+    flow = filled()
+    found = usual_gather(flow, DEPTH, taken=10, secs=0.1)
+    flow.note_taken(7, now=50.1)
+    assert flow.gather_secs(DEPTH, 1, is_near_end=False) == found
 
 
 def test_reports_gather_for_a_short_time_behind_a_silence():
     """Those who come then may empty the mailbox before it is filled."""
     flow = filled()
-    assert flow.gather_secs(1, is_near_end=False) == MIN_SECS
+    assert flow.gather_secs(DEPTH, 1, is_near_end=False) == MIN_SECS
     found = gathers(flow, [0.05, 0.05, 0.05, 0.05, 30.0, 0.0, 0.0])
     assert found == [0.04, 0.08, 0.16, MAX_SECS, MIN_SECS, 0.04, 0.08]
 
@@ -102,11 +143,11 @@ def test_nor_does_an_empty_mailbox():
     assert flow.room(0, 1) == 2 * DEPTH
     flow.note_issued(2 * DEPTH, num_left=0, now=4.0)
     assert flow.room(0, 1) == 3 * DEPTH
-    assert usual_gather(flow) == MIN_SECS
 
 
 @pytest.mark.parametrize(
     ("num_consumers", "secs"), [(1, 0.0005), (4, 0.002), (1000, MIN_SECS)]
 )
 def test_near_the_end_the_more_may_ask_the_longer(num_consumers, secs):
-    assert filled().gather_secs(num_consumers, is_near_end=True) == secs
+    flow = filled()
+    assert flow.gather_secs(DEPTH, num_consumers, is_near_end=True) == secs

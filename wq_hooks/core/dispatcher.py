@@ -231,8 +231,11 @@ class Dispatcher:
         with self._changed:
             now = self._clock()
             self._flow.note_waited(waited_secs, now)
+            num_issued = self.ledger.num_issued
             for row in rows:
                 self._apply(Report.from_row(*row), now)
+            num_taken = num_issued - self.ledger.num_issued
+            self._flow.note_taken(num_taken, now)
             # Far from the end they can wait for the next items.
             self._has_news |= self._log_events()
             self._has_news |= self.ledger.is_near_end
@@ -438,8 +441,11 @@ class Dispatcher:
 
     def gather_secs(self) -> float:
         """Returns how long reports may gather."""
+        ledger = self.ledger
         return self._flow.gather_secs(
-            len(self.ledger.consumers), is_near_end=self.ledger.is_near_end
+            ledger.num_issued,
+            len(ledger.consumers),
+            is_near_end=ledger.is_near_end,
         )
 
     def has_to_feed(self) -> bool:

@@ -4,7 +4,8 @@
     number = flow.room(num_issued, num_consumers)      # items to issue now
     flow.note_issued(number, num_left=num_issued, now=t)
     flow.note_waited(secs, now=t)                      # for a report
-    flow.gather_secs(num_consumers, is_near_end=False)
+    flow.note_taken(number, now=t)                     # as reports say
+    flow.gather_secs(num_issued, num_consumers, is_near_end=False)
 
 The work mailbox holds as many items as may be taken before the chief looks
 again. Reports gather before it does, since to receive costs as much as to apply
@@ -36,6 +37,9 @@ class Flow:
         # How many go in `_AHEAD_SECS`.
         self._ahead = 0
         self._last_issue = -math.inf
+        # How many were taken in a second, when reports came last.
+        self._rate = 0.0
+        self._last_taken = -math.inf
         self._max_gather_secs = _MIN_GATHER_SECS
 
     def room(self, num_issued: int, num_consumers: int) -> int:
@@ -83,15 +87,36 @@ class Flow:
         # was issued in the midst of it lay untouched until its end.
         self._last_issue = min(self._last_issue + secs, now)
 
-    def gather_secs(self, num_consumers: int, *, is_near_end: bool) -> float:
+    def note_taken(self, number: int, now: float) -> None:
+        """Notes how many items were taken since this was called last.
+
+        Args:
+          number: As far as reports tell.
+          now: In seconds.
+        """
+        secs = now - self._last_taken
+        self._last_taken = now
+        if secs > 0:
+            self._rate = max(number, 0) / secs
+
+    def gather_secs(
+        self, num_issued: int, num_consumers: int, *, is_near_end: bool
+    ) -> float:
         """Returns how long reports may gather.
 
         Args:
+          num_issued: As of `room`.
           num_consumers: Number of those who may ask.
           is_near_end: Whether they wait for the chief when they do.
         """
         if is_near_end:
             return min(_LAST_GATHER_SECS * num_consumers, _MIN_GATHER_SECS)
-        # A quarter of the mailbox may go meanwhile.
+        # A quarter of the least mailbox may go meanwhile, as fast as items went
+        # when it was filled last; and half of what is there by then, as fast
+        # as they go now. (Where the mailbox has run empty, only the former
+        # knows that they would go faster.)
+        num_issued += self.room(num_issued, num_consumers)
         secs = _MIN_DEPTH / 4 * _AHEAD_SECS / max(self._ahead, 1)
+        if self._rate:
+            secs = min(secs, num_issued / 2 / self._rate)
         return min(max(secs, _MIN_GATHER_SECS), self._max_gather_secs)
