@@ -23,6 +23,8 @@ _LIMIT_SECS = 180.0
 _START_SECS = 3.0
 _LABELS = {"queue": "work queue", "fifo": "bare FIFOQueue"}
 _NUM_BARE = 300_000
+# So many consumers of a process take at a time.
+_NUM_THREADS = 64
 # The longest of a thousand waits is as often the machine's as the queue's.
 _NUM_RUNS = {"queue": 3, "fifo": 2}
 
@@ -119,7 +121,7 @@ def run(*, quick: bool) -> Result:
         "consumer wants to take. "
         f"{fast}: all {num_consumers:,} want to at the same time, so that a "
         "take lasts as long as those of all others together; those of a "
-        "process take in this order, 64 at a time. They share this "
+        f"process take in this order, {_NUM_THREADS} at a time. They share this "
         "machine with server and chief; what they make each other wait is in "
         "the longest wait of the bare queue too: "
         "longest of p50, of the bare queue's, is "
@@ -146,6 +148,7 @@ def _measure(
             f"--gate={gate}",
             f"--phases={json.dumps(phases)}",
             f"--num_consumers={each}",
+            f"--num_threads={_NUM_THREADS}",
             f"--num_bare={_NUM_BARE}",
         ]
         env = {"PYTHONPATH": os.fspath(_ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -43,8 +43,6 @@ _CHUNK = 10_000
 _LEASE_SECS = 60.0
 # Between two phases.
 _PAUSE_SECS = 2.5
-# In each process.
-_NUM_THREADS = 64
 
 Take = Callable[[], object]
 
@@ -140,6 +138,7 @@ def _parse_args() -> argparse.Namespace:
     parser.add_argument("--num_works", type=int, default=100_000)
     parser.add_argument("--num_bare", type=int, help="in the bare queue")
     parser.add_argument("--num_consumers", type=int, help="in each process")
+    parser.add_argument("--num_threads", type=int, help="that take, likewise")
     parser.add_argument("--phases", help="JSON list of [what, every, secs]")
     return parser.parse_args()
 
@@ -190,7 +189,7 @@ def _run_phases(args: argparse.Namespace, takes: dict[str, list[Take]]) -> None:
         load = _Load(takes[what], every, begin, end)
         threads = [
             threading.Thread(target=load.take_in_turn)
-            for _ in range(_NUM_THREADS)
+            for _ in range(args.num_threads)
         ]
         for thread in threads:
             thread.start()

@@ -23,13 +23,12 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import messages
-from wq_hooks.runtime.steps import Steps, is_refusal
+from wq_hooks.runtime.steps import MAX_REFUSALS, Steps, is_refusal
 
 _REPORTS_CAPACITY = 1_000_000
 _WORK_CAPACITY = 100_000
 _STRING = tf.string
-# How often, and how soon, reports are asked for again.
-_MAX_REFUSALS = 8
+# How soon reports are asked for again.
 _REFUSED_PAUSE_SECS = 0.05
 # Of an element: slot, token, ticket, text.
 ELEMENT_SIZE = 4
@@ -338,7 +337,7 @@ class MailboxSession:
         Raises:
           AbortedError: If that cannot be known.
         """
-        for _ in range(_MAX_REFUSALS):
+        for _ in range(MAX_REFUSALS):
             if not is_refusal(error):
                 break
             # What was under way of the step is over then.

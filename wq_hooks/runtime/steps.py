@@ -32,7 +32,8 @@ _CALLERS_THREAD = -1
 
 # What a server says of a step that it takes for one that it has had before.
 _REFUSAL = "request was received twice"
-_MAX_REFUSALS = 8
+# How often a step is made again.
+MAX_REFUSALS = 8
 
 
 class Steps:
@@ -83,7 +84,7 @@ class Steps:
 
         Args and result as of `run`; see `is_refusal`.
         """
-        for _ in range(_MAX_REFUSALS):
+        for _ in range(MAX_REFUSALS):
             try:
                 return self.run(fetches, feeds, values)
             except tf.errors.AbortedError as e:
