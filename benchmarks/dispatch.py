@@ -121,9 +121,9 @@ def run(*, quick: bool) -> Result:
         "consumer wants to take. "
         f"{fast}: all {num_consumers:,} want to at the same time, so that a "
         "take lasts as long as those of all others together; those of a "
-        f"process take in this order, {_NUM_THREADS} at a time. They share this "
-        "machine with server and chief; what they make each other wait is in "
-        "the longest wait of the bare queue too: "
+        f"process take in this order, {_NUM_THREADS} at a time. They share "
+        "this machine with server and chief; what they make each other wait "
+        "is in the longest wait of the bare queue too: "
         "longest of p50, of the bare queue's, is "
         + " and ".join(
             f"{longest[load, 'queue'] / longest[load, 'fifo']:.2f} ({load})"
