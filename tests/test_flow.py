@@ -6,6 +6,7 @@ from wq_hooks.core import flow as flow_module
 from wq_hooks.core.flow import Flow
 
 DEPTH = flow_module._MIN_DEPTH
+AHEAD_SECS = flow_module._AHEAD_SECS
 MIN_SECS = flow_module._MIN_GATHER_SECS
 MAX_SECS = flow_module._MAX_GATHER_SECS
 
@@ -57,7 +58,7 @@ def test_a_mailbox_is_filled_when_half_has_gone(num_consumers, depth):
 def test_where_items_go_fast_more_lie_ready():
     flow = filled()
     flow.note_issued(20, num_left=12, now=0.1)
-    assert flow.room(0, 1) == DEPTH + 10
+    assert flow.room(0, 1) == DEPTH + 200 * AHEAD_SECS
     flow.note_issued(20, num_left=12, now=0.1001)
     assert flow.room(0, 1) == DEPTH + flow_module._MAX_AHEAD
 
@@ -67,7 +68,7 @@ def test_nothing_issued_tells_nothing():
     flow.note_issued(20, num_left=12, now=0.1)
     flow.note_issued(0, num_left=30, now=0.15)
     flow.note_issued(20, num_left=12, now=0.1)
-    assert flow.room(0, 1) == DEPTH + 10
+    assert flow.room(0, 1) == DEPTH + 200 * AHEAD_SECS
 
 
 def test_reports_gather_long_where_items_go_slowly():
@@ -97,9 +98,10 @@ def test_reports_gather_while_half_of_the_mailbox_goes(
 
 def test_and_not_longer_than_when_it_was_filled():
     flow = filled()
-    flow.note_issued(16, num_left=16, now=0.1)
+    flow.note_issued(40, num_left=16, now=0.1)
+    # 32 + 80 lie ready by then, and 400 in a second may go.
     found = usual_gather(flow, DEPTH, taken=1, secs=0.1)
-    assert found == pytest.approx(0.05, rel=0.05)
+    assert found == pytest.approx((DEPTH + 400 * AHEAD_SECS) / 2 / 400)
 
 
 def test_reports_gather_at_least_for_a_while():
@@ -127,14 +129,14 @@ def test_a_silence_does_not_tell_how_fast_items_go():
     flow = filled()
     flow.note_waited(32.0, now=32.0)
     flow.note_issued(16, num_left=16, now=32.125)
-    assert flow.room(0, 1) == DEPTH + 6
+    assert flow.room(0, 1) == DEPTH + int(128 * AHEAD_SECS)
 
 
 def test_nor_does_what_was_issued_in_the_midst_of_a_silence():
     flow = filled(now=30.0)
     flow.note_waited(32.0, now=32.0)
     flow.note_issued(16, num_left=16, now=32.125)
-    assert flow.room(0, 1) == DEPTH + 6
+    assert flow.room(0, 1) == DEPTH + int(128 * AHEAD_SECS)
 
 
 def test_nor_does_an_empty_mailbox():

@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 
 # How many items are put into the mailbox, at least: more where they are taken
-# so fast that the chief would come too late.
+# so fast that the chief would come too late, or would have to come too often.
 _MIN_DEPTH = 32
-_AHEAD_SECS = 0.05
-_MAX_AHEAD = 128
+_AHEAD_SECS = 0.2
+_MAX_AHEAD = 512
 # How long reports gather, if nobody waits for them.
 _MIN_GATHER_SECS = 0.02
 _MAX_GATHER_SECS = 0.25
@@ -111,12 +111,10 @@ class Flow:
         """
         if is_near_end:
             return min(_LAST_GATHER_SECS * num_consumers, _MIN_GATHER_SECS)
-        # A quarter of the least mailbox may go meanwhile, as fast as items went
-        # when it was filled last; and half of what is there by then, as fast
-        # as they go now. (Where the mailbox has run empty, only the former
-        # knows that they would go faster.)
-        num_issued += self.room(num_issued, num_consumers)
-        secs = _MIN_DEPTH / 4 * _AHEAD_SECS / max(self._ahead, 1)
-        if self._rate:
-            secs = min(secs, num_issued / 2 / self._rate)
+        # Half of what is there by then may go meanwhile, as fast as items go
+        # now, or went when the mailbox was filled last: where it has run empty,
+        # only the latter knows that they would go faster.
+        num_left = num_issued + self.room(num_issued, num_consumers)
+        rate = max(self._rate, self._ahead / _AHEAD_SECS)
+        secs = num_left / 2 / rate if rate else _MAX_GATHER_SECS
         return min(max(secs, _MIN_GATHER_SECS), self._max_gather_secs)
