@@ -20,7 +20,7 @@ from wq_hooks.launcher.local_cluster import Cluster
 _ROOT = Path(__file__).parents[1]
 _PROGRAM = Path(__file__).parent / "programs" / "dispatch.py"
 _LIMIT_SECS = 180.0
-_START_SECS = 3.0
+_START_SECS = 2.0
 _LABELS = {"queue": "work queue", "fifo": "bare FIFOQueue"}
 _NUM_BARE = 300_000
 # So many consumers of a process take at a time.

@@ -29,7 +29,7 @@ def run(*, quick: bool) -> Result:
     num_processes = 1 if quick else 3
     num_rounds = {"input alone": 2, "train": 2}
     if not quick:
-        num_rounds = {"input alone": 8, "train": 20}
+        num_rounds = {"input alone": 6, "train": 16}
     # The speed of a shared machine wanders, by a tenth from one second to the
     # next: many short turns are nearer to each other than a few long ones.
     secs = 0.1 if quick else 0.3

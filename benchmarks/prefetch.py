@@ -27,7 +27,7 @@ _ROWS_PER_MEGABYTE = 4_000
 def run(*, quick: bool) -> Result:
     """Measures files of 1 MB and of 100 KB."""
     # Of each size: megabytes, and how often it is the turn of each pipeline.
-    sizes = {"1 MB": (1.0, 24), "100 KB": (0.1, 8)}
+    sizes = {"1 MB": (1.0, 22), "100 KB": (0.1, 8)}
     result = Result(
         "prefetch",
         "How long a step of Wide & Deep (512 rows) waits for its batch, from "
@@ -70,7 +70,9 @@ def run(*, quick: bool) -> Result:
     result.notes.append(
         "A step waits at least as long as it takes to be told that the batch "
         "is there, which is all that the plain list waits; hence the "
-        "difference to it."
+        "difference to it. With records() it is the same in files of 8 MB "
+        "(2.3 and 2.4 %): not the items take it, but what each record costs "
+        "the cores that the train step shares, about a microsecond."
     )
     return result
 

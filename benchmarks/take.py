@@ -51,8 +51,9 @@ def run(*, quick: bool) -> Result:
     ratios = []
     of_bound = []
     # One process differs from the next by a tenth, with the same works. So the
-    # least and the most, which are compared, are measured in two each.
-    in_turn = [*sizes, sizes[0], sizes[-1]]
+    # least and the most, which are compared, are measured in several each.
+    ends = (sizes[0], sizes[-1])
+    in_turn = [*sizes, *ends] if quick else [*sizes, *ends, *ends]
     times = [
         _times(num_works, 1, _variants(num_works), num_takes)
         for num_works in in_turn

@@ -42,7 +42,7 @@ tf1 = tf.compat.v1
 _CHUNK = 10_000
 _LEASE_SECS = 60.0
 # Between two phases.
-_PAUSE_SECS = 1.5
+_PAUSE_SECS = 1.0
 
 Take = Callable[[], object]
 

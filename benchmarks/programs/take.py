@@ -6,6 +6,7 @@ Prints one JSON line: `{variant: [seconds of each take]}`.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import threading
@@ -51,6 +52,10 @@ def main() -> None:
                 session.run(step, feeds)
             coord = tf1.train.Coordinator()
             tf1.train.start_queue_runners(session, coord)
+            # To look for garbage in all that TensorFlow has made takes a tenth
+            # of a second or two, in which nobody takes.
+            gc.collect()
+            gc.freeze()
             print("TIMES", json.dumps(_measure(session, takes, args)))
             coord.request_stop()
             print("DONE", flush=True)
