@@ -127,7 +127,11 @@ def run(*, quick: bool) -> Result:
         "static split, the tf.data service, the FIFOQueue and the work queue "
         "run side by side: all tasks only sleep. Whole files are handed out "
         "as they come; the order of the heavy tail is such that the longest "
-        "one falls to a fast worker."
+        "one falls to a fast worker. Of equal files, whoever hands out whole "
+        "ones as they come gives 19 or 20 to each fast worker; what the work "
+        "queue then takes longer than the FIFOQueue is what its takes, and the "
+        "hook of its sessions, cost above a bare dequeue: about a millisecond "
+        "for each file, more for the last ones."
     )
     return result
 
