@@ -129,9 +129,9 @@ def run(*, quick: bool) -> Result:
         "as they come; the order of the heavy tail is such that the longest "
         "one falls to a fast worker. Of equal files, whoever hands out whole "
         "ones as they come gives 19 or 20 to each fast worker; what the work "
-        "queue then takes longer than the FIFOQueue is what its takes, and the "
-        "hook of its sessions, cost above a bare dequeue: about a millisecond "
-        "for each file, more for the last ones."
+        "queue then takes longer than the FIFOQueue is what a take costs above "
+        "a bare dequeue, about a millisecond for a task that has slept, and "
+        "more for the last ones."
     )
     return result
 
