@@ -74,7 +74,9 @@ def run(*, quick: bool) -> Result:
         for key in itertools.product(loads, _HOWS)
         for _ in range(1 if quick else _NUM_RUNS.get(key[1], 1))
     ]
-    jobs = _run_all(keys, loads)
+    # To start the processes takes longer than a quick run.
+    groups = [tuple(_HOWS)] if quick else _SIDE_BY_SIDE
+    jobs = _run_all(keys, loads, groups)
     ratios: dict[_Key, float] = {}
     for (load, how), found in jobs.items():
         works, record_secs, slow_after = loads[load]
@@ -139,10 +141,11 @@ def run(*, quick: bool) -> Result:
 def _run_all(
     keys: Sequence[_Key],
     loads: Mapping[str, tuple[Sequence[str], float, float]],
+    side_by_side: Sequence[Sequence[str]],
 ) -> dict[_Key, list[Job]]:
     """Runs jobs: groups side by side, those of a group one after the other."""
     jobs: dict[_Key, list[Job]] = {key: [] for key in keys}
-    groups = [[key for key in keys if key[1] in hows] for hows in _SIDE_BY_SIDE]
+    groups = [[key for key in keys if key[1] in hows] for hows in side_by_side]
     with futures.ThreadPoolExecutor(len(groups)) as pool:
         runs = []
         for group in groups:
