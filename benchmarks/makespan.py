@@ -132,8 +132,7 @@ def run(*, quick: bool) -> Result:
         "one falls to a fast worker. Of equal files, whoever hands out whole "
         "ones as they come gives 19 or 20 to each fast worker; what the work "
         "queue then takes longer than the FIFOQueue is what a take costs above "
-        "a bare dequeue, about a millisecond for a task that has slept, and "
-        "more for the last ones."
+        "a bare dequeue."
     )
     return result
 

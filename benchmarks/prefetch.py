@@ -70,9 +70,9 @@ def run(*, quick: bool) -> Result:
     result.notes.append(
         "A step waits at least as long as it takes to be told that the batch "
         "is there, which is all that the plain list waits; hence the "
-        "difference to it. With records() it is the same in files of 8 MB "
-        "(2.3 and 2.4 %): not the items take it, but what each record costs "
-        "the cores that the train step shares, about a microsecond."
+        "difference to it. What records() adds is no wait for items, but what "
+        "each record costs the cores that the train step shares; see "
+        "docs/design.md."
     )
     return result
 
