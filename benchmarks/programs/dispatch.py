@@ -18,7 +18,6 @@ with the CPU time that its process has used, `CPU {...}`.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import threading
@@ -29,6 +28,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from benchmarks.programs.garbage import freeze_garbage
 from wq_hooks import WorkQueue
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
@@ -96,7 +96,7 @@ def main() -> None:
                     session.run(fill, {listed: works})
                 coord = tf1.train.Coordinator()
                 tf1.train.start_queue_runners(session, coord)
-                _freeze_garbage()
+                freeze_garbage()
                 print("START", flush=True)
                 _watch(args)
             else:
@@ -115,21 +115,11 @@ def main() -> None:
                 threading.Thread(
                     target=_beat, args=(names, mailbox), daemon=True
                 ).start()
-                _freeze_garbage()
+                freeze_garbage()
                 print("START", flush=True)
                 _run_phases(args, takes)
         print("DONE", flush=True)
         os._exit(0)  # what waits for a chief need not end in order
-
-
-def _freeze_garbage() -> None:
-    """Lets Python look for garbage in what is made from now on, only.
-
-    In all that TensorFlow has made that takes a tenth of a second or two, in
-    which the chief, or all consumers of a process, stand.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _parse_args() -> argparse.Namespace:

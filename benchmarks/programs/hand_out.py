@@ -7,7 +7,6 @@ Prints `START <job>`, for each item `STEP <job> <item> <records> <begin> <end>`
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from benchmarks.jobs import Load
+from benchmarks.programs.garbage import freeze_garbage
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.slice_text import parse_slice
 
@@ -85,10 +85,7 @@ def main() -> None:
                 config=config,
             ) as session:
                 ready.touch()
-                # To look for garbage in all that TensorFlow has made takes 0.14
-                # to 0.19 s, in which a task would stand in the midst of a job.
-                gc.collect()
-                gc.freeze()
+                freeze_garbage()
                 print("START", number, flush=True)
                 _wait_for(Path(args.directory, f"gate-{number}"))
                 _train(session, item, number, load)

@@ -6,7 +6,6 @@ Prints one JSON line: `{variant: [seconds of each take]}`.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from benchmarks.programs.garbage import freeze_garbage
 from wq_hooks import WorkQueue
 
 tf1 = tf.compat.v1
@@ -52,10 +52,7 @@ def main() -> None:
                 session.run(step, feeds)
             coord = tf1.train.Coordinator()
             tf1.train.start_queue_runners(session, coord)
-            # To look for garbage in all that TensorFlow has made takes a tenth
-            # of a second or two, in which nobody takes.
-            gc.collect()
-            gc.freeze()
+            freeze_garbage()
             print("TIMES", json.dumps(_measure(session, takes, args)))
             coord.request_stop()
             print("DONE", flush=True)
