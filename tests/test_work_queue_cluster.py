@@ -6,6 +6,7 @@ processes (kill -9, ctrl-C) stands in test_cluster.py.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import uuid
@@ -24,6 +25,7 @@ from sessions import (
 
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.errors import TwoChiefsError
+from wq_hooks.runtime.checkpoint import guard_saver
 
 tf1 = tf.compat.v1
 
@@ -308,6 +310,41 @@ class TestNextJob:
                 assert before == WORKS[:3]
                 assert chief.draw(1) == WORKS[:1]
                 assert worker.draw() == WORKS[1:]
+
+    @pytest.mark.parametrize("source", ["take", "dataset"])
+    def test_nothing_is_trained_between_a_restore_and_the_next_chief(
+        self, cluster, container, tmp_path, source
+    ):
+        """It would stay in the restored model, and come once more."""
+
+        @contextlib.contextmanager
+        def chief():
+            with cluster.task(0, container) as task:
+                queue = WorkQueue(WORKS, shuffle=False)
+                saver = tf1.train.Saver([queue.mailbox.position])
+                guard_saver(saver, [queue])
+                init = initializers()
+                with tf1.Session(task.target, config=task.config) as session:
+                    yield queue, saver, init, session
+
+        path = str(tmp_path / "model.ckpt")
+        with Player(cluster, 1, container, source=source) as worker:
+            with chief() as (_, saver, init, session):
+                session.run(init)
+                tf1.train.start_queue_runners(session)
+                assert worker.draw(3) == WORKS[:3]
+                saver.save(session, path)
+            with chief() as (queue, saver, _, session):
+                saver.restore(session, path)
+                drawing = Background(worker.draw, 1)
+                num_work = queue.mailbox.num_work
+                wait_until(
+                    lambda: drawing.is_done or session.run(num_work) == 0
+                )
+                assert not drawing.is_done
+                tf1.train.start_queue_runners(session)
+                # What was in flight at the save comes first.
+                assert drawing.result()[0] in WORKS[:3]
 
 
 class TestPlacement:

@@ -28,6 +28,8 @@ RETURN = "return"  # gives back the items in the payload, unfinished
 LEAVE = "leave"  # ends; the payload is what it has completed
 WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
+# In the place of a generation: no chief has begun, so no item counts.
+NOBODY = "none"
 # In the place of a generation: the number of the claim is that of the records
 # that the sender has trained since it said so last.
 RECORDS = "records"

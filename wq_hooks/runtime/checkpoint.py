@@ -4,6 +4,9 @@ A SaverGuard wraps `save` and `restore` of one tf.compat.v1.train.Saver:
 
 * before a save it writes the position into the queue's string variable, and
   holds it there until the save is through;
+* before a restore it takes the items of an earlier chief out of circulation:
+  what workers trained of them between the restore of the model and the
+  beginning of the queue would stay in the model, and be trained again;
 * a checkpoint from before the queue was added restores as usual, and the queue
   starts fresh.
 
@@ -25,6 +28,7 @@ from absl import logging
 
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.host import Host
+from wq_hooks.runtime.mailbox import MailboxSession
 
 _GUARD = "_wq_hooks_guard"
 _SETTLE_SECS = 2.0
@@ -130,6 +134,8 @@ class SaverGuard:
         """Restores, also from a checkpoint that lacks the queues."""
         for queue in self._queues:
             queue.checkpoint_directory = os.path.dirname(save_path)
+            if queue.is_chief and queue.dispatcher is None:
+                MailboxSession(queue.mailbox, sess).invalidate_items()
         missing = self._missing(save_path)
         if not missing or self._without_queues is None:
             self._restore(sess, save_path)

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
+from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.tasks import Task
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
@@ -44,6 +45,10 @@ class Host(Protocol):
     @property
     def beat_secs(self) -> float:
         """How often a task says that it is alive."""
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """The chief's dispatcher while a session runs, or None."""
 
     @property
     def is_saved(self) -> bool:

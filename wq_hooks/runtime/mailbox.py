@@ -180,7 +180,7 @@ class Mailbox:
             asked = self.reports.enqueue(ask)
             barred_in = self.look_up(tf.strings.to_number(gate, tf.int64))
             # Another default: who asks before the chief has begun waits.
-            generation = self.look_up(messages.ITEM, default="none")
+            generation = self.look_up(messages.ITEM, default=messages.NOBODY)
             may_take = tf.logical_and(
                 tf.not_equal(barred_in, generation),
                 tf.not_equal(gate, str(SHUT_GATE)),
@@ -380,6 +380,10 @@ class MailboxSession:
             [mailbox.publish_feed, mailbox.deliver_feed],
             [published, rows or np.empty((0, ELEMENT_SIZE))],
         )
+
+    def invalidate_items(self) -> None:
+        """Lets no item count until a chief begins: whoever takes waits."""
+        self.deliver([], {messages.ITEM: messages.NOBODY})
 
     def look_up(self, *keys: int) -> list[str]:
         """Returns the board's entries, "" where there is none."""
