@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wq_hooks.launcher.local_cluster import Cluster, free_ports
+from wq_hooks.launcher.local_cluster import Cluster
+from wq_hooks.launcher.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 _PROGRAM = Path(__file__).parent / "programs" / "hand_out.py"

@@ -16,7 +16,7 @@ import threading
 import tensorflow as tf
 from sessions import DEADLINE_SECS, raw_session
 
-from wq_hooks.launcher.local_cluster import free_ports
+from wq_hooks.launcher.ports import free_ports
 
 tf1 = tf.compat.v1
 

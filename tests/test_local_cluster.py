@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 
 import pytest
 from witness import (
@@ -13,8 +12,7 @@ from witness import (
     python,
 )
 
-from wq_hooks.launcher import local_cluster
-from wq_hooks.launcher.local_cluster import Cluster, Line, free_ports
+from wq_hooks.launcher.local_cluster import Cluster, Line
 
 # Only so that a hang fails.
 pytestmark = pytest.mark.timeout(120)
@@ -78,24 +76,6 @@ def test_a_chief_alone():
     assert cluster.tasks == cluster.job_tasks == ("chief:0",)
     config = json.loads(cluster.environment("chief:0")["TF_CONFIG"])
     assert list(config["cluster"]) == ["chief"]
-
-
-def test_free_ports_are_different_ports():
-    ports = free_ports(50)
-    assert len(set(ports)) == 50
-    # Not of those that Linux, or others, give to connections.
-    assert all(10_000 <= port < 32_768 for port in ports)
-    assert free_ports(0) == []
-
-
-def test_free_ports_are_those_that_nobody_has(monkeypatch):
-    ports = free_ports(2)
-    monkeypatch.setattr(local_cluster, "_PORTS", ports)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", ports[0]))
-        assert free_ports(1) == ports[1:]
-        with pytest.raises(OSError, match="Expected 2 free ports; got 1"):
-            free_ports(2)
 
 
 def test_environment(monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 
 from tests.environment import environment
 from tests.keras_version import has_keras_2
-from wq_hooks.launcher.local_cluster import Cluster, free_ports
+from wq_hooks.launcher.local_cluster import Cluster
+from wq_hooks.launcher.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "tests" / "programs" / "train_mirrored.py"

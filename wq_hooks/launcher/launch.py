@@ -26,8 +26,8 @@ from wq_hooks.launcher.local_cluster import (
     SLOW_VARIABLE,
     Cluster,
     Line,
-    free_ports,
 )
+from wq_hooks.launcher.ports import free_ports
 
 __all__ = [
     "SLOW_VARIABLE",

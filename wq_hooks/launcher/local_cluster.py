@@ -4,9 +4,7 @@
         cluster.start()
         returncodes = cluster.wait_for_job(timeout_secs=60)
 
-The trap: ports are free when they are chosen, and bound by the tasks only
-later. Another server may take one in between; the task then fails with "address
-in use", and one starts the job again. POSIX only; does not import TensorFlow.
+POSIX only; does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,21 +14,17 @@ import dataclasses
 import functools
 import json
 import os
-import random
 import re
 import signal
-import socket
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
+from wq_hooks.launcher.ports import ReservedPorts
 from wq_hooks.launcher.process_group import Deadline, Guard, ProcessGroup
 
 # The environment variable by which `slow` reaches a task.
 SLOW_VARIABLE = "WQ_HOOKS_SLOW"
-# Below those that systems give to connections (Linux from 32768 on, others from
-# 49152), one of which could take a port before the task binds it.
-_PORTS = range(10_000, 32_768)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,28 +40,6 @@ class Line:
     task: str
     stream: str
     text: str
-
-
-def free_ports(num_ports: int) -> list[int]:
-    """Returns different loopback ports that nobody listens on right now.
-
-    Raises:
-      OSError: If there are not so many.
-    """
-    ports: list[int] = []
-    with contextlib.ExitStack() as stack:
-        # A generator of its own: programs that seed the other one would all
-        # choose the same ports.
-        for port in random.Random().sample(_PORTS, len(_PORTS)):
-            if len(ports) == num_ports:
-                break
-            sock = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                sock.bind(("127.0.0.1", port))
-                ports.append(port)
-    if len(ports) < num_ports:
-        raise OSError(f"Expected {num_ports} free ports; got {len(ports)}.")
-    return ports
 
 
 class Cluster:
@@ -130,9 +102,11 @@ class Cluster:
                 raise ValueError(
                     f"Expected a factor >= 1 for {task}; got {factor}."
                 )
-        ports = free_ports(len(served))
+        # As long as this object: a task may be started again.
+        self._ports = ReservedPorts(len(served))
         self._addresses = {
-            task: f"127.0.0.1:{port}" for task, port in zip(served, ports)
+            task: f"127.0.0.1:{port}"
+            for task, port in zip(served, self._ports.numbers)
         }
         self._command = list(command)
         self._env = dict(env or {})
