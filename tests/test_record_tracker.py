@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wq_hooks.core.messages import Claim
-from wq_hooks.core.record_tracker import RecordTracker
+from wq_hooks.core.record_tracker import RecordTracker, batch_number
 
 ITERATION = 7
 
@@ -172,10 +173,10 @@ def test_what_is_left_out_counts_as_seen_at_once():
     tracker = started(3, 2, 1)
 
     batch(tracker, {1: 2})
-    tracker.drop(2, 2)
-    tracker.drop(3, 1)
+    tracker.drop({2: 2})
+    tracker.drop({3: 1})
     assert tracker.take_completed() == [claim(2), claim(3)]
-    tracker.drop(1, 1)
+    tracker.drop({1: 1})
     assert tracker.take_completed() == []
     batch(tracker)
     assert tracker.take_completed() == [claim(1)]
@@ -225,7 +226,7 @@ def test_what_an_earlier_session_left_behind_changes_nothing():
     tracker = started(2)
 
     tracker.open(99, 5, 0)
-    tracker.drop(99, 5)
+    tracker.drop({99: 5})
     batch(tracker, {1: 1, 99: 7})
     batch(tracker, {1: 1})
 
@@ -289,7 +290,7 @@ def test_no_record_is_untrained_when_its_item_is_completed(
                 yield record
             else:
                 seen[record] += 1
-                tracker.drop(record, 1)
+                tracker.drop({record: 1})
             look()
 
     def shuffled():
@@ -423,7 +424,7 @@ def test_a_pipeline_that_is_left_forgets_its_items():
     assert tracker.take_completed() == [Claim("g", 1)]
 
     # What is left of it, and what comes next.
-    tracker.drop(2, 1)
+    tracker.drop({2: 1})
     batch(tracker, {2: 1})
     batch(tracker)
     assert tracker.take_completed() == []
@@ -445,3 +446,177 @@ def test_an_iteration_leaves_the_next_what_it_has_not_opened():
     tracker.train_delivered()
     assert tracker.take_completed() == [claim(3)]
     assert tracker.under_way() == []
+
+
+class TestLanesThatMakeBatches:
+    """The records of batch k of lane 3 bear the number of that batch."""
+
+    def started(self, *begins, num_batches):
+        """A tracker of items 1, 2, ... opened at these counts, and the end."""
+        tracker = RecordTracker()
+        for slot, begin in enumerate(begins, 1):
+            tracker.start(slot, claim(slot), f"item-{slot}")
+            tracker.open(slot, 3, begin, is_in_batches=True)
+            tracker.begin_reading(slot)
+        if num_batches is not None:
+            tracker.end_lane(3, num_batches)
+        return tracker
+
+    def train(self, tracker, *indexes, num_records=4):
+        for index in indexes:
+            batch(tracker, {batch_number(3, index): num_records})
+        tracker.train_delivered()
+
+    def test_an_item_needs_all_batches_that_may_have_records_of_it(self):
+        # The third begins while batch 2 is being made.
+        tracker = self.started(0, 0, 2, num_batches=4)
+
+        self.train(tracker, 0)
+        assert tracker.take_completed() == [claim(1)]
+        self.train(tracker, 1)
+        assert tracker.take_completed() == []
+        self.train(tracker, 2)
+        assert tracker.take_completed() == [claim(2)]
+        self.train(tracker, 3)
+        assert tracker.take_completed() == [claim(3)]
+        assert tracker.num_trained == 16
+
+    def test_what_is_trained_before_the_item_has_ended_counts(self):
+        tracker = self.started(0, num_batches=None)
+        self.train(tracker, 0, 1)
+        assert tracker.take_completed() == []
+
+        tracker.end_lane(3, 2)
+        assert tracker.take_completed() == [claim(1)]
+
+    def test_no_batch_follows_the_last(self):
+        # The last three begin when all records have gone into two batches.
+        tracker = self.started(0, 2, 2, num_batches=2)
+        self.train(tracker, 0)
+        assert tracker.take_completed() == [claim(2), claim(3)]
+        self.train(tracker, 1)
+        assert tracker.take_completed() == [claim(1)]
+        assert tracker.under_way() == []
+
+    def test_batches_may_come_in_any_order_and_together(self):
+        tracker = self.started(0, 1, num_batches=4)
+        batch(tracker, {batch_number(3, k): 2 for k in (3, 1)})
+        batch(tracker, {batch_number(3, k): 2 for k in (0, 2)})
+        assert tracker.take_completed() == []
+        tracker.train_delivered()
+        assert tracker.take_completed() == [claim(1), claim(2)]
+        assert tracker.num_trained == 8
+
+    def test_a_batch_that_is_left_out_counts_as_seen(self):
+        tracker = self.started(0, num_batches=2)
+        self.train(tracker, 0)
+        tracker.drop({batch_number(3, 1): 3})
+        assert tracker.take_completed() == [claim(1)]
+        assert (tracker.num_trained, tracker.num_dropped) == (4, 3)
+
+    def test_a_lost_batch_leaves_its_items_open_and_no_others(self):
+        tracker = self.started(0, 1, 3, num_batches=5)
+        self.train(tracker, 0, 1, 3, 4)
+        assert tracker.finish(ITERATION) == ["item-2"]
+        assert tracker.take_completed() == [claim(1), claim(3)]
+
+    def test_batches_of_another_lane_are_none_of_its(self):
+        tracker = self.started(0, num_batches=1)
+        batch(tracker, {batch_number(4, 0): 4})
+        tracker.train_delivered()
+        assert tracker.take_completed() == []
+        assert tracker.num_trained == 4
+
+    def test_one_whose_reader_has_failed_stays_open(self):
+        tracker = self.started(0, num_batches=None)
+        tracker.start(2, claim(2), "failed")
+        tracker.open(2, 3, 1, is_in_batches=True)
+        tracker.end_lane(3, 2)
+        self.train(tracker, 0, 1)
+        assert tracker.take_completed() == [claim(1)]
+        assert tracker.finish(ITERATION) == ["failed"]
+
+    @given(
+        lane=st.integers(0, (1 << 30) - 1),
+        index=st.integers(0, (1 << 32) - 1),
+    )
+    def test_numbers_of_batches_are_apart_from_slots_and_fit(self, lane, index):
+        number = batch_number(lane, index)
+        assert -(1 << 63) <= number < 0
+        assert number != batch_number(lane ^ 1, index)
+        assert number != batch_number(lane, index ^ 1)
+
+
+@given(
+    sizes=st.lists(st.integers(0, 12), min_size=1, max_size=8),
+    batch_size=st.integers(1, 9),
+    buffer=st.integers(1, 5),
+    lost=st.sampled_from([0.0, 0.1]),
+    kept=st.sampled_from([1.0, 0.7]),
+    num_clients=st.integers(1, 3),
+    random=st.randoms(use_true_random=False),
+)
+def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
+    sizes, batch_size, buffer, lost, kept, num_clients, random
+):
+    """A pipeline in miniature: a lane that makes batches, then a shuffle."""
+    tracker = RecordTracker(num_clients)
+    lane = random.randrange(1 << 30)
+    seen, completed, failed = Counter(), set(), set()
+    in_training = []
+    num_batches = 0
+
+    def look():
+        for done in tracker.take_completed():
+            assert done not in completed
+            completed.add(done)
+            assert seen[done.ticket] == sizes[done.ticket]
+
+    def records():
+        for slot in range(len(sizes)):
+            tracker.start(slot, claim(slot))
+            look()
+            tracker.open(slot, lane, num_batches, is_in_batches=True)
+            tracker.begin_reading(slot)
+            for _ in range(sizes[slot]):
+                yield slot
+
+    def batches():
+        nonlocal num_batches
+        source = records()
+        while rows := list(itertools.islice(source, batch_size)):
+            number = batch_number(lane, num_batches)
+            num_batches += 1
+            if random.random() < lost:
+                failed.update(rows)
+            elif random.random() < kept:
+                yield number, rows
+            else:
+                seen.update(rows)
+                tracker.drop({number: len(rows)})
+        tracker.end_lane(lane, num_batches)
+
+    def shuffled():
+        held = []
+        for number_and_rows in batches():
+            held.append(number_and_rows)
+            if len(held) >= buffer:
+                yield held.pop(random.randrange(len(held)))
+        random.shuffle(held)
+        yield from held
+
+    for number, rows in shuffled():
+        in_training.append(rows)
+        if len(in_training) > num_clients:
+            seen.update(in_training.pop(0))
+        batch(tracker, {number: len(rows)})
+        look()
+    for rows in in_training:
+        seen.update(rows)
+    tracker.finish(ITERATION)
+    look()
+    # A neighbour of a lost batch may be open: whether it has records of its is
+    # not known.
+    assert completed <= {claim(s) for s in set(range(len(sizes))) - failed}
+    if not lost:
+        assert completed == {claim(slot) for slot in range(len(sizes))}

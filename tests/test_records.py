@@ -191,8 +191,25 @@ def looked_up():
     return is_there
 
 
-PIPELINES = {
+# Batches that need not be told, record by record, which item each is of.
+IN_ORDER = {
     "plain batches": lambda d: d.batch(16),
+    "single records": lambda d: d.batch(1),
+    "filtered": lambda d: d.filter(has_text).batch(5),
+    "mapped in batches": lambda d: (
+        d.batch(7)
+        .map(lambda lines: lines, num_parallel_calls=4)
+        .prefetch(tf.data.AUTOTUNE)
+    ),
+    "batches shuffled": lambda d: d.batch(3).shuffle(20).prefetch(2),
+    "batches in batches": lambda d: d.batch(1).shuffle(30).batch(4),
+    "padded": lambda d: d.padded_batch(9),
+    "with options": lambda d: d.batch(16).with_options(tf.data.Options()),
+}
+
+
+PIPELINES = {
+    "batches made in parallel": lambda d: d.batch(16, num_parallel_calls=2),
     "shuffled within less than all": lambda d: d.shuffle(30).batch(16),
     "shuffled within more than all": lambda d: d.shuffle(20_000).batch(16),
     "shuffled, mapped in parallel": lambda d: (
@@ -210,14 +227,14 @@ PIPELINES = {
     "in any order": lambda d: d.map(
         lambda line: line, num_parallel_calls=4, deterministic=False
     ).batch(8),
-    "with options": lambda d: d.batch(16).with_options(tf.data.Options()),
 }
 
 
 @pytest.mark.parametrize(
     ("name", "has_hook"),
     [
-        *[(name, True) for name in PIPELINES],
+        *[(name, True) for name in (*PIPELINES, *IN_ORDER)],
+        ("plain batches", False),
         ("shuffled within less than all", False),
         ("shuffled within more than all", False),
     ],
@@ -225,13 +242,64 @@ PIPELINES = {
 def test_each_record_is_trained_once_and_its_item_completed(
     tmp_path, texts, name, has_hook
 ):
+    pipeline = {**PIPELINES, **IN_ORDER}[name]
     training = Training(
-        texts, PIPELINES[name], has_hook=has_hook, directory=tmp_path / "model"
+        texts, pipeline, has_hook=has_hook, directory=tmp_path / "model"
     )
 
     assert sorted(training.trained.elements()) == all_of(texts)
     assert training.num_looks == len(training.batches)
     assert training.saved() == dict.fromkeys(texts, 1)
+
+
+@pytest.mark.parametrize("name", [*PIPELINES, *IN_ORDER])
+def test_only_records_out_of_order_are_told_one_by_one(texts, name):
+    with tf.Graph().as_default():
+        records = WorkQueue(list(texts)).records(tf.data.TextLineDataset)
+        pairs = {**PIPELINES, **IN_ORDER}[name](records).pairs
+        inputs = [pairs]
+        for dataset in inputs:
+            inputs += dataset._inputs()
+        specs = [dataset.element_spec for dataset in inputs]
+        # Single records, each with its slot.
+        of_records = [tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string)]
+        is_told = any(tf.nest.flatten(spec) == of_records for spec in specs)
+        assert is_told == (name in PIPELINES)
+
+
+def test_items_read_in_turn_are_told_one_by_one(texts):
+    with tf.Graph().as_default():
+        records = WorkQueue(list(texts)).records(
+            tf.data.TextLineDataset, cycle_length=2
+        )
+        (inputs,) = records.batch(4).pairs._inputs()
+        slot, _ = inputs.element_spec
+        assert slot == tf.TensorSpec([], tf.int64)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_in_order_an_item_ends_with_the_batch_that_is_being_made(
+    tmp_path, batch_size
+):
+    """It is not known whether that batch has records of it."""
+    files = write(tmp_path, (8, 8, 8))
+    first, second, _ = files
+
+    def after_steps(num):
+        directory = tmp_path / f"model-{num}"
+        training = Training(
+            files,
+            lambda d: d.batch(batch_size),
+            last_step=num,
+            directory=directory,
+        )
+        return set(training.saved())
+
+    num_batches = 8 // batch_size
+    # The batch of the last step is still in training.
+    assert after_steps(num_batches + 1) == set()
+    assert after_steps(num_batches + 2) == {first}
+    assert after_steps(2 * num_batches + 2) == {first, second}
 
 
 def test_epochs_are_the_queues(tmp_path, texts):
@@ -356,18 +424,35 @@ def test_tuple_records_are_spread_over_a_functions_arguments(tmp_path, texts):
     assert training.saved() == dict.fromkeys(texts, 1)
 
 
-def test_sparse_records(texts):
+@pytest.mark.parametrize("shuffle", [None, 50])
+def test_sparse_records(texts, shuffle):
     def reader(path):
         lines = tf.data.TextLineDataset(path)
         return lines.map(
-            lambda line: (line, tf.sparse.from_dense(tf.fill([3], line)))
+            lambda line: (tf.sparse.from_dense(tf.fill([3], line)), line)
         )
 
     training = Training(
         texts,
-        lambda d: d.shuffle(50).batch(7),
+        lambda d: (d.shuffle(shuffle) if shuffle else d).batch(7),
         reader=reader,
-        ids=lambda element: element[0],
+        ids=lambda element: element[1],
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+
+
+@pytest.mark.parametrize("shuffle", [None, 50])
+def test_ragged_records(texts, shuffle):
+    def reader(path):
+        lines = tf.data.TextLineDataset(path).batch(1)
+        return lines.map(lambda line: (tf.strings.bytes_split(line), line[0]))
+
+    training = Training(
+        texts,
+        lambda d: (d.shuffle(shuffle) if shuffle else d).batch(7),
+        reader=reader,
+        ids=lambda element: element[1],
     )
 
     assert sorted(training.trained.elements()) == all_of(texts)
@@ -495,14 +580,17 @@ def test_batches_may_be_filtered_too(tmp_path, texts):
     assert completed_in(position, list(texts)) == dict.fromkeys(texts, 1)
 
 
+@pytest.mark.parametrize("shuffle", [None, 20])
 def test_what_drop_remainder_drops_is_reported_and_completed(
-    tmp_path, texts, log
+    tmp_path, texts, log, shuffle
 ):
     total = sum(SIZES)
 
     training = Training(
         texts,
-        lambda d: d.shuffle(20).batch(16, drop_remainder=True),
+        lambda d: (d.shuffle(shuffle) if shuffle else d).batch(
+            16, drop_remainder=True
+        ),
         directory=tmp_path / "model",
     )
 
@@ -533,13 +621,15 @@ def test_nothing_is_reported_when_nothing_is_dropped(texts, log):
     assert "not trained" not in log.text
 
 
-@pytest.mark.parametrize("shuffle", [1, 30, 20_000])
+@pytest.mark.parametrize("shuffle", [None, 1, 30, 20_000])
 @pytest.mark.parametrize("has_hook", [True, False])
 def test_a_stop_in_the_middle_leaves_open_what_was_not_trained(
     tmp_path, texts, shuffle, has_hook
 ):
     def pipeline(dataset):
-        return dataset.shuffle(shuffle, seed=1).batch(16).prefetch(2)
+        if shuffle:
+            dataset = dataset.shuffle(shuffle, seed=1)
+        return dataset.batch(16).prefetch(2)
 
     args = {"has_hook": has_hook, "directory": tmp_path / "model"}
     first = Training(texts, pipeline, last_step=5, **args)
@@ -553,7 +643,7 @@ def test_a_stop_in_the_middle_leaves_open_what_was_not_trained(
     rest = {item: texts[item] for item in texts if item not in done}
     assert sorted(second.trained.elements()) == all_of(rest)
     assert second.saved() == dict.fromkeys(texts, 1)
-    if shuffle == 1:
+    if shuffle in (None, 1):
         # Whatever was read to its end before the batch of the last step.
         assert len(done) >= 4
 
@@ -571,7 +661,7 @@ def test_a_save_knows_what_was_fetched_after_the_last_report(tmp_path):
 
     training = PatientTraining(
         files,
-        lambda d: d.batch(4).prefetch(3),
+        lambda d: d.shuffle(1).batch(4).prefetch(3),
         last_step=2,
         directory=tmp_path / "model",
     )
@@ -729,13 +819,8 @@ def test_an_error_before_a_filter_that_is_caught_leaves_the_item_open(
     assert f"Records of {bad} may have been lost" in log.text
 
 
-@pytest.mark.parametrize("cycle_length", [1, 2])
-def test_an_error_in_a_reader_that_is_caught_leaves_the_item_open(
-    tmp_path, log, cycle_length
-):
-    """It gives no dataset at all, which is not an empty one."""
-    files = write(tmp_path, (2, 0, 2, 2))
-    first, empty, bad, last = files
+def reader_failing_at(bad):
+    """Returns a reader that gives, for one item, no dataset at all."""
 
     def expect_good(path):
         if path.decode() == bad:
@@ -748,9 +833,22 @@ def test_an_error_in_a_reader_that_is_caught_leaves_the_item_open(
         tf.numpy_function(expect_good, [path], tf.bool)
         return tf.data.TextLineDataset(path)
 
+    return reader
+
+
+@pytest.mark.parametrize("cycle_length", [1, 2])
+def test_an_error_in_a_reader_that_is_caught_leaves_the_item_open(
+    tmp_path, log, cycle_length
+):
+    """To give no dataset is not to give an empty one."""
+    files = write(tmp_path, (2, 0, 2, 2))
+    first, empty, bad, last = files
     with tf.Graph().as_default():
         queue = WorkQueue(list(files), shuffle=False)
-        records = queue.records(reader, cycle_length=cycle_length).batch(1)
+        records = queue.records(
+            reader_failing_at(bad), cycle_length=cycle_length
+        )
+        records = records.shuffle(1).batch(1)
 
         assert train_through_errors(
             queue,
@@ -758,6 +856,34 @@ def test_an_error_in_a_reader_that_is_caught_leaves_the_item_open(
             tf.errors.InvalidArgumentError,
             [first, empty, last],
         ) == (4, 1)
+    assert f"Records of {bad} may have been lost" in log.text
+
+
+@pytest.mark.parametrize(
+    ("sizes", "num_trained", "completes"),
+    [
+        # The last record of the second item is lost with its batch.
+        ((1, 4, 2, 0, 3), 4, [0, 3, 4]),
+        # The lost batch has none of it, which is not known.
+        ((1, 3, 0, 2, 4), 4, [0, 4]),
+    ],
+)
+def test_an_error_in_a_reader_is_one_in_a_batch_of_records_in_order(
+    tmp_path, log, sizes, num_trained, completes
+):
+    files = write(tmp_path, sizes)
+    names = list(files)
+    bad = names[sizes.index(2)]
+    with tf.Graph().as_default():
+        queue = WorkQueue(names, shuffle=False)
+        records = queue.records(reader_failing_at(bad)).batch(2)
+
+        assert train_through_errors(
+            queue,
+            records.to_dataset(),
+            tf.errors.InvalidArgumentError,
+            [names[i] for i in completes],
+        ) == (num_trained, 1)
     assert f"Records of {bad} may have been lost" in log.text
 
 

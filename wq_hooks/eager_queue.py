@@ -153,11 +153,9 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 self._new_shared_name(), reader, cycle_length
             )
         self._expect_eager("records")
-        records = self._service.new_records(
-            self._new_shared_name(), reader, cycle_length
+        return self._service.new_records(
+            self._new_shared_name(), reader, cycle_length, self
         )
-        records.pairs._wq_hooks_queue = self
-        return records
 
     # Under a ParameterServerStrategy.
 

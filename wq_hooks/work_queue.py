@@ -39,7 +39,6 @@ from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.dataset_ops import new_number, queue_options
 from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
-from wq_hooks.runtime.lanes import pairs_read
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
 from wq_hooks.runtime.records import Records
@@ -308,15 +307,14 @@ class WorkQueue:
         """
         port = self._add_dataset_port(RecordsPort, DirectRecordsPort)
 
-        def pairs_of(reader: Callable[[Any], Any]) -> Any:
+        def from_items(make: Callable[[Any], Any]) -> Any:
             with tf.control_dependencies(None), self._worker_scope():
                 items = tf1.data.Dataset.from_tensors(0).repeat()
-                items = items.map(lambda _: port.take())
-                return pairs_read(
-                    port, items, reader, cycle_length=cycle_length
-                )
+                return make(items.map(lambda _: port.take()))
 
-        return Records.of_reader(port, pairs_of, reader)
+        return Records.of_reader(
+            port, from_items, reader, cycle_length=cycle_length
+        )
 
     def add_summary(self) -> None:
         """Adds the level of the queue to the graph's summaries.

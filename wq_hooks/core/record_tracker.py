@@ -12,6 +12,12 @@ travels with each record. A lane reads items one after the other, and counts all
 records that it has read. The count at which an item begins is the one at which
 the item before it has ended.
 
+A lane whose records stay in order may make batches of them itself, and count
+those. Then the number of the batch (`batch_number`) travels in the place of the
+slot: the items of which it may have records are those that were open between
+two counts. The batch in which an item has ended is one of its batches, even if
+it has none of its records after all: that is not known.
+
 A record that was lost in the pipeline, since a reader or a function has failed
 at it, was counted and never comes: its item stays open. A batch counts as
 trained when the one after it is asked for. One that a thread has made ahead of
@@ -26,33 +32,59 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from wq_hooks.core.messages import Claim
+
+# How many batches a lane may make, and how many lanes have numbers of batches.
+_MAX_BATCHES = 1 << 32
+MAX_LANES = 1 << 30
+
+
+def batch_number(lane: Any, index: Any) -> Any:
+    """Returns what stands for a batch that a lane has made; no slot is < 0.
+
+    Args:
+      lane: Its number, below `MAX_LANES`; an int or a tensor.
+      index: How many batches it has made before; likewise.
+    """
+    return -1 - (lane * _MAX_BATCHES + index)
 
 
 @dataclass
 class _Item:
-    """An item that was passed on and is not completed."""
+    """An item that was passed on and is not completed.
+
+    It consists of parts: records, or batches where its lane makes batches.
+    """
 
     slot: int
     claim: Claim
     name: str
-    is_opened: bool = False
+    lane: int | None = None  # None until it is opened
+    begin: int = 0  # what the lane had counted before
+    is_in_batches: bool = False
     is_read: bool = False
     num_trained: int = 0
-    num_records: int | None = None  # None while it is being read
+    num_parts: int | None = None  # None while it is being read
 
     @property
     def is_completed(self) -> bool:
-        return self.num_trained == self.num_records
+        return self.num_trained == self.num_parts
+
+    @property
+    def end(self) -> float:
+        """The count of the lane behind its last part."""
+        if self.num_parts is None:
+            return math.inf
+        return self.begin + self.num_parts
 
 
-@dataclass
-class _Lane:
-    """Where a lane stands."""
+class _Batch(NamedTuple):
+    """A batch on its way to the train step."""
 
-    slot: int  # of the item that it reads
-    num_read: int  # before this item
+    num_records: int
+    parts: Mapping[int, int]  # how many of which slot
 
 
 class RecordTracker:
@@ -68,12 +100,11 @@ class RecordTracker:
         self._num_clients = num_clients
         self._lock = threading.Lock()
         self._items: dict[int, _Item] = {}
-        self._lanes: dict[int, _Lane] = {}
-        self._in_training: collections.deque[collections.Counter[int]] = (
-            collections.deque()
-        )
+        # Which item a lane reads.
+        self._lanes: dict[int, _Item] = {}
+        self._in_training: collections.deque[_Batch] = collections.deque()
         # By iteration: the batches that were not fetched yet, by number.
-        self._ready: dict[int, dict[int, collections.Counter[int]]] = {}
+        self._ready: dict[int, dict[int, _Batch]] = {}
         self._num_told = 0
 
     def start(self, slot: int, claim: Claim, name: str = "") -> None:
@@ -81,19 +112,30 @@ class RecordTracker:
         with self._lock:
             self._items[slot] = _Item(slot, claim, name)
 
-    def open(self, slot: int, lane: int, num_read: int) -> None:
+    def open(
+        self,
+        slot: int,
+        lane: int,
+        num_read: int,
+        *,
+        is_in_batches: bool = False,
+    ) -> None:
         """Notes that a lane begins to read an item, and has ended the last.
 
         Args:
           slot: Of the item.
           lane: Its number.
-          num_read: How many records the lane has read before.
+          num_read: How many records, or batches, the lane has read before.
+          is_in_batches: Whether it makes batches, and counts those.
         """
         with self._lock:
             self._end_item(lane, num_read)
-            self._lanes[lane] = _Lane(slot, num_read)
-            if slot in self._items:
-                self._items[slot].is_opened = True
+            item = self._items.get(slot)
+            if item is not None:
+                item.lane = lane
+                item.begin = num_read
+                item.is_in_batches = is_in_batches
+                self._lanes[lane] = item
 
     def begin_reading(self, slot: int) -> None:
         """Notes that the reader of an item can be asked for its records.
@@ -109,15 +151,20 @@ class RecordTracker:
         """Notes that a lane has read its last item to the end."""
         with self._lock:
             self._end_item(lane, num_read)
+            for item in self._items.values():
+                # There is no batch more, which could have some of it.
+                if item.lane == lane and num_read < item.end < math.inf:
+                    item.num_parts = num_read - item.begin
 
     def deliver(self, records: Mapping[int, int]) -> None:
         """Notes that a batch goes to the train step.
 
         Args:
-          records: How many records of each slot it has.
+          records: How many records of each slot, or of each batch that a lane
+            has made, it has.
         """
         with self._lock:
-            self._deliver(collections.Counter(records))
+            self._deliver(self._batch_of(records))
 
     def make_ready(
         self, iteration: int, number: int, records: Mapping[int, int]
@@ -131,7 +178,7 @@ class RecordTracker:
         """
         with self._lock:
             batches = self._ready.setdefault(iteration, {})
-            batches[number] = collections.Counter(records)
+            batches[number] = self._batch_of(records)
 
     def fetch(self, iteration: int, number: int) -> None:
         """Notes that the batches of an iteration were fetched up to a number.
@@ -141,11 +188,16 @@ class RecordTracker:
         with self._lock:
             self._fetch(iteration, number)
 
-    def drop(self, slot: int, num_records: int) -> None:
-        """Notes that records were left out on purpose: they count as seen."""
+    def drop(self, records: Mapping[int, int]) -> None:
+        """Notes that records were left out on purpose: they count as seen.
+
+        Args:
+          records: As of `deliver`.
+        """
         with self._lock:
-            self.num_dropped += num_records
-            self._count(slot, num_records)
+            batch = self._batch_of(records)
+            self.num_dropped += batch.num_records
+            self._count(batch.parts)
 
     def finish(self, iteration: int, num_in_training: int = 0) -> list[str]:
         """Notes that an iteration has come to the end of the pipeline.
@@ -165,11 +217,11 @@ class RecordTracker:
             ready = (batches.values() for batches in self._ready.values())
             waits = collections.Counter[int]()
             for batch in itertools.chain(self._in_training, *ready):
-                waits += batch
+                waits.update(batch.parts)
             return [
                 item.name
                 for item in self._items.values()
-                if item.num_trained + waits[item.slot] != item.num_records
+                if item.num_trained + waits[item.slot] != item.num_parts
             ]
 
     def train_delivered(self) -> None:
@@ -186,7 +238,7 @@ class RecordTracker:
         """
         with self._lock:
             return self._forget(
-                [i for i in self._items.values() if i.is_opened]
+                [i for i in self._items.values() if i.lane is not None]
             )
 
     def abandon(self) -> list[Claim]:
@@ -228,31 +280,46 @@ class RecordTracker:
         return [item.claim for item in open_items]
 
     def _end_item(self, lane: int, num_read: int) -> None:
-        """Notes how many records the item had that a lane was reading."""
-        ended = self._lanes.pop(lane, None)
-        item = None if ended is None else self._items.get(ended.slot)
-        if ended is not None and item is not None and item.is_read:
-            item.num_records = num_read - ended.num_read
+        """Notes how many parts the item has that a lane was reading."""
+        item = self._lanes.pop(lane, None)
+        if item is not None and item.is_read:
+            # The batch that is being made may have some of it.
+            item.num_parts = num_read - item.begin + item.is_in_batches
+
+    def _batch_of(self, records: Mapping[int, int]) -> _Batch:
+        """Returns what a batch consists of; see `deliver`."""
+        parts = collections.Counter[int]()
+        for number, num_records in records.items():
+            if number >= 0:
+                parts[number] += num_records
+                continue
+            lane, index = divmod(-1 - number, _MAX_BATCHES)
+            parts.update(
+                item.slot
+                for item in self._items.values()
+                if item.is_in_batches
+                and item.lane == lane
+                and item.begin <= index < item.end
+            )
+        return _Batch(sum(records.values()), parts)
 
     def _fetch(self, iteration: int, number: float) -> None:
         batches = self._ready.get(iteration, {})
         for fetched in sorted(n for n in batches if n <= number):
             self._deliver(batches.pop(fetched))
 
-    def _deliver(self, batch: collections.Counter[int]) -> None:
+    def _deliver(self, batch: _Batch) -> None:
         self._in_training.append(batch)
         self._train_all_but(self._num_clients)
 
     def _train_all_but(self, num_in_training: int) -> None:
         while len(self._in_training) > num_in_training:
-            self._train(self._in_training.popleft())
+            batch = self._in_training.popleft()
+            self.num_trained += batch.num_records
+            self._count(batch.parts)
 
-    def _train(self, batch: collections.Counter[int]) -> None:
-        for slot, num_records in batch.items():
-            self.num_trained += num_records
-            self._count(slot, num_records)
-
-    def _count(self, slot: int, num_records: int) -> None:
-        item = self._items.get(slot)
-        if item is not None:
-            item.num_trained += num_records
+    def _count(self, parts: Mapping[int, int]) -> None:
+        for slot, num_parts in parts.items():
+            item = self._items.get(slot)
+            if item is not None:
+                item.num_trained += num_parts

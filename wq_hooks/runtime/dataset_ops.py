@@ -11,14 +11,16 @@ import tensorflow as tf
 def queue_options() -> tf.data.Options:
     """Returns options that keep tf.data from what would harm a queue.
 
-    Of its own accord it adds a prefetch at the end, and makes plain maps
-    parallel ones; both take what nobody has asked for yet. And under
+    Of its own accord it adds a prefetch at the end, and makes plain maps (and,
+    where it is told to, plain batches) parallel ones; all take what nobody has
+    asked for yet. And under
     MultiWorkerMirroredStrategy it gives each worker a share of its own dataset
     and drops the rest, where the queue has handed out shares already.
     """
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
     options.experimental_optimization.map_parallelization = False
+    options.experimental_optimization.parallel_batch = False
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.OFF
     )

@@ -170,11 +170,10 @@ class DirectRecordsPortSession(RecordsPortSession):
         port = self._direct
         self._run(port.put, port.feeds, [self.start(claim, text), text])
 
-    def _open(self, slot: int, lane: int, num_read: int) -> None:
+    def _wait_for_start(self, slot: int) -> None:
         # The pipeline may have begun to read before its step has come back.
         with self._started:
             self._started.wait_for(lambda: slot != self._next_slot, _START_SECS)
-        super()._open(slot, lane, num_read)
 
 
 def _taken_and_put(

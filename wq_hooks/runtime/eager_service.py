@@ -38,7 +38,6 @@ from wq_hooks.runtime.eager_readers import (
 )
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
-from wq_hooks.runtime.lanes import pairs_of_passes
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 
@@ -64,7 +63,10 @@ def close_all() -> None:
 
 
 class _Owner:
-    """Who has it may ask readers for records."""
+    """Who has it may ask readers for records of a queue."""
+
+    def __init__(self, queue: Any):
+        self.queue = queue
 
 
 class EagerService:
@@ -186,6 +188,7 @@ class EagerService:
         shared_name: str,
         reader: Callable[[Any], Any],
         cycle_length: int,
+        queue: Any,
     ) -> Records:
         """Returns the records of the items.
 
@@ -193,6 +196,7 @@ class EagerService:
           shared_name: Of its queues, unique in this process.
           reader: See `lanes.pairs_read`.
           cycle_length: See `lanes.pairs_read`.
+          queue: Lives as long as what is made of them.
         """
         session = FunctionSession()
         with tf.device("/device:CPU:0"):
@@ -206,16 +210,16 @@ class EagerService:
         self.serve_records(readers)
 
         # Each dataset of the readers holds it, and so what is made of them.
-        owner = self._release_with(_Owner(), readers)
+        owner = self._release_with(_Owner(queue), readers)
 
-        def pairs_of(reader: Callable[[Any], Any]) -> Any:
-            pairs = pairs_of_passes(
-                port, items, reader, cycle_length=cycle_length
-            )
-            pairs._wq_hooks_owner = owner
-            return pairs
+        def from_items(make: Callable[[Any], Any]) -> Any:
+            dataset = items.passes(make)
+            dataset._wq_hooks_owner = owner
+            return dataset
 
-        return Records.of_reader(port, pairs_of, reader)
+        return Records.of_reader(
+            port, from_items, reader, cycle_length=cycle_length
+        )
 
     def serve_records(
         self, readers: RecordReaders, task_name: str | None = None

@@ -69,19 +69,22 @@ class ItemPort:
 
     def items(self) -> Any:
         """Returns a tf.data.Dataset of (slot, text)."""
-        return self.iterated(self.items_of)
+        return self.passes(lambda items: items)
 
-    def iterated(self, dataset_of: Callable[[Any], Any]) -> Any:
+    def passes(self, dataset_of: Callable[[Any], Any]) -> Any:
         """Returns a dataset each pass over which is an iteration.
 
         Args:
-          dataset_of: Maps its number to a dataset made of `items_of` it.
+          dataset_of: Maps the items of one, a dataset of (slot, text), to its
+            dataset.
         """
         dataset = tf.data.Dataset.from_tensors(0).map(_plain(self._begin))
-        dataset = dataset.flat_map(_plain(dataset_of))
+        dataset = dataset.flat_map(
+            _plain(lambda number: dataset_of(self._items_of(number)))
+        )
         return dataset.with_options(queue_options())
 
-    def items_of(self, iteration: Any) -> Any:
+    def _items_of(self, iteration: Any) -> Any:
         """Returns the dataset of (slot, text) of one iteration."""
         dataset = tf.data.Dataset.from_tensors(iteration).repeat()
         dataset = dataset.map(_plain(self._take))

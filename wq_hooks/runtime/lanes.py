@@ -1,6 +1,7 @@
 """Items become records: lanes that read one item after the other.
 
     pairs = pairs_read(port, items, tf.data.TextLineDataset, cycle_length=4)
+    pairs = batches_read(port, items, tf.data.TextLineDataset, batch)
 
 The trap: each record passes whatever dataset is added here, and a function that
 is called for each of them would cost more than reading it. One that merely
@@ -9,34 +10,17 @@ passes its arguments on, as that of `map` below, is never called.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from wq_hooks.core.record_tracker import MAX_LANES, batch_number
 from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.dataset_ops import after, new_number, when_reached
 from wq_hooks.runtime.file_readers import Reader
-from wq_hooks.runtime.item_port import ItemPort
 from wq_hooks.runtime.records_port import RecordsPort
-
-
-def pairs_of_passes(
-    port: RecordsPort, items: ItemPort, reader: Reader, *, cycle_length: int
-) -> Any:
-    """Returns the records of each pass over a port's items; see `pairs_read`.
-
-    Args:
-      port: The local queues of the records.
-      items: Those of the items.
-      reader: See `pairs_read`.
-      cycle_length: Likewise.
-    """
-    return items.iterated(
-        lambda iteration: pairs_read(
-            port, items.items_of(iteration), reader, cycle_length=cycle_length
-        )
-    )
 
 
 def pairs_read(
@@ -68,10 +52,7 @@ def pairs_read(
         # that came from Python tells in a roundabout way.
         slot = tf.gather([slot], 0)
         pairs = reader(text).map(lambda *record: (slot, _one(record)))
-        # Behind all that the reader does, for it may fail anywhere.
-        graph = tf1.get_default_graph()
-        with tf.control_dependencies(graph.get_operations()):
-            port.note(events.READING, slot)
+        _note_reading(port, slot)
         return port.counter.counted(pairs, events.count_name(events.LANE, lane))
 
     lanes = tf.data.Dataset.range(cycle_length)
@@ -81,6 +62,71 @@ def pairs_read(
         lambda index: items_of(index).flat_map(records_of),
         cycle_length=cycle_length,
     )
+
+
+def batches_read(
+    port: RecordsPort,
+    items: Any,
+    reader: Reader,
+    batch: Callable[[Any], Any],
+) -> Any:
+    """Returns batches of the records, as a dataset of (numbers, elements).
+
+    The number of the batch stands in the place of the slot of each record, and
+    nothing is added to a single record. So the records have to stay in order.
+
+    Args:
+      port: The local queues.
+      items: Dataset of (slot, text).
+      reader: See `pairs_read`.
+      batch: Makes a dataset of batches, not empty, of one of records, in the
+        thread that asks for them, without running ahead.
+    """
+
+    def batches_of(_: Any) -> Any:
+        # A name for this iterator.
+        lane = tf.math.floormod(new_number(), MAX_LANES)
+
+        def records_of(slot: Any, text: Any) -> Any:
+            slot = after(
+                port.note_counts(events.OPENED_IN_BATCHES, lane, slot), slot
+            )
+            records = reader(text)
+            _note_reading(port, slot)
+            return records
+
+        def numbered(index: Any, elements: Any) -> tuple[Any, Any]:
+            number = batch_number(lane, index)
+            return tf.fill([_num_rows(elements)], number), elements
+
+        own = port.counter.counted(items, events.ITEMS)
+        # A batch in which there is an error has a number, too.
+        batches = batch(own.flat_map(records_of)).enumerate().map(numbered)
+        end = when_reached(
+            lambda: port.note_counts(events.LANE_ENDED, lane), batches
+        )
+        name = events.count_name(events.LANE, lane)
+        return port.counter.counted(batches, name).concatenate(end)
+
+    return tf.data.Dataset.from_tensors(0).flat_map(batches_of)
+
+
+def _note_reading(port: RecordsPort, slot: Any) -> None:
+    """Reports that a reader can be asked for records."""
+    # Behind all that the reader does, for it may fail anywhere.
+    graph = tf1.get_default_graph()
+    with tf.control_dependencies(graph.get_operations()):
+        port.note(events.READING, slot)
+
+
+def _num_rows(elements: Any) -> Any:
+    """Returns how many elements a batch has, a tf.int64 scalar."""
+    first = tf.nest.flatten(elements)[0]
+    if isinstance(first, tf.RaggedTensor):
+        return first.nrows(tf.int64)
+    if isinstance(first, tf.SparseTensor):
+        return first.dense_shape[0]
+    return tf.shape(first, tf.int64)[0]
 
 
 def _one(values: tuple[Any, ...]) -> Any:

@@ -26,9 +26,15 @@ END_OF_DATA = 7  # of an iteration
 TRAINED = 8  # all that was delivered so far was trained; with the counts
 FLUSH = 9  # somebody waits until all events before were counted; likewise
 BEGIN = 10  # an iteration takes the place of the one before; likewise
+OPENED_IN_BATCHES = (
+    11  # as OPENED, in a lane that makes batches and counts them
+)
+
+# In the place of a slot there may be the number of a batch: see
+# `core/record_tracker.py`.
 
 # What is counted: items, which shows that there are counts; the records of a
-# lane; and the batches of an iteration that were fetched.
+# lane, or its batches; and the batches of an iteration that were fetched.
 ITEMS = "items"
 LANE = "lane/"
 FETCHED = "fetched/"

@@ -5,9 +5,9 @@
     dataset = dataset.to_dataset()
 
 Between `records` and `to_dataset` each element is of the form
-`(slot, what the user sees)`, where slot, a tf.int64, says which item it is of;
-see `core/record_tracker.py`. The methods here are those of tf.data.Dataset,
-applied to what the user sees.
+`(slot, what the user sees)`, where slot, a tf.int64, says which item it is of,
+or in which batch it has stood; see `core/record_tracker.py`. The methods here
+are those of tf.data.Dataset, applied to what the user sees.
 
 The trap: the batches that come out of `to_dataset` must go straight into the
 train step. Put `prefetch` before it, not behind: a batch counts as trained when
@@ -30,7 +30,13 @@ from wq_hooks.runtime.dataset_ops import (
     when_reached,
 )
 from wq_hooks.runtime.file_readers import Reader, of_one_file
+from wq_hooks.runtime.lanes import batches_read, pairs_read
 from wq_hooks.runtime.records_port import RecordsPort
+
+# Makes batches of a dataset, with or without the remainder.
+Batching = Callable[[Any, bool], Any]
+# Makes a dataset of one of items, (slot, text), where the items come out.
+FromItems = Callable[[Callable[[Any], Any]], Any]
 
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
@@ -69,17 +75,21 @@ class Records:
     def of_reader(
         cls,
         port: RecordsPort,
-        pairs_of: Callable[[Reader], Any],
+        from_items: FromItems,
         reader: Reader,
+        *,
+        cycle_length: int,
     ) -> Records:
         """Returns the records that a reader gives.
 
         Args:
           port: The local queues.
-          pairs_of: Returns the dataset of (slot, element) of a reader.
-          reader: See `pairs_read`.
+          from_items: Makes a dataset of the items.
+          reader: See `lanes.pairs_read`.
+          cycle_length: Likewise.
         """
-        return _OfReader(port, pairs_of, of_one_file(reader))
+        reading = _Reading(port, from_items, cycle_length)
+        return _OfReader(reading, of_one_file(reader))
 
     @property
     def pairs(self) -> Any:
@@ -119,12 +129,15 @@ class Records:
         What `drop_remainder=True` leaves at the end counts as seen.
         """
 
-        def batch(drop_remainder: bool) -> Any:
-            return self.pairs.batch(
+        def batch(dataset: Any, drop_remainder: bool) -> Any:
+            return dataset.batch(
                 batch_size, drop_remainder=drop_remainder, **kwargs
             )
 
-        return self._batched(batch, batch_size, drop_remainder)
+        runs_ahead = kwargs.get("num_parallel_calls") is not None
+        return self._batched(
+            batch, None if runs_ahead else batch, batch_size, drop_remainder
+        )
 
     def padded_batch(
         self,
@@ -135,21 +148,32 @@ class Records:
         **kwargs: Any,
     ) -> Records:
         """As tf.data.Dataset.padded_batch; see `batch`."""
-        if padded_shapes is not None:
-            padded_shapes = ([], padded_shapes)
-        if padding_values is not None:
-            padding_values = (tf.constant(0, tf.int64), padding_values)
 
-        def batch(drop_remainder: bool) -> Any:
-            return self.pairs.padded_batch(
+        def batch_elements(
+            dataset: Any,
+            drop_remainder: bool,
+            shapes: Any = padded_shapes,
+            values: Any = padding_values,
+        ) -> Any:
+            return dataset.padded_batch(
                 batch_size,
-                padded_shapes,
-                padding_values,
+                shapes,
+                values,
                 drop_remainder=drop_remainder,
                 **kwargs,
             )
 
-        return self._batched(batch, batch_size, drop_remainder)
+        def batch_pairs(dataset: Any, drop_remainder: bool) -> Any:
+            shapes, values = padded_shapes, padding_values
+            if shapes is not None:
+                shapes = ([], shapes)
+            if values is not None:
+                values = (tf.constant(0, tf.int64), values)
+            return batch_elements(dataset, drop_remainder, shapes, values)
+
+        return self._batched(
+            batch_pairs, batch_elements, batch_size, drop_remainder
+        )
 
     def map(self, map_func: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.map.
@@ -274,18 +298,44 @@ class Records:
         return Records(self._port, pairs)
 
     def _batched(
-        self, batch: Callable[[bool], Any], batch_size: Any, drop: bool
+        self,
+        of_pairs: Batching,
+        of_elements: Batching | None,
+        batch_size: Any,
+        drop_remainder: bool,
     ) -> Records:
-        if not drop:
-            return self._with(batch(False))
-        # tf.data would drop the rest without a word.
+        """Returns batches.
+
+        Args:
+          of_pairs: Makes batches of (slot, element).
+          of_elements: Makes them of elements; None: it runs ahead.
+          batch_size: As of tf.data.Dataset.batch.
+          drop_remainder: Likewise.
+        """
+        del of_elements
+        batches = self._with(of_pairs(self.pairs, False))
+        if not drop_remainder:
+            return batches
+        _, spec = of_pairs(self.pairs, True).element_spec
+        return batches._full_ones(batch_size, spec)
+
+    def _full_ones(self, batch_size: Any, spec: Any) -> Records:
+        """Returns the batches that are full; the others are reported.
+
+        tf.data would drop the rest without a word.
+
+        Args:
+          batch_size: How many records a full one has.
+          spec: What those are.
+        """
         full = self._filtered(
-            batch(False),
+            self.pairs,
             events.REMAINDER,
             lambda slots, _: tf.equal(tf.shape(slots, tf.int64)[0], batch_size),
         )
-        spec = batch(True).element_spec
-        return self._with(full.map(lambda *pair: _of_shape(pair, spec)))
+        return self._with(
+            full.map(lambda slots, batch: (slots, _of_shape(batch, spec)))
+        )
 
     def _filtered(
         self,
@@ -303,29 +353,58 @@ class Records:
         return pairs.filter(keep, **kwargs)
 
 
-class _OfReader(Records):
-    """Records one by one, in order: a filter of them can be the reader's.
-
-    Each record that a filter leaves out is reported, which takes longer than
-    reading it. What a reader does not give was never a record.
+class _Reading:
+    """How the records of a port are read.
 
     Args:
       port: See `Records.of_reader`.
-      pairs_of: Likewise.
-      reader: What gives the records as they are here.
-      pairs: Dataset of (slot, element); None: that of the reader.
+      from_items: Likewise.
+      cycle_length: Likewise.
     """
 
     def __init__(
-        self,
-        port: RecordsPort,
-        pairs_of: Callable[[Reader], Any],
-        reader: Reader,
-        pairs: Any = None,
+        self, port: RecordsPort, from_items: FromItems, cycle_length: int
     ):
+        self.port = port
+        self.from_items = from_items
+        self.cycle_length = cycle_length
+
+    def pairs(self, reader: Reader) -> Any:
+        """Returns records one by one; see `lanes.pairs_read`."""
+        return self.from_items(
+            lambda items: pairs_read(
+                self.port, items, reader, cycle_length=self.cycle_length
+            )
+        )
+
+    def batches(self, reader: Reader, batch: Callable[[Any], Any]) -> Any:
+        """Returns them in batches; see `lanes.batches_read`."""
+        return self.from_items(
+            lambda items: batches_read(self.port, items, reader, batch)
+        )
+
+
+class _OfReader(Records):
+    """Records one by one, in order: what follows can be the reader's.
+
+    Each record that a filter leaves out is reported, which takes longer than
+    reading it. What a reader does not give was never a record. And batches of
+    records in order need not be told which item each record is of.
+
+    Args:
+      reading: How records are read.
+      reader: What gives the records as they are here.
+      pairs: Dataset of (slot, element), where they are mapped behind the
+        reader; None: the reader has done it all.
+    """
+
+    def __init__(self, reading: _Reading, reader: Reader, pairs: Any = None):
+        self._reading = reading
         self._reader = reader
-        self._pairs_of = pairs_of
-        super().__init__(port, pairs_of(reader) if pairs is None else pairs)
+        self._is_mapped = pairs is not None
+        super().__init__(
+            reading.port, pairs if self._is_mapped else reading.pairs(reader)
+        )
 
     def map(self, map_func: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.map.
@@ -338,7 +417,7 @@ class _OfReader(Records):
         def mapped(text: Any) -> Any:
             return self._reader(text).map(map_func, **kwargs_of_reader)
 
-        return _OfReader(self._port, self._pairs_of, mapped, pairs)
+        return _OfReader(self._reading, mapped, pairs)
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.filter."""
@@ -346,7 +425,31 @@ class _OfReader(Records):
         def filtered(text: Any) -> Any:
             return self._reader(text).filter(predicate, **kwargs)
 
-        return _OfReader(self._port, self._pairs_of, filtered)
+        return _OfReader(self._reading, filtered)
+
+    def _batched(
+        self,
+        of_pairs: Batching,
+        of_elements: Batching | None,
+        batch_size: Any,
+        drop_remainder: bool,
+    ) -> Records:
+        reads_in_turn = self._reading.cycle_length > 1
+        if of_elements is None or self._is_mapped or reads_in_turn:
+            return super()._batched(
+                of_pairs, of_elements, batch_size, drop_remainder
+            )
+        spec = None
+
+        def batch(elements: Any) -> Any:
+            nonlocal spec
+            spec = of_elements(elements, drop_remainder).element_spec
+            return of_elements(elements, False)
+
+        batches = self._with(self._reading.batches(self._reader, batch))
+        return (
+            batches._full_ones(batch_size, spec) if drop_remainder else batches
+        )
 
 
 def _has_state(graph: Any) -> bool:

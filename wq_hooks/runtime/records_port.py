@@ -209,10 +209,16 @@ class RecordsPortSession(AskedPortSession):
     ) -> None:
         tracker = self.tracker
         self._fetch(counts)
-        if kind == events.OPENED:
+        if kind in (events.OPENED, events.OPENED_IN_BATCHES):
             lane, slot = numbers
             _expect_items(counts)
-            self._open(slot, lane, counts.get(f"{events.LANE}{lane}", 0))
+            self._wait_for_start(slot)
+            tracker.open(
+                slot,
+                lane,
+                counts.get(f"{events.LANE}{lane}", 0),
+                is_in_batches=kind == events.OPENED_IN_BATCHES,
+            )
         elif kind == events.READING:
             (slot,) = numbers
             tracker.begin_reading(slot)
@@ -225,8 +231,7 @@ class RecordsPortSession(AskedPortSession):
         elif kind == events.BATCH:
             tracker.deliver(events.counter_of(numbers))
         elif kind in (events.FILTERED, events.REMAINDER):
-            for slot, num_records in Counter(numbers).items():
-                tracker.drop(slot, num_records)
+            tracker.drop(Counter(numbers))
             if kind == events.REMAINDER:
                 self._num_left_over += len(numbers)
         elif kind == events.END_OF_DATA:
@@ -238,8 +243,8 @@ class RecordsPortSession(AskedPortSession):
         elif kind == events.FLUSH:
             (self.last_flush,) = numbers
 
-    def _open(self, slot: int, lane: int, num_read: int) -> None:
-        self.tracker.open(slot, lane, num_read)
+    def _wait_for_start(self, slot: int) -> None:
+        """Waits until the account of an item was opened."""
 
     def _begin(self) -> None:
         # Of several clients, the others may go on with what they have.

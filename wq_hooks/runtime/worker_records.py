@@ -27,7 +27,6 @@ from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.eager_readers import RecordReaders
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.function_session import FunctionSession
-from wq_hooks.runtime.lanes import pairs_of_passes
 from wq_hooks.runtime.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
@@ -267,12 +266,9 @@ class WorkerDatasets:
             f"{shared_name}/counts",
         )
 
-        def pairs_of(reader: Callable[[Any], Any]) -> Any:
-            return pairs_of_passes(
-                port, items, reader, cycle_length=cycle_length
-            )
-
-        return Records.of_reader(port, pairs_of, reader)
+        return Records.of_reader(
+            port, items.passes, reader, cycle_length=cycle_length
+        )
 
     def take_over(self, readers: _WorkerReaders) -> None:
         """Ends the datasets of former functions: one is read at a time."""
