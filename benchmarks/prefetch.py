@@ -70,9 +70,8 @@ def run(*, quick: bool) -> Result:
     result.notes.append(
         "A step waits at least as long as it takes to be told that the batch "
         "is there, which is all that the plain list waits; hence the "
-        "difference to it. What records() adds is no wait for items, but what "
-        "each record costs the cores that the train step shares; see "
-        "docs/design.md."
+        "difference to it. The records stay in order here, which costs "
+        "records() less than a shuffle; see overhead for one."
     )
     return result
 

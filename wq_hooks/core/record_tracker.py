@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 from wq_hooks.core.messages import Claim
 
 # How many batches a lane may make, and how many lanes have numbers of batches.
-_MAX_BATCHES = 1 << 32
+MAX_BATCHES = 1 << 32
 MAX_LANES = 1 << 30
 
 
@@ -48,7 +48,7 @@ def batch_number(lane: Any, index: Any) -> Any:
       lane: Its number, below `MAX_LANES`; an int or a tensor.
       index: How many batches it has made before; likewise.
     """
-    return -1 - (lane * _MAX_BATCHES + index)
+    return -1 - (lane * MAX_BATCHES + index)
 
 
 @dataclass
@@ -293,7 +293,7 @@ class RecordTracker:
             if number >= 0:
                 parts[number] += num_records
                 continue
-            lane, index = divmod(-1 - number, _MAX_BATCHES)
+            lane, index = divmod(-1 - number, MAX_BATCHES)
             parts.update(
                 item.slot
                 for item in self._items.values()

@@ -59,6 +59,8 @@ class Records:
       port: The local queues.
       pairs: Dataset of (slot, element).
       run_ahead: Lets the thread of a `prefetch` behind them run ahead.
+      is_of_batches: Whether the elements are batches with one slot for all
+        records of each.
     """
 
     def __init__(
@@ -66,10 +68,13 @@ class Records:
         port: RecordsPort,
         pairs: Any,
         run_ahead: Callable[[Any], Any] | None = None,
+        *,
+        is_of_batches: bool = False,
     ):
         self._port = port
         self._pairs = pairs
         self._run_ahead = run_ahead
+        self._is_of_batches = is_of_batches
 
     @classmethod
     def of_reader(
@@ -182,7 +187,7 @@ class Records:
         own accord; `num_parallel_calls=None` says otherwise.
         """
         pairs, _ = self._mapped(map_func, kwargs)
-        return self._with(pairs)
+        return Records(self._port, pairs)
 
     def _mapped(
         self, map_func: Callable[..., Any], kwargs: Mapping[str, Any]
@@ -192,9 +197,10 @@ class Records:
 
         def map_pair(slot: Any, element: Any) -> Any:
             nonlocal is_stateful
+            slots = self._slots_of(slot, element)
             element = _call(map_func, element)
             is_stateful |= _has_state(tf1.get_default_graph())
-            return slot, element
+            return slots, element
 
         pairs = self.pairs.map(map_pair, **kwargs)
         if "num_parallel_calls" in kwargs or is_stateful:
@@ -213,7 +219,6 @@ class Records:
         """
         return self._with(
             self._filtered(
-                self.pairs,
                 events.FILTERED,
                 lambda _, element: _call(predicate, element),
                 **kwargs,
@@ -222,17 +227,13 @@ class Records:
 
     def prefetch(self, *args: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.prefetch."""
-        return Records(
-            self._port,
-            self.pairs,
-            lambda dataset: dataset.prefetch(*args, **kwargs),
+        return self._with(
+            self.pairs, lambda dataset: dataset.prefetch(*args, **kwargs)
         )
 
     def with_options(self, options: tf.data.Options) -> Records:
         """As tf.data.Dataset.with_options."""
-        return Records(
-            self._port, self._pairs.with_options(options), self._run_ahead
-        )
+        return self._with(self._pairs.with_options(options), self._run_ahead)
 
     def repeat(self, count: int | None = None) -> Records:
         """Not to be had: the queue repeats.
@@ -279,14 +280,16 @@ class Records:
         port = self._port
         if self._run_ahead is None:
             reported = self._pairs.filter(
-                lambda slots, _: after(port.note_batch(slots), True)
+                lambda *pair: after(
+                    port.note_batch(self._slots_of(*pair)), True
+                )
             )
             return reported.map(lambda _, batch: batch)
         # A batch in which there is an error has a number, too, and counts as
         # fetched when the error has been raised.
         ready = self._pairs.enumerate(1).filter(
             lambda number, pair: after(
-                port.note_ready(iteration, number, pair[0]), True
+                port.note_ready(iteration, number, self._slots_of(*pair)), True
             )
         )
         return port.counter.counted(
@@ -294,8 +297,26 @@ class Records:
             events.count_name(events.FETCHED, iteration),
         )
 
-    def _with(self, pairs: Any) -> Records:
-        return Records(self._port, pairs)
+    def _with(
+        self, pairs: Any, run_ahead: Callable[[Any], Any] | None = None
+    ) -> Records:
+        return Records(
+            self._port, pairs, run_ahead, is_of_batches=self._is_of_batches
+        )
+
+    def _slots_of(self, slot: Any, element: Any) -> Any:
+        """Returns the slots of the records of an element, tf.int64."""
+        if not self._is_of_batches:
+            return slot
+        return tf.fill([_num_rows(element)], slot)
+
+    def _of_records(self) -> Any:
+        """Returns `pairs` with a slot for each record."""
+        if not self._is_of_batches:
+            return self.pairs
+        return self.pairs.map(
+            lambda slot, element: (self._slots_of(slot, element), element)
+        )
 
     def _batched(
         self,
@@ -313,10 +334,11 @@ class Records:
           drop_remainder: Likewise.
         """
         del of_elements
-        batches = self._with(of_pairs(self.pairs, False))
+        pairs = self._of_records()
+        batches = Records(self._port, of_pairs(pairs, False))
         if not drop_remainder:
             return batches
-        _, spec = of_pairs(self.pairs, True).element_spec
+        _, spec = of_pairs(pairs, True).element_spec
         return batches._full_ones(batch_size, spec)
 
     def _full_ones(self, batch_size: Any, spec: Any) -> Records:
@@ -329,28 +351,24 @@ class Records:
           spec: What those are.
         """
         full = self._filtered(
-            self.pairs,
             events.REMAINDER,
             lambda slots, _: tf.equal(tf.shape(slots, tf.int64)[0], batch_size),
         )
         return self._with(
-            full.map(lambda slots, batch: (slots, _of_shape(batch, spec)))
+            full.map(lambda slot, batch: (slot, _of_shape(batch, spec)))
         )
 
     def _filtered(
-        self,
-        pairs: Any,
-        kind: int,
-        predicate: Callable[..., Any],
-        **kwargs: Any,
+        self, kind: int, predicate: Callable[..., Any], **kwargs: Any
     ) -> Any:
         port = self._port
 
-        def keep(slots: Any, element: Any) -> Any:
+        def keep(slot: Any, element: Any) -> Any:
+            slots = self._slots_of(slot, element)
             is_kept = tf.convert_to_tensor(predicate(slots, element), tf.bool)
             return after(port.note_dropped(kind, slots, is_kept), is_kept)
 
-        return pairs.filter(keep, **kwargs)
+        return self.pairs.filter(keep, **kwargs)
 
 
 class _Reading:
@@ -446,7 +464,11 @@ class _OfReader(Records):
             spec = of_elements(elements, drop_remainder).element_spec
             return of_elements(elements, False)
 
-        batches = self._with(self._reading.batches(self._reader, batch))
+        batches = Records(
+            self._port,
+            self._reading.batches(self._reader, batch),
+            is_of_batches=True,
+        )
         return (
             batches._full_ones(batch_size, spec) if drop_remainder else batches
         )
@@ -465,6 +487,16 @@ def _call(function: Callable[..., Any], element: Any) -> Any:
     return (
         function(*element) if isinstance(element, tuple) else function(element)
     )
+
+
+def _num_rows(batch: Any) -> Any:
+    """Returns how many records a batch has, a tf.int64 scalar."""
+    first = tf.nest.flatten(batch)[0]
+    if isinstance(first, tf.RaggedTensor):
+        return first.nrows(tf.int64)
+    if isinstance(first, tf.SparseTensor):
+        return first.dense_shape[0]
+    return tf.shape(first, tf.int64)[0]
 
 
 def _of_shape(values: Any, spec: Any) -> Any:
