@@ -41,6 +41,7 @@ from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
+from wq_hooks.runtime.read_records import records_read
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
@@ -315,9 +316,7 @@ class WorkQueue:
                 items = tf1.data.Dataset.from_tensors(0).repeat()
                 return make(items.map(lambda _: port.take()))
 
-        return Records.of_reader(
-            port, from_items, reader, cycle_length=cycle_length
-        )
+        return records_read(port, from_items, reader, cycle_length=cycle_length)
 
     def add_summary(self) -> None:
         """Adds the level of the queue to the graph's summaries.

@@ -38,6 +38,7 @@ from wq_hooks.runtime.eager_readers import (
 )
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
+from wq_hooks.runtime.read_records import records_read
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 
@@ -217,9 +218,7 @@ class EagerService:
             dataset._wq_hooks_owner = owner
             return dataset
 
-        return Records.of_reader(
-            port, from_items, reader, cycle_length=cycle_length
-        )
+        return records_read(port, from_items, reader, cycle_length=cycle_length)
 
     def serve_records(
         self, readers: RecordReaders, task_name: str | None = None

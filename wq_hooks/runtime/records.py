@@ -29,14 +29,10 @@ from wq_hooks.runtime.dataset_ops import (
     queue_options,
     when_reached,
 )
-from wq_hooks.runtime.file_readers import Reader, of_one_file
-from wq_hooks.runtime.lanes import batches_read, pairs_read
 from wq_hooks.runtime.records_port import RecordsPort
 
 # Makes batches of a dataset, with or without the remainder.
 Batching = Callable[[Any, bool], Any]
-# Makes a dataset of one of items, (slot, text), where the items come out.
-FromItems = Callable[[Callable[[Any], Any]], Any]
 
 # Marked as stateful lest it be left out; it changes nothing.
 _ASSERT = "Assert"
@@ -75,26 +71,6 @@ class Records:
         self._pairs = pairs
         self._run_ahead = run_ahead
         self._is_of_batches = is_of_batches
-
-    @classmethod
-    def of_reader(
-        cls,
-        port: RecordsPort,
-        from_items: FromItems,
-        reader: Reader,
-        *,
-        cycle_length: int,
-    ) -> Records:
-        """Returns the records that a reader gives.
-
-        Args:
-          port: The local queues.
-          from_items: Makes a dataset of the items.
-          reader: See `lanes.pairs_read`.
-          cycle_length: Likewise.
-        """
-        reading = _Reading(port, from_items, cycle_length)
-        return _OfReader(reading, of_one_file(reader))
 
     @property
     def pairs(self) -> Any:
@@ -371,109 +347,6 @@ class Records:
         return self.pairs.filter(keep, **kwargs)
 
 
-class _Reading:
-    """How the records of a port are read.
-
-    Args:
-      port: See `Records.of_reader`.
-      from_items: Likewise.
-      cycle_length: Likewise.
-    """
-
-    def __init__(
-        self, port: RecordsPort, from_items: FromItems, cycle_length: int
-    ):
-        self.port = port
-        self.from_items = from_items
-        self.cycle_length = cycle_length
-
-    def pairs(self, reader: Reader) -> Any:
-        """Returns records one by one; see `lanes.pairs_read`."""
-        return self.from_items(
-            lambda items: pairs_read(
-                self.port, items, reader, cycle_length=self.cycle_length
-            )
-        )
-
-    def batches(self, reader: Reader, batch: Callable[[Any], Any]) -> Any:
-        """Returns them in batches; see `lanes.batches_read`."""
-        return self.from_items(
-            lambda items: batches_read(self.port, items, reader, batch)
-        )
-
-
-class _OfReader(Records):
-    """Records one by one, in order: what follows can be the reader's.
-
-    Each record that a filter leaves out is reported, which takes longer than
-    reading it. What a reader does not give was never a record. And batches of
-    records in order need not be told which item each record is of.
-
-    Args:
-      reading: How records are read.
-      reader: What gives the records as they are here.
-      pairs: Dataset of (slot, element), where they are mapped behind the
-        reader; None: the reader has done it all.
-    """
-
-    def __init__(self, reading: _Reading, reader: Reader, pairs: Any = None):
-        self._reading = reading
-        self._reader = reader
-        self._is_mapped = pairs is not None
-        super().__init__(
-            reading.port, pairs if self._is_mapped else reading.pairs(reader)
-        )
-
-    def map(self, map_func: Callable[..., Any], **kwargs: Any) -> Records:
-        """As tf.data.Dataset.map.
-
-        The reader maps only where a filter follows: calls in parallel pause
-        between two items there.
-        """
-        pairs, kwargs_of_reader = self._mapped(map_func, kwargs)
-
-        def mapped(text: Any) -> Any:
-            return self._reader(text).map(map_func, **kwargs_of_reader)
-
-        return _OfReader(self._reading, mapped, pairs)
-
-    def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
-        """As tf.data.Dataset.filter."""
-
-        def filtered(text: Any) -> Any:
-            return self._reader(text).filter(predicate, **kwargs)
-
-        return _OfReader(self._reading, filtered)
-
-    def _batched(
-        self,
-        of_pairs: Batching,
-        of_elements: Batching | None,
-        batch_size: Any,
-        drop_remainder: bool,
-    ) -> Records:
-        reads_in_turn = self._reading.cycle_length > 1
-        if of_elements is None or self._is_mapped or reads_in_turn:
-            return super()._batched(
-                of_pairs, of_elements, batch_size, drop_remainder
-            )
-        spec = None
-
-        def batch(elements: Any) -> Any:
-            nonlocal spec
-            spec = of_elements(elements, drop_remainder).element_spec
-            return of_elements(elements, False)
-
-        batches = Records(
-            self._port,
-            self._reading.batches(self._reader, batch),
-            is_of_batches=True,
-        )
-        return (
-            batches._full_ones(batch_size, spec) if drop_remainder else batches
-        )
-
-
 def _has_state(graph: Any) -> bool:
     """Whether it matters how often and in which order a function is called."""
     return any(
@@ -491,7 +364,7 @@ def _call(function: Callable[..., Any], element: Any) -> Any:
 
 def _num_rows(batch: Any) -> Any:
     """Returns how many records a batch has, a tf.int64 scalar."""
-    first = tf.nest.flatten(batch)[0]
+    first = next(x for x in tf.nest.flatten(batch) if x is not None)
     if isinstance(first, tf.RaggedTensor):
         return first.nrows(tf.int64)
     if isinstance(first, tf.SparseTensor):

@@ -27,6 +27,7 @@ from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.eager_readers import RecordReaders
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.function_session import FunctionSession
+from wq_hooks.runtime.read_records import records_read
 from wq_hooks.runtime.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
@@ -266,7 +267,7 @@ class WorkerDatasets:
             f"{shared_name}/counts",
         )
 
-        return Records.of_reader(
+        return records_read(
             port, items.passes, reader, cycle_length=cycle_length
         )
 
