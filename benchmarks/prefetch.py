@@ -71,7 +71,7 @@ def run(*, quick: bool) -> Result:
         "A step waits at least as long as it takes to be told that the batch "
         "is there, which is all that the plain list waits; hence the "
         "difference to it. The records stay in order here, which costs "
-        "records() less than a shuffle; see overhead for one."
+        "records() less than behind a shuffle; for that see overhead."
     )
     return result
 

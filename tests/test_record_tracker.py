@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 
 from hypothesis import given
@@ -451,25 +450,32 @@ def test_an_iteration_leaves_the_next_what_it_has_not_opened():
 class TestLanesThatMakeBatches:
     """The records of batch k of lane 3 bear the number of that batch."""
 
-    def started(self, *begins, num_batches):
-        """A tracker of items 1, 2, ... opened at these counts, and the end."""
+    def started(self, *begins, num_records=None):
+        """A tracker of items 1, 2, ... in batches of 4.
+
+        Args:
+          begins: How many records the lane has read when each is opened.
+          num_records: Of all of them; None: the last is still being read.
+        """
         tracker = RecordTracker()
         for slot, begin in enumerate(begins, 1):
             tracker.start(slot, claim(slot), f"item-{slot}")
-            tracker.open(slot, 3, begin, is_in_batches=True)
+            self.open(tracker, slot, begin)
             tracker.begin_reading(slot)
-        if num_batches is not None:
-            tracker.end_lane(3, num_batches)
+        if num_records is not None:
+            tracker.end_lane(3, num_records, -(-num_records // 4))
         return tracker
 
-    def train(self, tracker, *indexes, num_records=4):
+    def open(self, tracker, slot, begin):
+        tracker.open(slot, 3, begin, num_batches=begin // 4, batch_size=4)
+
+    def train(self, tracker, *indexes):
         for index in indexes:
-            batch(tracker, {batch_number(3, index): num_records})
+            batch(tracker, {batch_number(3, index): 4})
         tracker.train_delivered()
 
-    def test_an_item_needs_all_batches_that_may_have_records_of_it(self):
-        # The third begins while batch 2 is being made.
-        tracker = self.started(0, 0, 2, num_batches=4)
+    def test_an_item_needs_all_batches_that_have_records_of_it(self):
+        tracker = self.started(0, 2, 9, num_records=16)
 
         self.train(tracker, 0)
         assert tracker.take_completed() == [claim(1)]
@@ -482,24 +488,64 @@ class TestLanesThatMakeBatches:
         assert tracker.num_trained == 16
 
     def test_what_is_trained_before_the_item_has_ended_counts(self):
-        tracker = self.started(0, num_batches=None)
+        tracker = self.started(0)
         self.train(tracker, 0, 1)
         assert tracker.take_completed() == []
 
-        tracker.end_lane(3, 2)
+        tracker.end_lane(3, 8, 2)
+        assert tracker.take_completed() == [claim(1)]
+
+    def test_an_item_may_end_with_a_batch(self):
+        tracker = self.started(0, 8, 8)
+        self.train(tracker, 0)
+        assert tracker.take_completed() == []
+        self.train(tracker, 1)
+        # The second is empty.
+        assert tracker.take_completed() == [claim(1), claim(2)]
+
+    def test_it_is_known_by_its_last_batch_too_when_that_comes_later(self):
+        tracker = self.started(0)
+        self.train(tracker, 0, 1)
+        tracker.start(2, claim(2))
+        self.open(tracker, 2, 8)
+        assert tracker.take_completed() == [claim(1)]
+
+    def test_after_a_lost_batch_it_is_not_known(self):
+        # Of the first batch two records were read before the error: the one
+        # that is being made at the end has two of the item's.
+        tracker = self.started(0)
+        tracker.start(2, claim(2), "item-2")
+        tracker.open(2, 3, 2, num_batches=1, batch_size=4)
+        tracker.begin_reading(2)
+        tracker.start(3, claim(3), "item-3")
+        tracker.open(3, 3, 8, num_batches=2, batch_size=4)
+        tracker.begin_reading(3)
+        self.train(tracker, 1)
+        assert tracker.take_completed() == []
+        self.train(tracker, 2)
+        assert tracker.take_completed() == [claim(2)]
+        tracker.end_lane(3, 12, 3)
+        assert tracker.take_completed() == [claim(3)]
+        assert tracker.under_way() == ["item-1"]
+
+    def test_nor_after_batches_out_of_order(self):
+        tracker = self.started(0, 8)
+        self.train(tracker, 1, 0)
+        assert tracker.take_completed() == []
+        self.train(tracker, 2)
         assert tracker.take_completed() == [claim(1)]
 
     def test_no_batch_follows_the_last(self):
         # The last three begin when all records have gone into two batches.
-        tracker = self.started(0, 2, 2, num_batches=2)
-        self.train(tracker, 0)
-        assert tracker.take_completed() == [claim(2), claim(3)]
+        tracker = self.started(0, 8, 8, num_records=8)
         self.train(tracker, 1)
+        assert tracker.take_completed() == [claim(2), claim(3)]
+        self.train(tracker, 0)
         assert tracker.take_completed() == [claim(1)]
         assert tracker.under_way() == []
 
     def test_batches_may_come_in_any_order_and_together(self):
-        tracker = self.started(0, 1, num_batches=4)
+        tracker = self.started(0, 5, num_records=16)
         batch(tracker, {batch_number(3, k): 2 for k in (3, 1)})
         batch(tracker, {batch_number(3, k): 2 for k in (0, 2)})
         assert tracker.take_completed() == []
@@ -508,33 +554,45 @@ class TestLanesThatMakeBatches:
         assert tracker.num_trained == 8
 
     def test_a_batch_that_is_left_out_counts_as_seen(self):
-        tracker = self.started(0, num_batches=2)
+        tracker = self.started(0, num_records=7)
         self.train(tracker, 0)
         tracker.drop({batch_number(3, 1): 3})
         assert tracker.take_completed() == [claim(1)]
         assert (tracker.num_trained, tracker.num_dropped) == (4, 3)
 
     def test_a_lost_batch_leaves_its_items_open_and_no_others(self):
-        tracker = self.started(0, 1, 3, num_batches=5)
+        tracker = self.started(0, 5, 14, num_records=20)
         self.train(tracker, 0, 1, 3, 4)
         assert tracker.finish(ITERATION) == ["item-2"]
         assert tracker.take_completed() == [claim(1), claim(3)]
 
     def test_batches_of_another_lane_are_none_of_its(self):
-        tracker = self.started(0, num_batches=1)
+        tracker = self.started(0, num_records=4)
         batch(tracker, {batch_number(4, 0): 4})
         tracker.train_delivered()
         assert tracker.take_completed() == []
         assert tracker.num_trained == 4
 
     def test_one_whose_reader_has_failed_stays_open(self):
-        tracker = self.started(0, num_batches=None)
+        tracker = self.started(0)
         tracker.start(2, claim(2), "failed")
-        tracker.open(2, 3, 1, is_in_batches=True)
-        tracker.end_lane(3, 2)
+        self.open(tracker, 2, 5)
+        tracker.end_lane(3, 6, 2)
         self.train(tracker, 0, 1)
         assert tracker.take_completed() == [claim(1)]
         assert tracker.finish(ITERATION) == ["failed"]
+
+    def test_lanes_are_forgotten(self):
+        tracker = RecordTracker()
+        for lane in range(5):
+            tracker.start(lane, claim(lane))
+            tracker.open(lane, lane, 0, num_batches=0, batch_size=4)
+            tracker.begin_reading(lane)
+            tracker.end_lane(lane, 4, 1)
+            batch(tracker, {batch_number(lane, 0): 4})
+            tracker.train_delivered()
+            assert tracker.take_completed() == [claim(lane)]
+        assert not tracker._lanes
 
     @given(
         lane=st.integers(0, (1 << 30) - 1),
@@ -564,37 +622,68 @@ def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
     lane = random.randrange(1 << 30)
     seen, completed, failed = Counter(), set(), set()
     in_training = []
-    num_batches = 0
+    num_records = num_batches = 0
+    ended = set()
 
     def look():
         for done in tracker.take_completed():
             assert done not in completed
             completed.add(done)
             assert seen[done.ticket] == sizes[done.ticket]
+        if not lost and buffer == 1:
+            # In order, it is known at once.
+            through = {s for s in ended if seen[s] == sizes[s]}
+            assert completed == {claim(slot) for slot in through}
 
     def records():
+        nonlocal num_records
         for slot in range(len(sizes)):
             tracker.start(slot, claim(slot))
-            look()
-            tracker.open(slot, lane, num_batches, is_in_batches=True)
+            tracker.open(
+                slot,
+                lane,
+                num_records,
+                num_batches=num_batches,
+                batch_size=batch_size,
+            )
+            if slot:
+                ended.add(slot - 1)
             tracker.begin_reading(slot)
+            look()
             for _ in range(sizes[slot]):
+                num_records += 1
                 yield slot
 
     def batches():
         nonlocal num_batches
         source = records()
-        while rows := list(itertools.islice(source, batch_size)):
+        rows = []
+        for slot in source:
+            rows.append(slot)
+            # An error ends a batch before it is full.
+            is_lost = random.random() < lost / batch_size
+            if len(rows) < batch_size and not is_lost:
+                continue
             number = batch_number(lane, num_batches)
             num_batches += 1
-            if random.random() < lost:
+            if is_lost:
                 failed.update(rows)
-            elif random.random() < kept:
-                yield number, rows
             else:
-                seen.update(rows)
-                tracker.drop({number: len(rows)})
-        tracker.end_lane(lane, num_batches)
+                yield from made(number, rows)
+            rows = []
+        if rows:
+            number = batch_number(lane, num_batches)
+            num_batches += 1
+            yield from made(number, rows)
+        tracker.end_lane(lane, num_records, num_batches)
+        ended.add(len(sizes) - 1)
+
+    def made(number, rows):
+        if random.random() < kept:
+            yield number, rows
+        else:
+            seen.update(rows)
+            tracker.drop({number: len(rows)})
 
     def shuffled():
         held = []

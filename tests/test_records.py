@@ -277,11 +277,40 @@ def test_items_read_in_turn_are_told_one_by_one(texts):
         assert slot == tf.TensorSpec([], tf.int64)
 
 
+@pytest.mark.parametrize("parallel_batch", [False, True])
+def test_batches_of_records_in_order_are_not_made_ahead(texts, parallel_batch):
+    """The lane knows by its count which batch is being made."""
+    num_read = 0
+
+    def read(line):
+        nonlocal num_read
+        num_read += 1
+        return line
+
+    def reader(path):
+        lines = tf.data.TextLineDataset(path)
+        return lines.map(
+            lambda line: tf.ensure_shape(
+                tf.numpy_function(read, [line], tf.string), []
+            )
+        )
+
+    options = tf.data.Options()
+    options.experimental_optimization.parallel_batch = parallel_batch
+    with tf.Graph().as_default():
+        records = WorkQueue(list(texts), shuffle=False).records(reader)
+        batches = records.batch(4).with_options(options)
+        lines = element_of(batches.to_dataset())
+        with raw_session() as session:
+            for number in range(1, 4):
+                session.run(lines)
+                time.sleep(0.1)
+                assert num_read == 4 * number
+
+
+@pytest.mark.parametrize("shuffle", [None, 1])
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_in_order_an_item_ends_with_the_batch_that_is_being_made(
-    tmp_path, batch_size
-):
-    """It is not known whether that batch has records of it."""
+def test_an_item_may_end_with_a_batch(tmp_path, batch_size, shuffle):
     files = write(tmp_path, (8, 8, 8))
     first, second, _ = files
 
@@ -289,7 +318,7 @@ def test_in_order_an_item_ends_with_the_batch_that_is_being_made(
         directory = tmp_path / f"model-{num}"
         training = Training(
             files,
-            lambda d: d.batch(batch_size),
+            lambda d: (d.shuffle(1) if shuffle else d).batch(batch_size),
             last_step=num,
             directory=directory,
         )
@@ -297,9 +326,9 @@ def test_in_order_an_item_ends_with_the_batch_that_is_being_made(
 
     num_batches = 8 // batch_size
     # The batch of the last step is still in training.
-    assert after_steps(num_batches + 1) == set()
-    assert after_steps(num_batches + 2) == {first}
-    assert after_steps(2 * num_batches + 2) == {first, second}
+    assert after_steps(num_batches) == set()
+    assert after_steps(num_batches + 1) == {first}
+    assert after_steps(2 * num_batches + 1) == {first, second}
 
 
 def test_epochs_are_the_queues(tmp_path, texts):
@@ -661,7 +690,7 @@ def test_a_save_knows_what_was_fetched_after_the_last_report(tmp_path):
 
     training = PatientTraining(
         files,
-        lambda d: d.shuffle(1).batch(4).prefetch(3),
+        lambda d: d.batch(4).prefetch(3),
         last_step=2,
         directory=tmp_path / "model",
     )
@@ -847,8 +876,7 @@ def test_an_error_in_a_reader_that_is_caught_leaves_the_item_open(
         queue = WorkQueue(list(files), shuffle=False)
         records = queue.records(
             reader_failing_at(bad), cycle_length=cycle_length
-        )
-        records = records.shuffle(1).batch(1)
+        ).batch(1)
 
         assert train_through_errors(
             queue,
@@ -864,8 +892,8 @@ def test_an_error_in_a_reader_that_is_caught_leaves_the_item_open(
     [
         # The last record of the second item is lost with its batch.
         ((1, 4, 2, 0, 3), 4, [0, 3, 4]),
-        # The lost batch has none of it, which is not known.
-        ((1, 3, 0, 2, 4), 4, [0, 4]),
+        # It was in a batch before.
+        ((1, 3, 0, 2, 4), 4, [0, 1, 2, 4]),
     ],
 )
 def test_an_error_in_a_reader_is_one_in_a_batch_of_records_in_order(

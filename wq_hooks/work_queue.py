@@ -298,9 +298,6 @@ class WorkQueue:
             dataset = dataset.shuffle(20000).batch(512).map(parse).prefetch(1)
             dataset = dataset.to_dataset()
 
-        Where `batch` follows at once, records stay in order and cost less: then
-        it is completed with the batch in which its last record may have been.
-
         When its iterator is initialized anew, items that were not completed go
         back to the line; see `input_dataset`.
 

@@ -13,10 +13,11 @@ records that it has read. The count at which an item begins is the one at which
 the item before it has ended.
 
 A lane whose records stay in order may make batches of them itself, and count
-those. Then the number of the batch (`batch_number`) travels in the place of the
-slot: the items of which it may have records are those that were open between
-two counts. The batch in which an item has ended is one of its batches, even if
-it has none of its records after all: that is not known.
+those, too. Then the number of the batch (`batch_number`) travels in the place
+of the slot: the items of which it may have records are those that were open
+while it was made. Where an item has ended with a batch, the next one has none
+of it; that is known as long as all batches were full and have come in order,
+none lost to an error.
 
 A record that was lost in the pipeline, since a reader or a function has failed
 at it, was counted and never comes: its item stays open. A batch counts as
@@ -61,12 +62,13 @@ class _Item:
     slot: int
     claim: Claim
     name: str
-    lane: int | None = None  # None until it is opened
+    lane: _Lane | None = None  # None until it is opened
     begin: int = 0  # what the lane had counted before
-    is_in_batches: bool = False
     is_read: bool = False
     num_trained: int = 0
     num_parts: int | None = None  # None while it is being read
+    # Whether the last of its batches may have none of its records.
+    is_last_doubtful: bool = False
 
     @property
     def is_completed(self) -> bool:
@@ -78,6 +80,22 @@ class _Item:
         if self.num_parts is None:
             return math.inf
         return self.begin + self.num_parts
+
+    @end.setter
+    def end(self, end: float) -> None:
+        if self.num_parts is not None:
+            self.num_parts = int(end) - self.begin
+
+
+@dataclass
+class _Lane:
+    """Where a lane stands."""
+
+    batch_size: int  # 0: it makes no batches
+    item: _Item | None = None  # which it reads
+    # How many of its batches have come; None: not in order.
+    num_in_order: int | None = 0
+    has_ended: bool = False
 
 
 class _Batch(NamedTuple):
@@ -100,8 +118,7 @@ class RecordTracker:
         self._num_clients = num_clients
         self._lock = threading.Lock()
         self._items: dict[int, _Item] = {}
-        # Which item a lane reads.
-        self._lanes: dict[int, _Item] = {}
+        self._lanes: dict[int, _Lane] = {}
         self._in_training: collections.deque[_Batch] = collections.deque()
         # By iteration: the batches that were not fetched yet, by number.
         self._ready: dict[int, dict[int, _Batch]] = {}
@@ -118,24 +135,26 @@ class RecordTracker:
         lane: int,
         num_read: int,
         *,
-        is_in_batches: bool = False,
+        num_batches: int = 0,
+        batch_size: int = 0,
     ) -> None:
         """Notes that a lane begins to read an item, and has ended the last.
 
         Args:
           slot: Of the item.
           lane: Its number.
-          num_read: How many records, or batches, the lane has read before.
-          is_in_batches: Whether it makes batches, and counts those.
+          num_read: How many records the lane has read before.
+          num_batches: How many batches it has made before.
+          batch_size: Of how many records; 0: it makes none.
         """
         with self._lock:
-            self._end_item(lane, num_read)
+            self._end_item(lane, num_read, num_batches)
+            reading = self._lanes.setdefault(lane, _Lane(batch_size))
             item = self._items.get(slot)
+            reading.item = item
             if item is not None:
-                item.lane = lane
-                item.begin = num_read
-                item.is_in_batches = is_in_batches
-                self._lanes[lane] = item
+                item.lane = reading
+                item.begin = num_batches if batch_size else num_read
 
     def begin_reading(self, slot: int) -> None:
         """Notes that the reader of an item can be asked for its records.
@@ -147,14 +166,21 @@ class RecordTracker:
             if slot in self._items:
                 self._items[slot].is_read = True
 
-    def end_lane(self, lane: int, num_read: int) -> None:
-        """Notes that a lane has read its last item to the end."""
+    def end_lane(self, lane: int, num_read: int, num_batches: int = 0) -> None:
+        """Notes that a lane has read its last item to the end; see `open`."""
         with self._lock:
-            self._end_item(lane, num_read)
+            self._end_item(lane, num_read, num_batches)
+            ended = self._lanes.get(lane)
+            if ended is None:
+                return
+            ended.has_ended = True
             for item in self._items.values():
                 # There is no batch more, which could have some of it.
-                if item.lane == lane and num_read < item.end < math.inf:
-                    item.num_parts = num_read - item.begin
+                is_clipped = num_batches < item.end < math.inf
+                if item.lane is ended and ended.batch_size and is_clipped:
+                    item.end = num_batches
+                    item.is_last_doubtful = False
+            self._forget_lanes()
 
     def deliver(self, records: Mapping[int, int]) -> None:
         """Notes that a batch goes to the train step.
@@ -256,6 +282,8 @@ class RecordTracker:
             completed = [i for i in self._items.values() if i.is_completed]
             for item in completed:
                 del self._items[item.slot]
+            if completed:
+                self._forget_lanes()
             return [item.claim for item in completed]
 
     def under_way(self) -> list[str]:
@@ -279,28 +307,73 @@ class RecordTracker:
         self._ready.clear()
         return [item.claim for item in open_items]
 
-    def _end_item(self, lane: int, num_read: int) -> None:
+    def _forget_lanes(self) -> None:
+        """Forgets lanes that have ended and of which no item is left."""
+        used = {id(item.lane) for item in self._items.values()}
+        self._lanes = {
+            number: lane
+            for number, lane in self._lanes.items()
+            if id(lane) in used or not lane.has_ended
+        }
+
+    def _end_item(self, number: int, num_read: int, num_batches: int) -> None:
         """Notes how many parts the item has that a lane was reading."""
-        item = self._lanes.pop(lane, None)
-        if item is not None and item.is_read:
-            # The batch that is being made may have some of it.
-            item.num_parts = num_read - item.begin + item.is_in_batches
+        lane = self._lanes.get(number)
+        if lane is None or lane.item is None:
+            return
+        item, lane.item = lane.item, None
+        if not item.is_read:
+            return
+        if not lane.batch_size:
+            item.num_parts = num_read - item.begin
+            return
+        # The batch that is being made may have some of it.
+        item.num_parts = num_batches - item.begin + 1
+        item.is_last_doubtful = num_read == num_batches * lane.batch_size
+        self._settle_doubts(lane)
+
+    def _settle_doubts(self, lane: _Lane) -> None:
+        """Leaves out last batches that were begun behind the end of an item.
+
+        That is known of a batch if all those before it have come, and in order:
+        then none of them was lost, and all were full.
+        """
+        for item in self._items.values():
+            if item.lane is lane and item.is_last_doubtful:
+                last = item.end - 1
+                num_in_order = lane.num_in_order
+                if num_in_order == last:
+                    item.end = last
+                item.is_last_doubtful = (
+                    num_in_order is not None and num_in_order < last
+                )
+
+    def _note_arrival(self, lane: _Lane, index: int) -> None:
+        """Notes that a batch of a lane has come."""
+        if lane.num_in_order == index:
+            lane.num_in_order += 1
+        else:
+            lane.num_in_order = None
+        self._settle_doubts(lane)
 
     def _batch_of(self, records: Mapping[int, int]) -> _Batch:
         """Returns what a batch consists of; see `deliver`."""
         parts = collections.Counter[int]()
-        for number, num_records in records.items():
+        # Numbers of batches go down.
+        for number in sorted(records, reverse=True):
             if number >= 0:
-                parts[number] += num_records
+                parts[number] += records[number]
                 continue
-            lane, index = divmod(-1 - number, MAX_BATCHES)
+            lane_number, index = divmod(-1 - number, MAX_BATCHES)
+            lane = self._lanes.get(lane_number)
+            if lane is None:
+                continue
             parts.update(
                 item.slot
                 for item in self._items.values()
-                if item.is_in_batches
-                and item.lane == lane
-                and item.begin <= index < item.end
+                if item.lane is lane and item.begin <= index < item.end
             )
+            self._note_arrival(lane, index)
         return _Batch(sum(records.values()), parts)
 
     def _fetch(self, iteration: int, number: float) -> None:

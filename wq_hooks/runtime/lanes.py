@@ -69,19 +69,20 @@ def batches_read(
     items: Any,
     reader: Reader,
     batch: Callable[[Any], Any],
+    batch_size: Any,
 ) -> Any:
     """Returns batches of the records, as a dataset of (number, elements).
 
     The number of the batch, one for all its records, stands in the place of
-    their slots, and nothing is added to a single record. So the records have to
-    stay in order.
+    their slots. So the records have to stay in order.
 
     Args:
       port: The local queues.
       items: Dataset of (slot, text).
       reader: See `pairs_read`.
-      batch: Makes a dataset of batches, not empty, of one of records, in the
-        thread that asks for them, without running ahead.
+      batch: Makes a dataset of batches of one of records, in the thread that
+        asks for them, without running ahead.
+      batch_size: How many records a batch has, but for the last.
     """
 
     def batches_of(_: Any) -> Any:
@@ -89,9 +90,10 @@ def batches_read(
         lane = tf.math.floormod(new_number(), MAX_LANES)
 
         def records_of(slot: Any, text: Any) -> Any:
-            slot = after(
-                port.note_counts(events.OPENED_IN_BATCHES, lane, slot), slot
+            opened = port.note_counts(
+                events.OPENED_IN_BATCHES, lane, slot, batch_size
             )
+            slot = after(opened, slot)
             records = reader(text)
             _note_reading(port, slot)
             return records
@@ -102,13 +104,14 @@ def batches_read(
         )
         # A batch in which there is an error has a number, too. (A function that
         # gives them would take a tenth of a millisecond for each.)
-        batches = tf.data.Dataset.zip(
-            (numbers, batch(own.flat_map(records_of)))
+        records = port.counter.counted(
+            own.flat_map(records_of), events.count_name(events.LANE, lane)
         )
+        batches = tf.data.Dataset.zip((numbers, batch(records)))
         end = when_reached(
             lambda: port.note_counts(events.LANE_ENDED, lane), batches
         )
-        name = events.count_name(events.LANE, lane)
+        name = events.count_name(events.BATCHES, lane)
         return port.counter.counted(batches, name).concatenate(end)
 
     return tf.data.Dataset.from_tensors(0).flat_map(batches_of)

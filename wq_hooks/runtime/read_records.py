@@ -65,10 +65,14 @@ class _Reading:
             )
         )
 
-    def batches(self, reader: Reader, batch: Callable[[Any], Any]) -> Any:
+    def batches(
+        self, reader: Reader, batch: Callable[[Any], Any], batch_size: Any
+    ) -> Any:
         """Returns them in batches; see `lanes.batches_read`."""
         return self.from_items(
-            lambda items: batches_read(self.port, items, reader, batch)
+            lambda items: batches_read(
+                self.port, items, reader, batch, batch_size
+            )
         )
 
 
@@ -132,7 +136,7 @@ class _ReadRecords(Records):
 
         batches = Records(
             self._port,
-            self._reading.batches(self._reader, batch),
+            self._reading.batches(self._reader, batch, batch_size),
             is_of_batches=True,
         )
         return (

@@ -26,17 +26,18 @@ END_OF_DATA = 7  # of an iteration
 TRAINED = 8  # all that was delivered so far was trained; with the counts
 FLUSH = 9  # somebody waits until all events before were counted; likewise
 BEGIN = 10  # an iteration takes the place of the one before; likewise
-OPENED_IN_BATCHES = (
-    11  # as OPENED, in a lane that makes batches and counts them
-)
+# As OPENED, in a lane that makes batches; also of how many records.
+OPENED_IN_BATCHES = 11
 
 # In the place of a slot there may be the number of a batch: see
 # `core/record_tracker.py`.
 
 # What is counted: items, which shows that there are counts; the records of a
-# lane, or its batches; and the batches of an iteration that were fetched.
+# lane, and the batches that it makes; and the batches of an iteration that were
+# fetched.
 ITEMS = "items"
 LANE = "lane/"
+BATCHES = "batches/"
 FETCHED = "fetched/"
 
 _TensorProto = type(tf.make_tensor_proto(0))

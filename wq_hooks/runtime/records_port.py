@@ -210,21 +210,23 @@ class RecordsPortSession(AskedPortSession):
         tracker = self.tracker
         self._fetch(counts)
         if kind in (events.OPENED, events.OPENED_IN_BATCHES):
-            lane, slot = numbers
+            lane, slot, *batch_size = numbers
             _expect_items(counts)
             self._wait_for_start(slot)
+            num_read, num_batches = _counts_of(lane, counts)
             tracker.open(
                 slot,
                 lane,
-                counts.get(f"{events.LANE}{lane}", 0),
-                is_in_batches=kind == events.OPENED_IN_BATCHES,
+                num_read,
+                num_batches=num_batches,
+                batch_size=sum(batch_size),
             )
         elif kind == events.READING:
             (slot,) = numbers
             tracker.begin_reading(slot)
         elif kind == events.LANE_ENDED:
             (lane,) = numbers
-            tracker.end_lane(lane, counts.get(f"{events.LANE}{lane}", 0))
+            tracker.end_lane(lane, *_counts_of(lane, counts))
         elif kind == events.READY:
             iteration, number, *batch = numbers
             tracker.make_ready(iteration, number, events.counter_of(batch))
@@ -269,6 +271,14 @@ class RecordsPortSession(AskedPortSession):
     def is_settled(self) -> bool:
         """Whether no event waits to be counted."""
         return not self._is_counting and not self._run(self._port.num_events)
+
+
+def _counts_of(lane: int, counts: Mapping[str, int]) -> tuple[int, int]:
+    """Returns how many records a lane has read, and batches made."""
+    num_read, num_batches = (
+        counts.get(f"{name}{lane}", 0) for name in (events.LANE, events.BATCHES)
+    )
+    return num_read, num_batches
 
 
 def _expect_items(counts: Mapping[str, int]) -> None:
