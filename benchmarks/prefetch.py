@@ -27,7 +27,7 @@ _ROWS_PER_MEGABYTE = 4_000
 def run(*, quick: bool) -> Result:
     """Measures files of 1 MB and of 100 KB."""
     # Of each size: megabytes, and how often it is the turn of each pipeline.
-    sizes = {"1 MB": (1.0, 22), "100 KB": (0.1, 8)}
+    sizes = {"1 MB": (1.0, 66), "100 KB": (0.1, 8)}
     result = Result(
         "prefetch",
         "How long a step of Wide & Deep (512 rows) waits for its batch, from "
