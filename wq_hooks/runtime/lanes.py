@@ -1,7 +1,7 @@
 """Items become records: lanes that read one item after the other.
 
     pairs = pairs_read(port, items, tf.data.TextLineDataset, cycle_length=4)
-    pairs = batches_read(port, items, tf.data.TextLineDataset, batch)
+    pairs = batches_read(port, items, tf.data.TextLineDataset, batch, 512)
 
 The trap: each record passes whatever dataset is added here, and a function that
 is called for each of them would cost more than reading it. One that merely
@@ -99,13 +99,13 @@ def batches_read(
             return records
 
         own = port.counter.counted(items, events.ITEMS)
-        numbers = tf.data.Dataset.range(
-            batch_number(lane, 0), batch_number(lane, MAX_BATCHES), -1
+        records = port.counter.counted(
+            own.flat_map(records_of), events.count_name(events.LANE, lane)
         )
         # A batch in which there is an error has a number, too. (A function that
         # gives them would take a tenth of a millisecond for each.)
-        records = port.counter.counted(
-            own.flat_map(records_of), events.count_name(events.LANE, lane)
+        numbers = tf.data.Dataset.range(
+            batch_number(lane, 0), batch_number(lane, MAX_BATCHES), -1
         )
         batches = tf.data.Dataset.zip((numbers, batch(records)))
         end = when_reached(
