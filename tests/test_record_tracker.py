@@ -497,11 +497,25 @@ class TestLanesThatMakeBatches:
 
     def test_an_item_may_end_with_a_batch(self):
         tracker = self.started(0, 8, 8)
+        # The second is empty.
+        assert tracker.take_completed() == [claim(2)]
         self.train(tracker, 0)
         assert tracker.take_completed() == []
         self.train(tracker, 1)
-        # The second is empty.
-        assert tracker.take_completed() == [claim(1), claim(2)]
+        assert tracker.take_completed() == [claim(1)]
+
+    def test_an_empty_item_has_no_batch(self):
+        # The second begins and ends while a batch is being made.
+        tracker = self.started(0, 5, 5)
+        assert tracker.take_completed() == [claim(2)]
+
+    def test_nor_has_one_at_the_end_that_was_open_when_a_batch_came(self):
+        tracker = self.started(0, 3)
+        batch(tracker, {batch_number(3, 0): 3})
+        tracker.end_lane(3, 3, 1)
+        assert tracker.take_completed() == [claim(2)]
+        assert tracker.finish(ITERATION) == []
+        assert tracker.take_completed() == [claim(1)]
 
     def test_it_is_known_by_its_last_batch_too_when_that_comes_later(self):
         tracker = self.started(0)

@@ -63,16 +63,19 @@ class _Item:
     claim: Claim
     name: str
     lane: _Lane | None = None  # None until it is opened
-    begin: int = 0  # what the lane had counted before
+    num_read_before: int = 0  # by its lane
+    begin: int = 0  # the same, in parts
     is_read: bool = False
     num_trained: int = 0
     num_parts: int | None = None  # None while it is being read
     # Whether the last of its batches may have none of its records.
     is_last_doubtful: bool = False
+    # Known at its end; until then, a batch may have been taken for one of its.
+    is_empty: bool = False
 
     @property
     def is_completed(self) -> bool:
-        return self.num_trained == self.num_parts
+        return self.is_empty or self.num_trained == self.num_parts
 
     @property
     def end(self) -> float:
@@ -154,6 +157,7 @@ class RecordTracker:
             reading.item = item
             if item is not None:
                 item.lane = reading
+                item.num_read_before = num_read
                 item.begin = num_batches if batch_size else num_read
 
     def begin_reading(self, slot: int) -> None:
@@ -247,7 +251,8 @@ class RecordTracker:
             return [
                 item.name
                 for item in self._items.values()
-                if item.num_trained + waits[item.slot] != item.num_parts
+                if not item.is_completed
+                and item.num_trained + waits[item.slot] != item.num_parts
             ]
 
     def train_delivered(self) -> None:
@@ -324,8 +329,10 @@ class RecordTracker:
         item, lane.item = lane.item, None
         if not item.is_read:
             return
-        if not lane.batch_size:
-            item.num_parts = num_read - item.begin
+        num_records = num_read - item.num_read_before
+        item.is_empty = not num_records
+        if not lane.batch_size or item.is_empty:
+            item.num_parts = num_records
             return
         # The batch that is being made may have some of it.
         item.num_parts = num_batches - item.begin + 1
