@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from wq_hooks.core import events
 from wq_hooks.core import ledger as ledger_module
 from wq_hooks.core.consumer_state import Consumer, task_of
 from wq_hooks.core.ledger import Ledger
@@ -53,7 +54,7 @@ def counts(ledger):
 
 
 def kinds(ledger):
-    return [event.kind for event in ledger.take_news()]
+    return [event.kind for event in ledger.events.take_news()]
 
 
 class TestCounts:
@@ -464,7 +465,7 @@ class TestMissing:
         ledger.issue(1, 0.0)
         ledger.find_missing(0, 0.0)
         ledger.find_missing(0, GRACE)
-        (event,) = ledger.take_news()
+        (event,) = ledger.events.take_news()
         assert (event.kind, event.item.text) == ("missing", "a")
 
     def test_an_item_that_was_issued_again_has_a_new_grace(self):
@@ -511,7 +512,8 @@ class TestMaxAttempts:
             )
         assert counts(ledger) == (0, 1, 1)
         assert ledger.low_watermark == 1
-        given_up = [e for e in ledger.take_news() if e.kind == "given_up"]
+        news = ledger.events.take_news()
+        given_up = [event for event in news if event.kind == "given_up"]
         assert [event.item.text for event in given_up] == ["a"]
         assert ledger.snapshot("q", None).given_up == ((0, "a"),)
 
@@ -954,12 +956,13 @@ class TestEvents:
         take(ledger, A, now=1.0)
         ledger.acknowledge(A, 0, 3.5)
         ledger.leave(A, 4.0)
-        assert [(e.kind, e.now, e.consumer, e.secs) for e in ledger.events] == [
+        latest = ledger.events.latest
+        assert [(e.kind, e.now, e.consumer, e.secs) for e in latest] == [
             ("joined", 1.0, "worker:0", 0.0),
             ("completed", 3.5, "worker:0", 2.5),
             ("left", 4.0, "worker:0", 0.0),
         ]
-        assert ledger.events[1].item.text == "a"
+        assert latest[1].item.text == "a"
 
     def test_news_are_told_once_and_not_for_each_item(self):
         ledger = make_ledger("ab")
@@ -970,10 +973,10 @@ class TestEvents:
 
     def test_memory_is_bounded(self):
         ledger = make_ledger("ab", num_epochs=None)
-        for _ in range(ledger_module._KEPT_EVENTS + 10):
+        for _ in range(events._KEPT + 10):
             (ticket,) = take(ledger, A)
             ledger.acknowledge(A, ticket, 0.0)
-        assert len(ledger.events) == ledger_module._KEPT_EVENTS
+        assert len(ledger.events.latest) == events._KEPT
         assert len(ledger.durations) == ledger_module._KEPT_DURATIONS
         assert not ledger._done_ahead
         assert not ledger._open
@@ -1184,9 +1187,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Somebody must be let in, of those who are there."""
         barred = self.ledger.barred(self.now)
         active = {
-            name
-            for name, state in self.ledger.consumers.items()
-            if self.ledger._is_active(state, self.now)
+            state.consumer.name
+            for state in self.ledger._members.active(self.now)
         }
         assert barred < active or not barred
 
@@ -1466,7 +1468,7 @@ def test_the_schedules_meet_the_accidents_that_they_are_for():
     kinds_met = collections.Counter()
     for seed in range(50):
         machine = run_schedule(seed)
-        kinds_met.update(event.kind for event in machine.ledger.events)
+        kinds_met.update(event.kind for event in machine.ledger.events.latest)
         kinds_met["restored"] += machine.generation > 0
     accidents = {"lost", "returned", "missing", "repeated", "given_up", "left"}
     assert accidents | {"restored"} <= set(kinds_met)

@@ -157,11 +157,11 @@ class TestTakes:
 
     def test_more_events_than_are_kept(self):
         ledger = make_ledger("a", num_epochs=None)
-        limit = ledger.events.maxlen
+        limit = ledger.events.latest.maxlen
         train(ledger, A, limit + 100)
         takes, num_events = takes_since(ledger, 0, 0.0)
         assert takes["num"] == limit
-        assert num_events == ledger.num_events == 2 * 0 + limit + 101
+        assert num_events == ledger.events.total == 2 * 0 + limit + 101
 
 
 class TestNames:

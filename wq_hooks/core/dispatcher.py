@@ -523,9 +523,9 @@ class Dispatcher:
         """Logs what has happened.
 
         Returns:
-          Whether it was more than that items were completed.
+          Whether anything has, beside that items were completed.
         """
-        news = self.ledger.take_news()
+        news = self.ledger.events.take_news()
         for event in news:
             text = _LOGGED_EVENTS.get(event.kind)
             what = event.item.text if event.item else event.consumer
@@ -556,7 +556,7 @@ class Dispatcher:
                         event.consumer,
                         state.lives,
                     )
-        return any(event.kind != "completed" for event in news)
+        return bool(news)
 
 
 def _end(token: str) -> tuple[int, str, str, bytes]:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wq_hooks.core.consumer_state import Consumer, ConsumerState, task_of
+from wq_hooks.core.events import EventLog
+from wq_hooks.core.members import Members
 from wq_hooks.core.pacing import Pacing
 from wq_hooks.core.packed_plan import PackedPlan
 from wq_hooks.core.plan import Item, Plan
@@ -27,7 +29,6 @@ from wq_hooks.core.snapshot import OpenItem, Snapshot
 
 # An item may be between the mailbox and the report of its lease this long.
 _MISSING_GRACE_SECS = 5.0
-_KEPT_EVENTS = 10_000
 _KEPT_DURATIONS = 200
 # The end is near when no more than so many items remain for each consumer.
 _TAIL_ITEMS = 16
@@ -42,28 +43,6 @@ class Lease:
     consumer: Consumer
     since: float
     attempt: int
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that a person or the view wants to know of.
-
-    Attributes:
-      kind: "joined", "left", "lost", "returned", "missing", "completed",
-        "repeated" or "given_up".
-      now: When, in seconds.
-      consumer: Whose doing it was, or "".
-      item: Which item it was about, or None.
-      secs: How long the consumer held the item, or 0.
-      attempt: How often the item had been leased by then, or 0.
-    """
-
-    kind: str
-    now: float
-    consumer: str = ""
-    item: Item | None = None
-    secs: float = 0.0
-    attempt: int = 0
 
 
 class Ledger:
@@ -97,14 +76,14 @@ class Ledger:
     ):
         start = resumption or Resumption(plan)
         self.plan = plan
-        self.lease_secs = lease_secs
-        self.events: deque[Event] = deque(maxlen=_KEPT_EVENTS)
-        self.num_events = 0
+        self.events = EventLog()
         self.records = 0
-        self.consumers: dict[str, ConsumerState] = {}
         self.given_up = list(start.given_up)
         self.repeated = 0
         self.durations: deque[float] = deque(maxlen=_KEPT_DURATIONS)
+        self._members = Members(lease_secs)
+        # Who was ever heard of, by name; not to be changed by the caller.
+        self.consumers = self._members.states
         self._ack_on_take = ack_on_take
         self._max_attempts = max_attempts
         self._balance_tail = balance_tail
@@ -127,14 +106,16 @@ class Ledger:
             t for t in range(self._low, self._next) if t not in self._open
         )
         self.completed = self._next - len(self._open)
-        self._retired: dict[str, set[str]] = {}
-        self._names_of_task: dict[str, set[str]] = {}
-        self._news: deque[Event] = deque(maxlen=_KEPT_EVENTS)
         self._suspects: dict[int, float] = {}
         self._packed = PackedPlan(plan)
         self._pacing = Pacing(plan, is_one_unit=is_one_unit)
 
     # What the account says.
+
+    @property
+    def lease_secs(self) -> float:
+        """Who was not heard of for so many seconds loses what it holds."""
+        return self._members.lease_secs
 
     @property
     def total(self) -> int | None:
@@ -207,8 +188,12 @@ class Ledger:
         """
         if not self.is_exhausted:
             return False
-        if self._server is not None and not self._is_there(self._server):
-            return self._do_holders_wait()
+        if self._server is not None and not self._members.is_there(
+            self._server
+        ):
+            return self._members.are_all_asking(
+                {task_of(x.consumer.name) for x in self._leases.values()}
+            )
         if not self._backup_tasks:
             return True
         return not self._leases or any(
@@ -265,9 +250,12 @@ class Ledger:
         remaining = self.remaining
         if not self._balance_tail or not remaining or not self.is_near_end:
             return frozenset()
-        active = [s for s in self.consumers.values() if self._is_active(s, now)]
         return self._pacing.barred(
-            active, self._open, remaining, self._tickets_ahead, now
+            self._members.active(now),
+            self._open,
+            remaining,
+            self._tickets_ahead,
+            now,
         )
 
     def serve(self, task: str, *, in_step: bool) -> None:
@@ -285,18 +273,7 @@ class Ledger:
 
     def others(self, task: str, now: float) -> list[str]:
         """Returns the tasks but `task` that have not left, nor fell silent."""
-        names = {
-            task_of(name)
-            for name, state in self.consumers.items()
-            if not state.has_left and now - state.last_heard <= self.lease_secs
-        }
-        return sorted(names - {task})
-
-    def take_news(self) -> list[Event]:
-        """Returns the events since the last call."""
-        news = list(self._news)
-        self._news.clear()
-        return news
+        return self._members.others(task, now)
 
     # What happens.
 
@@ -330,36 +307,23 @@ class Ledger:
         ):
             state.last_heard = now
             return not state.has_left
-        retired = self._retired.setdefault(consumer.name, set())
-        if consumer.incarnation in retired:
+        if self._members.is_retired(consumer):
             return False
-        if state is not None:
-            retired.add(state.consumer.incarnation)
-            if state.held:
-                self._return_all(state, now, "lost")
-        fresh = ConsumerState(consumer, now, now)
-        if state is not None:
-            fresh.lives = state.lives + 1
-            fresh.taken, fresh.completed = state.taken, state.completed
-            fresh.records = state.records
-        self.consumers[consumer.name] = fresh
-        names = self._names_of_task.setdefault(task_of(consumer.name), set())
-        names.add(consumer.name)
+        if state is not None and state.held:
+            self._return_all(state, now, "lost")
+        self._members.begin_life(consumer, now)
         self._note("joined", now, consumer)
         return True
 
     def heard_of_task(self, task: Consumer, now: float) -> None:
         """Notes a sign of life of a task, for all of its consumers."""
-        for name in list(self._names_of_task.get(task.name, ())):
+        for name in self._members.names_of(task.name):
             self.heard(Consumer(name, task.incarnation), now)
 
     def count_records(self, consumer: Consumer, num_records: int) -> None:
         """Notes that a consumer, or a task, has trained more records."""
         self.records += num_records
-        # A task counts for the first of its consumers.
-        names = self._names_of_task.get(consumer.name, {consumer.name})
-        for name in sorted(names & self.consumers.keys())[:1]:
-            self.consumers[name].records += num_records
+        self._members.count_records(consumer.name, num_records)
 
     def ask(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer wants an item."""
@@ -497,8 +461,8 @@ class Ledger:
     def expire(self, now: float) -> None:
         """Takes the leases from consumers not heard of for `lease_secs`."""
         for state in list(self.consumers.values()):
-            silent = now - state.last_heard > self.lease_secs
-            if silent and not state.has_left and state.held:
+            is_silent = self._members.is_silent(state, now)
+            if is_silent and not state.has_left and state.held:
                 self._return_all(state, now, "lost")
 
     def plan_backup(self, now: float) -> None:
@@ -514,10 +478,8 @@ class Ledger:
         ):
             return
         is_somebody_idle = any(
-            state.asking_since is not None
-            and not state.held
-            and self._is_active(state, now)
-            for state in self.consumers.values()
+            state.asking_since is not None and not state.held
+            for state in self._members.active(now)
         )
         limit = _BACKUP_FACTOR * statistics.median(self.durations)
         for ticket, lease in self._leases.items():
@@ -600,30 +562,6 @@ class Ledger:
 
     # Inside.
 
-    def _do_holders_wait(self) -> bool:
-        """Whether each task that holds an item asks for one, and is alive.
-
-        Each was heard of since the last of all began to ask: one that was
-        killed while it waited would not be.
-        """
-        asked: dict[str, float] = {}
-        heard: dict[str, float] = {}
-        for name, state in self.consumers.items():
-            task = task_of(name)
-            heard[task] = max(state.last_heard, heard.get(task, 0.0))
-            if state.asking_since is not None:
-                asked[task] = max(state.asking_since, asked.get(task, 0.0))
-        holders = {task_of(x.consumer.name) for x in self._leases.values()}
-        if not holders <= asked.keys():
-            return False
-        latest = max(asked.values(), default=0.0)
-        return all(heard[task] >= latest for task in holders)
-
-    def _is_there(self, task: str) -> bool:
-        """Whether a task has consumers that have not left."""
-        names = self._names_of_task.get(task, ())
-        return any(not self.consumers[name].has_left for name in names)
-
     def _tickets_ahead(self) -> list[int]:
         """Returns what nobody has yet, in the order of hand-out.
 
@@ -633,14 +571,6 @@ class Ledger:
         issued = [ticket for ticket in self._issued if ticket in waiting]
         handed_back = sorted(waiting.difference(issued))
         return [*issued, *handed_back, *range(self._next, self.total or 0)]
-
-    def _is_active(self, state: ConsumerState, now: float) -> bool:
-        """Whether a consumer is there, and takes items."""
-        return (
-            not state.has_left
-            and now - state.last_heard <= self.lease_secs
-            and (bool(state.held) or state.asking_since is not None)
-        )
 
     def _hold(self, consumer: Consumer, ticket: int, now: float) -> None:
         state = self.consumers[consumer.name]
@@ -706,8 +636,4 @@ class Ledger:
     ) -> None:
         item = None if ticket is None else self._open.get(ticket)
         name = "" if consumer is None else consumer.name
-        event = Event(kind, now, name, item, secs, attempt)
-        self.events.append(event)
-        self.num_events += 1
-        if kind != "completed":
-            self._news.append(event)
+        self.events.note(kind, now, name, item, secs, attempt)

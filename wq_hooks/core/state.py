@@ -14,7 +14,8 @@ import statistics
 from typing import Any
 
 from wq_hooks.core.consumer_state import task_of
-from wq_hooks.core.ledger import Event, Ledger
+from wq_hooks.core.events import Event
+from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.works import encoded
 
 STATE_VERSION = 1
@@ -129,11 +130,11 @@ def takes_since(
       says how many there were, also of those that are left out since there
       were more than `MAX_TAKES`.
     """
-    fresh = ledger.num_events - num_events
-    skipped = max(len(ledger.events) - fresh, 0)
+    fresh = ledger.events.total - num_events
+    skipped = max(len(ledger.events.latest) - fresh, 0)
     events = [
         (event, kind)
-        for event in itertools.islice(ledger.events, skipped, None)
+        for event in itertools.islice(ledger.events.latest, skipped, None)
         for kind in [_kind_of(event)]
         if kind is not None
     ]
@@ -153,7 +154,7 @@ def takes_since(
         "num": len(events),
         "workers": list(numbers),
         "takes": takes,
-    }, ledger.num_events
+    }, ledger.events.total
 
 
 def _kind_of(event: Event) -> str | None:
