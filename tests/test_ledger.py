@@ -916,6 +916,7 @@ class TestSnapshot:
         take(ledger, B)
         take(ledger, A)
         ledger.acknowledge(B, 1, 0.0)
+        # Nobody has taken it: it has not begun.
         ledger.issue(1, 0.0)
         snapshot = ledger.snapshot("q", None)
         assert [
@@ -924,11 +925,32 @@ class TestSnapshot:
         ] == [
             (0, "a", "worker:0", 1),
             (2, "c", "worker:0", 1),
-            (3, "d", None, 0),
         ]
-        assert snapshot.next_ticket == 4
+        assert snapshot.next_ticket == 3
         assert snapshot.completed == ledger.completed == 1
         assert snapshot.low_watermark == ledger.low_watermark == 0
+
+    def test_what_was_passed_over_is_open(self):
+        ledger = make_ledger("abcde")
+        ledger.issue(5, 0.0)
+        ledger.lease(A, 2, 0.0)
+        snapshot = ledger.snapshot("q", None)
+        assert [(i.ticket, i.attempts) for i in snapshot.outstanding] == [
+            (0, 0),
+            (1, 0),
+            (2, 1),
+        ]
+        assert snapshot.next_ticket == 3
+        assert snapshot.completed == ledger.completed == 0
+
+    def test_what_was_handed_back_has_begun_if_it_was_an_attempt(self):
+        ledger = make_ledger("abc", lease_secs=1.0)
+        take(ledger, A, 2)
+        ledger.hand_back(A, 1, 0.0)
+        assert ledger.snapshot("q", None).next_ticket == 1
+        ledger.expire(9.0)
+        (item,) = ledger.snapshot("q", None).outstanding
+        assert (item.ticket, item.attempts) == (0, 1)
 
     def test_the_list_of_works_travels_along_if_it_is_short(self):
         ledger = make_ledger("abc")

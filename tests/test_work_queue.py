@@ -738,15 +738,51 @@ class TestCheckpoint:
         }
         assert items(train(WORKS, last_step=4, **run)) == WORKS[:4]
         position = position_of(tmp_path)
-        assert [text for _, text, _, _ in position["outstanding"]][:2] == [
-            "path/c",
-            "path/d",
-        ]
+        # What lies ready in the mailbox has not begun.
+        assert [item[1] for item in position["outstanding"]] == ["path/c"]
         rest = train(WORKS, **run)
         # The fourth was in flight at the save.
         assert items(rest) == (WORKS * 2)[3:]
         assert rest[0] == ("path/c", 5)
         assert train(WORKS, **run) == []
+
+    @pytest.mark.parametrize(
+        ("works", "queue_args", "expected"),
+        [
+            # The epoch that was begun is finished.
+            (WORKS, {"num_epochs": 1, "seed": 7}, WORKS[3:]),
+            (WORKS, {"num_epochs": 3, "seed": 7}, WORKS[3:] + WORKS * 2),
+            (
+                [*WORKS, "new"],
+                {"num_epochs": 2, "seed": 7},
+                [*WORKS[3:], "new", *WORKS, "new"],
+            ),
+        ],
+        ids=["fewer epochs", "more epochs", "a new work"],
+    )
+    def test_other_arguments_apply_to_what_lay_ready(
+        self, tmp_path, works, queue_args, expected
+    ):
+        run = {"directory": tmp_path, "save_checkpoint_steps": 100}
+        before = {"num_epochs": 2, "seed": 7}
+        train(WORKS, last_step=4, queue_args=before, **run)
+        rest = items(train(works, queue_args=queue_args, **run))
+        assert sorted(rest) == sorted(expected)
+
+    def test_another_order_applies_to_an_epoch_that_lay_ready(self, tmp_path):
+        works = [f"{i:02}" for i in range(8)]
+        run = {"directory": tmp_path, "save_checkpoint_steps": 100}
+        begun = train(
+            works,
+            last_step=4,
+            queue_args={"num_epochs": 3, "shuffle": True, "seed": 7},
+            **run,
+        )
+        rest = items(
+            train(works, queue_args={"num_epochs": 3, "shuffle": False}, **run)
+        )
+        assert sorted([*items(begun)[:3], *rest[:5]]) == sorted(rest[5:13])
+        assert rest[5:] == sorted(rest[5:13]) * 2
 
     def test_nothing_comes_again_where_the_last_step_was_saved(self, tmp_path):
         """Saved after each step: TensorFlow saves no second time at the end."""

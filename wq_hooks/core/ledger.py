@@ -527,11 +527,12 @@ class Ledger:
             travel in the snapshot, or None.
         """
         works, feed = self.plan.works, self.plan.feed
+        next_ticket = self._first_not_begun()
         return Snapshot(
             name=name,
             segments=self._packed.segments(self._low),
-            next_ticket=self._next,
-            outstanding=tuple(self._outstanding()),
+            next_ticket=next_ticket,
+            outstanding=tuple(self._outstanding(next_ticket)),
             given_up=tuple(self.given_up),
             num_works=len(works),
             fingerprint=works.fingerprint,
@@ -550,8 +551,23 @@ class Ledger:
         """
         return self._packed.long_lists(self._low)
 
-    def _outstanding(self) -> Iterator[OpenItem]:
-        for ticket in sorted(self._open):
+    def _first_not_begun(self) -> int:
+        """Returns the first of the last tickets that nobody has taken.
+
+        What merely lies ready has not begun: if the arguments change before
+        it is handed out, they apply to it.
+        """
+        ticket = self._next
+        while (
+            ticket - 1 in self._open
+            and ticket - 1 not in self._leases
+            and not self._attempts.get(ticket - 1)
+        ):
+            ticket -= 1
+        return ticket
+
+    def _outstanding(self, end: int) -> Iterator[OpenItem]:
+        for ticket in sorted(t for t in self._open if t < end):
             lease = self._leases.get(ticket)
             yield OpenItem(
                 ticket,

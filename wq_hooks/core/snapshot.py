@@ -59,7 +59,7 @@ class Snapshot:
     Attributes:
       name: The queue's name.
       segments: What is left of the plan; see `wq_hooks.core.plan`.
-      next_ticket: The first ticket that was never issued.
+      next_ticket: From this ticket on, nobody has taken an item.
       outstanding: The items below `next_ticket` that are not completed, by
         ticket; the rest below `next_ticket` is.
       given_up: [(ticket, name), ...] of items counted as completed because
