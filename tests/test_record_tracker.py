@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wq_hooks.core.messages import Claim
-from wq_hooks.core.record_tracker import RecordTracker, batch_number
+from wq_hooks.core.record_tracker import (
+    MAX_BATCHES,
+    RecordTracker,
+    batch_number,
+)
 
 ITERATION = 7
 
@@ -609,14 +613,29 @@ class TestLanesThatMakeBatches:
         assert not tracker._lanes
 
     @given(
-        lane=st.integers(0, (1 << 30) - 1),
-        index=st.integers(0, (1 << 32) - 1),
+        # A lane is named by the microseconds since 1970.
+        lane=st.integers(0, 1 << 52),
+        index=st.integers(0, MAX_BATCHES - 1),
     )
     def test_numbers_of_batches_are_apart_from_slots_and_fit(self, lane, index):
         number = batch_number(lane, index)
         assert -(1 << 63) <= number < 0
         assert number != batch_number(lane ^ 1, index)
         assert number != batch_number(lane, index ^ 1)
+
+    def test_the_lane_that_began_last_has_made_a_batch(self):
+        """Numbers come again after a second; an item may stay open."""
+        first, second = 3, 3 + (1 << 20)
+        assert batch_number(first, 0) == batch_number(second, 0)
+        tracker = RecordTracker()
+        for lane in (first, second):
+            tracker.start(lane, claim(lane))
+            tracker.open(lane, lane, 0, num_batches=0, batch_size=4)
+            tracker.begin_reading(lane)
+            tracker.end_lane(lane, 4, 1)
+        batch(tracker, {batch_number(second, 0): 4})
+        tracker.train_delivered()
+        assert tracker.take_completed() == [claim(second)]
 
 
 @given(

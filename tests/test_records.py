@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 from collections import Counter
+from typing import Any, NamedTuple
 
 import pytest
 import tensorflow as tf
@@ -451,6 +452,78 @@ def test_tuple_records_are_spread_over_a_functions_arguments(tmp_path, texts):
 
     assert sorted(training.trained.elements()) == all_of(texts)
     assert training.saved() == dict.fromkeys(texts, 1)
+
+
+class Pair(NamedTuple):
+    line: Any
+    length: Any
+
+
+class Extension(tf.experimental.BatchableExtensionType):
+    line: tf.Tensor
+    length: tf.Tensor
+
+
+@pytest.mark.parametrize("shuffle", [None, 50])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda line: (line,),
+        lambda line: ((line,), {"length": tf.strings.length(line)}),
+        lambda line: {"none": None, "line": line},
+        lambda line: Pair(line, tf.strings.length(line)),
+        lambda line: Extension(line, tf.strings.length(line)),
+    ],
+    ids=["tuple of one", "nested", "with None", "named", "extension type"],
+)
+def test_elements_are_those_that_tf_data_gives(texts, make, shuffle):
+    def reader(path):
+        return tf.data.TextLineDataset(path).map(make)
+
+    records = WorkQueue(list(texts)).records(reader)
+    plain = reader(next(iter(texts)))
+    if shuffle:
+        records, plain = records.shuffle(shuffle), plain.shuffle(shuffle)
+    dataset = records.batch(4).to_dataset()
+    assert dataset.element_spec == plain.batch(4).element_spec
+
+
+@pytest.mark.parametrize("shuffle", [None, 50])
+def test_named_tuples_are_not_spread_over_a_functions_arguments(
+    tmp_path, texts, shuffle
+):
+    training = Training(
+        texts,
+        lambda d: (
+            (d.shuffle(shuffle) if shuffle else d)
+            .batch(7)
+            .map(lambda pair: pair.line)
+        ),
+        reader=lambda path: tf.data.TextLineDataset(path).map(
+            lambda line: Pair(line, tf.strings.length(line))
+        ),
+        directory=tmp_path / "model",
+    )
+
+    assert sorted(training.trained.elements()) == all_of(texts)
+    assert training.saved() == dict.fromkeys(texts, 1)
+
+
+def test_datasets_of_datasets(texts):
+    def reader(path):
+        return tf.data.TextLineDataset(path).window(2)
+
+    dataset = WorkQueue(list(texts)).records(reader).batch(3).to_dataset()
+    plain = reader(next(iter(texts))).batch(3)
+    assert dataset.element_spec == plain.element_spec
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+@pytest.mark.parametrize("method", ["batch", "padded_batch"])
+def test_a_batch_has_at_least_one_record(texts, method, batch_size):
+    records = WorkQueue(list(texts)).records(tf.data.TextLineDataset)
+    with pytest.raises(ValueError, match=f"batch_size >= 1; got {batch_size}"):
+        getattr(records, method)(batch_size)
 
 
 @pytest.mark.parametrize("shuffle", [None, 50])

@@ -57,8 +57,13 @@ def test_fit_loses_nothing_when_a_worker_is_killed(files):
 
 
 @pytest.mark.cluster
-def test_steps_lose_nothing_when_a_worker_is_killed(files):
-    lost, repeated = train(files, "--mode=loop", "--step_secs=0.05", kill=True)
+@pytest.mark.parametrize(
+    "args", [(), ("--in_order",)], ids=["shuffled", "in order"]
+)
+def test_steps_lose_nothing_when_a_worker_is_killed(files, args):
+    lost, repeated = train(
+        files, "--mode=loop", "--step_secs=0.05", *args, kill=True
+    )
     assert lost == 0
     assert repeated <= 5 * ROWS
 

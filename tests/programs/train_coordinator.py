@@ -25,6 +25,7 @@ def parse_args():
     parser.add_argument("--step_secs", type=float, default=0.0)
     parser.add_argument("--steps_per_epoch", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=1000)
+    parser.add_argument("--in_order", action="store_true", help="no shuffle")
     parser.add_argument("--works", nargs="+")
     return parser.parse_args()
 
@@ -83,10 +84,10 @@ def main():
         del context
         records = queue.records(tf.data.TextLineDataset)
         records = records.filter(lambda line: tf.strings.length(line) > 0)
-        records = (
-            records.shuffle(50, seed=1)
-            .batch(8)
-            .map(lambda lines: tf.strings.to_number(lines, tf.int64))
+        if not args.in_order:
+            records = records.shuffle(50, seed=1)
+        records = records.batch(8).map(
+            lambda lines: tf.strings.to_number(lines, tf.int64)
         )
         return records.prefetch(1).to_dataset()
 

@@ -37,19 +37,20 @@ from typing import Any, NamedTuple
 
 from wq_hooks.core.messages import Claim
 
-# How many batches a lane may make, and how many lanes have numbers of batches.
-MAX_BATCHES = 1 << 32
-MAX_LANES = 1 << 30
+# How many batches a lane may make: a year of batches of one record. And how
+# many lanes in a row have numbers of batches that differ.
+MAX_BATCHES = 1 << 42
+_MAX_LANES = 1 << 20
 
 
 def batch_number(lane: Any, index: Any) -> Any:
     """Returns what stands for a batch that a lane has made; no slot is < 0.
 
     Args:
-      lane: Its number, below `MAX_LANES`; an int or a tensor.
+      lane: Its number; an int or a tensor.
       index: How many batches it has made before; likewise.
     """
-    return -1 - (lane * MAX_BATCHES + index)
+    return -1 - (lane % _MAX_LANES * MAX_BATCHES + index)
 
 
 @dataclass
@@ -371,8 +372,7 @@ class RecordTracker:
             if number >= 0:
                 parts[number] += records[number]
                 continue
-            lane_number, index = divmod(-1 - number, MAX_BATCHES)
-            lane = self._lanes.get(lane_number)
+            lane, index = self._made_by(number)
             if lane is None:
                 continue
             parts.update(
@@ -382,6 +382,16 @@ class RecordTracker:
             )
             self._note_arrival(lane, index)
         return _Batch(sum(records.values()), parts)
+
+    def _made_by(self, number: int) -> tuple[_Lane | None, int]:
+        """Returns the lane of a `batch_number`, and the index in it."""
+        remainder, index = divmod(-1 - number, MAX_BATCHES)
+        # There are as many as iterations run at a time. The last, for a former
+        # one may have an item that stays open.
+        for lane_number in reversed(self._lanes):
+            if lane_number % _MAX_LANES == remainder:
+                return self._lanes[lane_number], index
+        return None, index
 
     def _fetch(self, iteration: int, number: float) -> None:
         batches = self._ready.get(iteration, {})

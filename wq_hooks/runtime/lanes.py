@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.record_tracker import MAX_BATCHES, MAX_LANES, batch_number
+from wq_hooks.core.record_tracker import MAX_BATCHES, batch_number
 from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.dataset_ops import after, new_number, when_reached
 from wq_hooks.runtime.file_readers import Reader
@@ -51,7 +51,12 @@ def pairs_read(
         # A copy: tf.data asks for the size of each element, which a tensor
         # that came from Python tells in a roundabout way.
         slot = tf.gather([slot], 0)
-        pairs = reader(text).map(lambda *record: (slot, _one(record)))
+        records = reader(text)
+        # What tf.data spreads over the arguments of a function.
+        is_spread = type(records.element_spec) is tuple
+        pairs = records.map(
+            lambda *record: (slot, record if is_spread else record[0])
+        )
         _note_reading(port, slot)
         return port.counter.counted(pairs, events.count_name(events.LANE, lane))
 
@@ -87,7 +92,7 @@ def batches_read(
 
     def batches_of(_: Any) -> Any:
         # A name for this iterator.
-        lane = tf.math.floormod(new_number(), MAX_LANES)
+        lane = new_number()
 
         def records_of(slot: Any, text: Any) -> Any:
             opened = port.note_counts(
@@ -123,8 +128,3 @@ def _note_reading(port: RecordsPort, slot: Any) -> None:
     graph = tf1.get_default_graph()
     with tf.control_dependencies(graph.get_operations()):
         port.note(events.READING, slot)
-
-
-def _one(values: tuple[Any, ...]) -> Any:
-    """Returns what tf.data has spread over the arguments of a function."""
-    return values[0] if len(values) == 1 else values

@@ -15,7 +15,7 @@ from typing import Any
 
 from wq_hooks.runtime.file_readers import Reader, of_one_file
 from wq_hooks.runtime.lanes import batches_read, pairs_read
-from wq_hooks.runtime.records import Batching, Records
+from wq_hooks.runtime.records import Batching, Records, has_rows
 from wq_hooks.runtime.records_port import RecordsPort
 
 # Makes a dataset of one of items, (slot, text), where the items come out.
@@ -122,8 +122,12 @@ class _ReadRecords(Records):
         batch_size: Any,
         drop_remainder: bool,
     ) -> Records:
-        reads_in_turn = self._reading.cycle_length > 1
-        if of_elements is None or self._is_mapped or reads_in_turn:
+        is_in_order = not self._is_mapped and self._reading.cycle_length == 1
+        if (
+            of_elements is None
+            or not is_in_order
+            or not has_rows(self.element_spec)
+        ):
             return super()._batched(
                 of_pairs, of_elements, batch_size, drop_remainder
             )

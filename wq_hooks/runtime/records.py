@@ -115,6 +115,7 @@ class Records:
                 batch_size, drop_remainder=drop_remainder, **kwargs
             )
 
+        _expect_batch_size(batch_size)
         runs_ahead = kwargs.get("num_parallel_calls") is not None
         return self._batched(
             batch, None if runs_ahead else batch, batch_size, drop_remainder
@@ -129,6 +130,7 @@ class Records:
         **kwargs: Any,
     ) -> Records:
         """As tf.data.Dataset.padded_batch; see `batch`."""
+        _expect_batch_size(batch_size)
 
         def batch_elements(
             dataset: Any,
@@ -347,6 +349,12 @@ class Records:
         return self.pairs.filter(keep, **kwargs)
 
 
+def _expect_batch_size(batch_size: Any) -> None:
+    """Says so at once: tf.data would, behind the first item."""
+    if isinstance(batch_size, int) and batch_size < 1:
+        raise ValueError(f"Expected batch_size >= 1; got {batch_size}.")
+
+
 def _has_state(graph: Any) -> bool:
     """Whether it matters how often and in which order a function is called."""
     return any(
@@ -356,15 +364,28 @@ def _has_state(graph: Any) -> bool:
 
 
 def _call(function: Callable[..., Any], element: Any) -> Any:
-    """Calls a function of the user's as tf.data does: tuples are spread."""
-    return (
-        function(*element) if isinstance(element, tuple) else function(element)
+    """Calls a function of the user's as tf.data does.
+
+    Tuples are spread, named ones are not.
+    """
+    return function(*element) if type(element) is tuple else function(element)
+
+
+def has_rows(spec: Any) -> bool:
+    """Whether `_num_rows` of a batch of elements like this can be told."""
+    return any(
+        isinstance(x, (tf.TensorSpec, tf.RaggedTensorSpec, tf.SparseTensorSpec))
+        for x in tf.nest.flatten(spec)
     )
 
 
 def _num_rows(batch: Any) -> Any:
     """Returns how many records a batch has, a tf.int64 scalar."""
-    first = next(x for x in tf.nest.flatten(batch) if x is not None)
+    first = next(
+        x
+        for x in tf.nest.flatten(batch)
+        if isinstance(x, (tf.Tensor, tf.RaggedTensor, tf.SparseTensor))
+    )
     if isinstance(first, tf.RaggedTensor):
         return first.nrows(tf.int64)
     if isinstance(first, tf.SparseTensor):
