@@ -85,3 +85,20 @@ def test_it_does_without_tensorflow():
         "assert 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["inspect", "/model", "--jsn"],
+        ["launch", "--worker", "2", "--", "true"],
+        ["inspect", "/model", "--limit", "-1"],
+        ["inspect", "/model", "--works", "w.txt", "--num_epochs", "0"],
+        ["status", "--target", "grpc://x:1", "--limit", "many"],
+        ["status", "--target", "x:1"],
+    ],
+    ids=lambda argv: " ".join(argv),
+)
+def test_wrong_arguments_of_a_subcommand(capsys, argv):
+    assert exit_of(argv) == 2
+    assert f"usage: wq-hooks {argv[0]} " in capsys.readouterr().err

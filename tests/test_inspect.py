@@ -191,6 +191,27 @@ class TestResume:
         _, out = inspect(capsys, tmp_path, "--works", works)
         assert "4 kept, 1 added, 2 dropped" in out
 
+    def test_what_was_never_taken_does_not_come_once_more(
+        self, capsys, tmp_path
+    ):
+        ledger = make_ledger("abcdef")
+        # One was passed over by a taker that has died.
+        ledger.issue(2, 0.0)
+        ledger.lease(A, 1, 0.0)
+        save(tmp_path, ledger.snapshot("train", None))
+        works = tmp_path / "works.txt"
+        works.write_text("\n".join("abcdef"))
+        (report,) = inspect_json(capsys, tmp_path, "--works", works)
+        assert report["resume"]["to_do"] == 6
+        assert report["resume"]["repeated"] == 1
+
+    @pytest.mark.parametrize("name", ["none.txt", "."])
+    def test_works_that_cannot_be_read(self, capsys, tmp_path, name):
+        save(tmp_path, make_snapshot())
+        code, err = inspect(capsys, tmp_path, "--works", tmp_path / name)
+        assert code == 1
+        assert "Expected --works to be a file with one work to a line" in err
+
     def test_with_more_epochs(self, capsys, tmp_path):
         save(tmp_path, make_snapshot())
         works = tmp_path / "works.txt"

@@ -106,7 +106,7 @@ def test_the_first_failure_ends_all(
     options = ["--workers", "2", "--evaluator"]
     assert launch(*options, program=program) == exit_code
     err = capfd.readouterr().err
-    assert f"[launch] {failing} {message}; ending all tasks\n" in err
+    assert f"[launch] {failing} {message}; ending all tasks (--restart" in err
 
 
 def test_a_failure_kills_after_the_grace(capfd, witness, tmp_path):

@@ -51,3 +51,18 @@ def test_without_slices_no_source_is_asked():
     slicer = Slicer(Works(["rows:a", "bytes:b"]), None, ask, "q")
     assert slicer.is_one_unit
     assert slicer.slice_works() is None
+
+
+@pytest.mark.parametrize(
+    ("works", "is_said"),
+    [(["file", "other"], True), (["file", "rows:a"], False)],
+)
+def test_num_slices_without_anything_to_cut_is_said(caplog, works, is_said):
+    Slicer(Works(works), 5, find, "train")
+    text = "num_slices=5 has no effect, since none of 2 works can be cut"
+    assert (text in caplog.text) == is_said
+
+
+def test_a_source_is_a_function():
+    with pytest.raises(TypeError, match="function of a work's text"):
+        Slicer(Works(["file"]), 5, "text", "train")

@@ -784,6 +784,12 @@ class TestCheckpoint:
         assert sorted([*items(begun)[:3], *rest[:5]]) == sorted(rest[5:13])
         assert rest[5:] == sorted(rest[5:13]) * 2
 
+    def test_a_job_that_was_done_says_so(self, tmp_path, caplog):
+        train(WORKS, directory=tmp_path)
+        assert "nothing is left to be trained" not in caplog.text
+        train(WORKS, directory=tmp_path)
+        assert "nothing is left to be trained" in caplog.text
+
     def test_nothing_comes_again_where_the_last_step_was_saved(self, tmp_path):
         """Saved after each step: TensorFlow saves no second time at the end."""
         assert items(train(WORKS, directory=tmp_path)) == WORKS
@@ -940,3 +946,16 @@ class TestCheckpoint:
                     wait_until(lambda: runs)
                 # The ledger is not in it: the thread waits in its first run.
                 assert len(runs) == 1
+
+
+def test_a_queue_is_made_before_the_session():
+    with tf1.train.SingularMonitoredSession() as session:
+        assert session.graph.finalized
+        with pytest.raises(WorkQueueError, match="made before the session"):
+            WorkQueue(WORKS)
+
+
+@pytest.mark.parametrize("reader", [None, "lines"])
+def test_a_reader_of_records_is_a_function(reader):
+    with pytest.raises(TypeError, match="Expected reader to be a function"):
+        WorkQueue(WORKS).records(reader)

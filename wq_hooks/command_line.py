@@ -70,10 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, subcommand in _SUBCOMMANDS.items():
         title = (subcommand.__doc__ or "").partition("\n")[0]
         parser_of[name] = subparsers.add_parser(
-            name, help=title, description=title
+            name, help=title, description=title, allow_abbrev=False
         )
         subcommand.add_arguments(parser_of[name])
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # With the usage of the subcommand.
+        parser_of[args.subcommand].error(
+            f"unrecognized arguments: {' '.join(unknown)}"
+        )
     try:
         return _SUBCOMMANDS[args.subcommand].run(args)
     except argparse.ArgumentTypeError as e:

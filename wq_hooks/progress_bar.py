@@ -32,7 +32,7 @@ def new_bar(name: str) -> Bar | None:
     try:
         import tqdm
     except ImportError:
-        logging.info(
+        logging.warning(
             "Work queue %s: no progress bar without tqdm (pip install tqdm).",
             name,
         )

@@ -41,7 +41,7 @@ from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
 from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
-from wq_hooks.runtime.read_records import records_read
+from wq_hooks.runtime.read_records import expect_reader, records_read
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
@@ -201,7 +201,12 @@ class WorkQueue:
         if any(queue.name == name for queue in siblings):
             raise ValueError(
                 f"Expected a name that no other queue of the graph has; got "
-                f"name={name!r} twice."
+                f"name={name!r} twice. Give one of them another name."
+            )
+        if self._graph.finalized:
+            raise WorkQueueError(
+                "Expected the queue to be made before the session; its graph "
+                "is finalized already."
             )
         self.mailbox = Mailbox(
             name,
@@ -235,7 +240,9 @@ class WorkQueue:
         """Returns a tf.string scalar tensor: one item each time it is run.
 
         Each call makes a consumer of its own. Raises
-        tf.errors.OutOfRangeError when run at the end of data.
+        tf.errors.OutOfRangeError when run at the end of data. Waits until the
+        queue runs: MonitoredTrainingSession and Estimator start it, a bare
+        session needs tf.compat.v1.train.start_queue_runners.
         """
         if self.prefetch:
             # What is taken ahead is not taken in the reader's step.
@@ -306,6 +313,7 @@ class WorkQueue:
             its records. What it filters out does not count.
           cycle_length: How many items are read in turn.
         """
+        expect_reader(reader)
         port = self._add_dataset_port(RecordsPort, DirectRecordsPort)
 
         def from_items(make: Callable[[Any], Any]) -> Any:

@@ -18,11 +18,11 @@ NUM_CLIENTS = 3
 
 def parse_args():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=["loop", "fit"])
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--num_records", type=int)
+    parser.add_argument("--mode", choices=["loop", "fit"], required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--num_records", type=int, required=True)
     parser.add_argument("--checkpoint", default="")
-    parser.add_argument("--works", nargs="+")
+    parser.add_argument("--works", nargs="+", required=True)
     return parser.parse_args()
 
 

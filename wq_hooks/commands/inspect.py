@@ -14,6 +14,7 @@ import json
 from typing import Any
 
 from wq_hooks.commands import text
+from wq_hooks.commands.arguments import number
 from wq_hooks.commands.positions import (
     Position,
     find_positions,
@@ -47,13 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--num_epochs",
-        type=int,
+        type=number(int, least=1),
         metavar="N",
         help="with --works: as it would be asked for; default: as before",
     )
     parser.add_argument(
         "--limit",
-        type=int,
+        type=number(int),
         default=20,
         metavar="N",
         help="how many items to list (default: %(default)s)",
@@ -211,14 +212,20 @@ def _resume_of(
         "dropped": resumption.dropped,
         "notes": list(resumption.notes),
         "to_do": None if total is None else total - completed,
-        "repeated": len(resumption.attempts),
+        "repeated": sum(n > 0 for n in resumption.attempts.values()),
         "first": [plan.item_at(t).text for t in first],
     }
 
 
 def _works_of(path: str) -> Works:
-    with open(path, "rb") as file:
-        names = [line for line in file.read().splitlines() if line.strip()]
+    try:
+        with open(path, "rb") as file:
+            names = [line for line in file.read().splitlines() if line.strip()]
+    except OSError as e:
+        raise WorkQueueError(
+            f"Expected --works to be a file with one work to a line; got "
+            f"{path!r}: {e.strerror}."
+        ) from e
     if not names:
         raise WorkQueueError(f"Expected one work to a line; {path!r} has none.")
     return Works(names)

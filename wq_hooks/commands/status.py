@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wq_hooks.commands import text
+from wq_hooks.commands.arguments import number
 from wq_hooks.core.progress import duration_in_words
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.tensorboard_plugin.checked import checked_state
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--limit",
-        type=int,
+        type=number(int),
         default=20,
         metavar="N",
         help="how many workers to list (default: %(default)s)",
@@ -86,7 +87,12 @@ def run(args: argparse.Namespace) -> int:
             raise argparse.ArgumentTypeError(
                 f"Expected --{key} > 0; got {value:g}."
             )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "://" not in args.target:
+        raise argparse.ArgumentTypeError(
+            "Expected --target to be that of a server, such as "
+            f"grpc://10.0.0.7:2222; got {args.target!r}."
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         _follow(args)
     except KeyboardInterrupt:

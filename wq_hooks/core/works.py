@@ -45,7 +45,10 @@ class Works(Sequence[str]):
                 f"['a.csv', 'b.csv']; got {works!r:.200}."
             )
         if len(works) == 0:
-            raise ValueError("Expected at least one work; got works=[].")
+            raise ValueError(
+                "Expected at least one work; got works=[]. Did a pattern match "
+                "no file?"
+            )
         if prefix is not None and not isinstance(prefix, (str, bytes)):
             raise TypeError(
                 f"Expected prefix to be str or None; got {prefix!r:.200}."

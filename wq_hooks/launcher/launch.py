@@ -22,6 +22,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Callable, TextIO, Union
 
+from wq_hooks.commands.arguments import number
 from wq_hooks.launcher.local_cluster import (
     SLOW_VARIABLE,
     Cluster,
@@ -191,7 +192,11 @@ def supervise(
             continue
         failure = f"{event.task} {_describe(event.returncode)}"
         if num_restarts_of[event.task] >= num_restarts:
-            log(f"{failure}; ending all tasks")
+            log(
+                f"{failure}; ending all tasks (--restart N starts a task again)"
+                if not num_restarts
+                else f"{failure}; ending all tasks"
+            )
             return _exit_code(event.returncode)
         num_restarts_of[event.task] += 1
         cluster.start(event.task)
@@ -209,14 +214,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--ps",
-        type=_number(int),
+        type=number(int),
         default=1,
         metavar="N",
         help="number of parameter servers (default: %(default)s)",
     )
     parser.add_argument(
         "--workers",
-        type=_number(int),
+        type=number(int),
         default=1,
         metavar="N",
         help="number of workers beside the chief (default: %(default)s)",
@@ -234,7 +239,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--restart",
-        type=_number(int),
+        type=number(int),
         default=0,
         metavar="N",
         help="start a task that fails again, up to N times "
@@ -242,7 +247,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grace-secs",
-        type=_number(float),
+        type=number(float),
         default=10.0,
         metavar="SECS",
         help="time between SIGTERM and SIGKILL for tasks that have to end "
@@ -353,21 +358,6 @@ def _describe(returncode: int) -> str:
 
 def _exit_code(returncode: int) -> int:
     return 128 - returncode if returncode < 0 else returncode
-
-
-def _number(kind: type[int] | type[float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = -1
-        if not value >= 0:
-            raise argparse.ArgumentTypeError(
-                f"Expected {kind.__name__} >= 0; got {text!r}."
-            )
-        return value
-
-    return parse
 
 
 def _slow_task(text: str) -> tuple[str, float]:

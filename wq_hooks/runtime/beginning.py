@@ -73,6 +73,13 @@ class Beginning:
             _position_in_words(ledger, snapshot),
             where or "this process",
         )
+        if ledger.is_done and not self._options.is_open:
+            logging.warning(
+                "Work queue %s: all items were completed before; nothing is "
+                "left to be trained. A higher num_epochs adds epochs, "
+                "start_over=True begins again.",
+                self._options.name,
+            )
         return ledger
 
     def new_ledger(
@@ -135,7 +142,8 @@ def _log_changes(name: str, resumption: Resumption) -> None:
             f"{resumption.dropped} dropped",
         )
     if changes:
-        logging.info(
+        # Seen by default: what was kept is not what is asked for now.
+        logging.warning(
             "Work queue %s: the arguments have changed since the checkpoint: "
             "%s.",
             name,

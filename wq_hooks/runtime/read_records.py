@@ -41,6 +41,15 @@ def records_read(
     return _ReadRecords(reading, of_one_file(reader))
 
 
+def expect_reader(reader: object) -> None:
+    """Raises TypeError if it is no function."""
+    if not callable(reader):
+        raise TypeError(
+            "Expected reader to be a function that maps an item to a dataset, "
+            f"such as tf.data.TextLineDataset; got {reader!r:.200}."
+        )
+
+
 class _Reading:
     """How the records of a port are read.
 

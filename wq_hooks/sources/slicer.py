@@ -9,6 +9,8 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 
+from absl import logging
+
 from wq_hooks.core.factoring import factor, typical_num
 from wq_hooks.core.measure import measure
 from wq_hooks.core.plan import Plan
@@ -45,6 +47,11 @@ class Slicer:
         *,
         in_order: bool = False,
     ):
+        if source is not None and not callable(source):
+            raise TypeError(
+                "Expected source to be a function of a work's text, such as "
+                f"wq_hooks.sources.TextLines; got {source!r:.200}."
+            )
         self._works = works
         self._num_slices = num_slices
         self._find = find_source if source is None else source
@@ -65,6 +72,15 @@ class Slicer:
                     num_slices
                     if isinstance(num_slices, int)
                     else typical_num(self._num_workers)
+                )
+            else:
+                logging.warning(
+                    "Work queue %s: num_slices=%r has no effect, since none of "
+                    "%d works can be cut. Plain files need a source, such as "
+                    "source=wq_hooks.sources.TextLines.",
+                    name,
+                    num_slices,
+                    len(works),
                 )
 
     @property
