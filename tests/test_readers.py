@@ -227,3 +227,16 @@ def test_a_tfrecord_file_that_shrinks_while_it_is_read(tmp_path):
     os.truncate(path, 1016 * 1500)
     with pytest.raises(tf.errors.NotFoundError, match="start=100&end=2000"):
         list(iterator)
+
+
+@pytest.mark.parametrize("item", ["{}", "{}?start=4&end=9"])
+def test_tensorflow_warns_of_nothing_in_a_graph(tmp_path, capfd, item):
+    """2.15 did, on the standard error: "This indicates an invalid graph"."""
+    path = tmp_path / "a.txt"
+    path.write_text("a\nbb\nccc\n")
+    with tf.Graph().as_default():
+        items = tf.data.Dataset.from_tensors(item.format(path))
+        element = element_of(items.flat_map(text_lines))
+        with raw_session() as session:
+            assert draw(session, element)
+    assert "Type inference failed" not in capfd.readouterr().err

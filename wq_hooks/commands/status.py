@@ -140,6 +140,10 @@ class _Board:
             ) from e
         self._args = args
         self._error = tf.errors.OpError
+        self._silence = (
+            tf.errors.DeadlineExceededError,
+            tf.errors.UnavailableError,
+        )
         self._make = BoardReader
         self._reader: Any = None
 
@@ -156,6 +160,8 @@ class _Board:
                     timeout_secs=args.timeout,
                 )
             return str(self._reader.read())
+        except self._silence as e:
+            raise _no_answer(args.target, args.timeout) from e
         except self._error as e:
             raise WorkQueueError(
                 f"Expected an answer of {args.target!r}; got {e.message:.300}"
@@ -180,13 +186,17 @@ def _within(read: Callable[[], str], secs: float, target: str) -> str:
     try:
         result = answers.get(timeout=secs)
     except queue.Empty as e:
-        raise WorkQueueError(
-            f"Expected an answer of {target!r} within {secs:g} s; there was "
-            "none. Is the server there, and its address right?"
-        ) from e
+        raise _no_answer(target, secs) from e
     if isinstance(result, Exception):
         raise result
     return str(result)
+
+
+def _no_answer(target: str, secs: float) -> WorkQueueError:
+    return WorkQueueError(
+        f"Expected an answer of {target!r} within {secs:g} s; there was none. "
+        "Is the server there, and its address right?"
+    )
 
 
 def parse(status: str, name: str) -> dict[str, Any]:

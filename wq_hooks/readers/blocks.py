@@ -90,19 +90,17 @@ def read_in_blocks(
 
     def whole() -> Any:
         records = until_whole(read_whole(path, compression), path, compression)
-        return tf.data.experimental.to_variant(records)
+        return _wrapped(records)
 
     def sliced() -> Any:
         # `unbatch` moves the records out of a block, a dataset of tensor
         # slices would copy each.
         pieces = tf.data.Dataset.from_tensor_slices(blocks)
         records = pieces.map(lambda block: read_block(path, block[0], block[1]))
-        return tf.data.experimental.to_variant(records.unbatch())
+        return _wrapped(records.unbatch())
 
     is_whole = tf.equal(tf.shape(blocks)[0], 0)
-    return tf.data.experimental.from_variant(
-        tf.cond(is_whole, whole, sliced), tf.TensorSpec([], tf.string)
-    )
+    return _unwrapped(tf.cond(is_whole, whole, sliced))
 
 
 def until_whole(records: Any, path: Any, compression: Any) -> Any:
@@ -125,16 +123,32 @@ def until_whole(records: Any, path: Any, compression: Any) -> Any:
         nothing = tf.data.Dataset.from_tensors(path).filter(
             lambda path: call_python(check, [path], tf.bool, [])
         )
-        return tf.data.experimental.to_variant(records.concatenate(nothing))
+        return _wrapped(records.concatenate(nothing))
 
     # Not a dataset more for files that are not compressed.
     variant = tf.cond(
         tf.not_equal(compression, ""),
         checked,
-        lambda: tf.data.experimental.to_variant(records),
+        lambda: _wrapped(records),
     )
+    return _unwrapped(variant)
+
+
+def _wrapped(records: Any) -> Any:
+    """Returns a dataset as a branch of `tf.cond` can give it.
+
+    Wrapped, its type is not looked into: TensorFlow 2.15 warns of an invalid
+    graph where one branch gives what the other calls a tuple of one.
+    """
+    variant = tf.data.experimental.to_variant(records)
+    return tf.raw_ops.WrapDatasetVariant(input_handle=variant)
+
+
+def _unwrapped(variant: Any) -> Any:
+    """Returns the dataset of tf.string that was wrapped."""
     return tf.data.experimental.from_variant(
-        variant, tf.TensorSpec([], tf.string)
+        tf.raw_ops.UnwrapDatasetVariant(input_handle=variant),
+        tf.TensorSpec([], tf.string),
     )
 
 
