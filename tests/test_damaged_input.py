@@ -267,6 +267,8 @@ def check(work, source, reader, change, caplog):
                     error = e
                     break
                 num_trained += 10
+            # Who has what is reported a little later.
+            queue.dispatcher.settle(10.0)
             snapshot = queue.snapshot()
     assert "target" in str(error) + caplog.text
     position = Snapshot.from_json(snapshot)

@@ -153,6 +153,8 @@ def test_a_slice_that_has_shrunk_is_named_and_stays_open(files):
                 file.truncate(5000)
             with pytest.raises(tf.errors.OpError, match=r"1\.txt"):
                 draw(session, batch)
+            # Who has what is reported a little later.
+            queue.dispatcher.settle(10.0)
             snapshot = queue.snapshot()
     (_, text, _, _) = json.loads(snapshot)["body"]["outstanding"][-1]
     assert parse_slice(text).path == files[1]
