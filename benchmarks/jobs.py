@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[1]
 _PROGRAM = Path(__file__).parent / "programs" / "hand_out.py"
 _START_SECS = 120.0
 _END_SECS = 150.0
+# Sessions have just begun, and all of them prepare what runs beside the reader,
+# on the same cores: that is over before the first step of a job.
+_SETTLE_SECS = 0.5
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ def _run_job(
     job = Job()
     for task in tasks:
         cluster.wait_for_line(task, f"^START {number}$", _START_SECS)
+    time.sleep(_SETTLE_SECS)
     (directory / f"gate-{number}").touch()
     waited_for = list(tasks)
     if kill_after is not None:
