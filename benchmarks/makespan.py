@@ -29,12 +29,12 @@ _SIDE_BY_SIDE = (("static", "data_service"), ("queue", "fifo"), ("auto",))
 # What lies far behind has one run, so that all benchmarks together stay below
 # ten minutes.
 _NUM_RUNS = {"queue": 2, "auto": 2, "fifo": 2}
-# In this order of the heavy tail, the first four files are equally long, so that
-# it does not matter which task begins first; the slow task asks for no file
-# within 0.6 s of when the longest one is due (played through with tasks that
-# begin up to 0.06 s apart); and the static split does not give it to the slow
-# task either. Otherwise it would be the toss of a coin whom that file falls to,
-# and when, for all who hand out whole files.
+# In this order of the heavy tail, the first four files are equally long, so
+# that it does not matter which task begins first; the slow task asks for no
+# file within 0.6 s of when the longest one is due (played through with tasks
+# that begin up to 0.06 s apart); and the static split does not give it to the
+# slow task either. Otherwise it would be the toss of a coin whom that file
+# falls to, and when, for all who hand out whole files.
 _ORDER = 80538
 _RECORDS = 10
 _START_SECS = 60.0
