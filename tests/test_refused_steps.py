@@ -7,6 +7,7 @@ they have done anything or when they have done all on the other server.
 from __future__ import annotations
 
 import itertools
+import time
 import uuid
 
 import pytest
@@ -251,6 +252,9 @@ def test_a_job_goes_on(monkeypatch, cluster, source):
         ) as session:
             while not session.should_stop():
                 seen.append(session.run(item).decode())
+                # A train step: the chief has to look after the mailbox again
+                # and again, so that much is refused.
+                time.sleep(0.01)
     assert seen == WORKS
     assert len(created) == 1
     assert len(refused.names) > 10
