@@ -39,6 +39,13 @@ def hook_with(**hook_args):
     return lambda queue, scaffold: WorkQueueHook(**hook_args)
 
 
+def saved_variables():
+    """Returns what a Saver that is told nothing saves."""
+    return tf1.global_variables() + tf1.get_collection(
+        tf1.GraphKeys.SAVEABLE_OBJECTS
+    )
+
+
 def events_of(directory):
     """Returns {tag: [(step, value), ...]} of all event files."""
     events = defaultdict(list)
@@ -95,20 +102,6 @@ class TestArguments:
     def test_keyword_only(self):
         with pytest.raises(TypeError):
             WorkQueueHook(None, 10)
-
-    def test_the_saver_is_the_one_that_tensorflow_would_make(self, graph):
-        WorkQueue(WORKS)
-        WorkQueueHook().begin()
-        (saver,) = graph.get_collection(tf1.GraphKeys.SAVERS)
-        scaffold = tf1.train.Scaffold().finalize()
-        assert scaffold.saver is saver
-
-    def test_a_saver_of_the_graph_stays_the_only_one(self, graph):
-        WorkQueue(WORKS)
-        saver = tf1.train.Saver(max_to_keep=3)
-        graph.add_to_collection(tf1.GraphKeys.SAVERS, saver)
-        WorkQueueHook().begin()
-        assert graph.get_collection(tf1.GraphKeys.SAVERS) == [saver]
 
 
 class TestSummaries:
@@ -236,19 +229,20 @@ class TestOlderCheckpoints:
             None,
             lambda: tf1.train.Saver(sharded=True),
             lambda: tf1.train.Saver(defer_build=True),
-            lambda: tf1.train.Saver(tf1.global_variables()),
-            lambda: tf1.train.Saver(
-                {v.op.name: v for v in tf1.global_variables()}
-            ),
+            lambda: tf1.train.Saver(saved_variables()),
+            lambda: tf1.train.Saver({v.op.name: v for v in saved_variables()}),
         ],
         ids=["default", "sharded", "deferred", "listed", "named"],
     )
-    def test_restore_and_the_queue_starts_fresh(self, tmp_path, saver, log):
+    @pytest.mark.parametrize("hook", [False, True])
+    def test_restore_and_the_queue_starts_fresh(
+        self, tmp_path, saver, hook, log
+    ):
         train(None, directory=tmp_path, last_step=3, saver=saver)
         run = {
             "directory": tmp_path,
             "saver": saver,
-            "hook_of": lambda queue, scaffold: WorkQueueHook(scaffold=scaffold),
+            "hooks": [WorkQueueHook()] if hook else [],
             "save_checkpoint_steps": 100,
         }
         steps = train(WORKS, last_step=5, **run)
@@ -278,7 +272,7 @@ class TestOlderCheckpoints:
                 )
                 hooks = [tf1.train.StopAtStepHook(num_steps=2)]
                 if works:
-                    hooks.append(WorkQueueHook(scaffold=scaffold))
+                    hooks.append(WorkQueueHook())
                 stepped = step.assign_add(1)
                 with tf1.train.MonitoredTrainingSession(
                     checkpoint_dir=str(tmp_path),

@@ -495,8 +495,7 @@ class TestScopes:
             producer = queue.input_producer()
             dataset = queue.input_dataset()
         fetches = [producer.dequeue(), element_of(dataset)]
-        keys = [v.op.name for v in tf1.global_variables()]
-        assert keys == ["work_queue/position"]
+        assert keys() == ["work_queue/position"]
         for fetch in fetches:
             with raw_session() as session:
                 drawn = draw(session, fetch)
@@ -533,10 +532,7 @@ class TestScopes:
             WorkQueue(["c"], num_epochs=3, name="second"),
         ]
         fetches = [queue.take() for queue in queues]
-        assert [v.op.name for v in tf1.global_variables()] == [
-            "first/position",
-            "second/position",
-        ]
+        assert keys() == ["first/position", "second/position"]
         with raw_session() as session:
             assert session.run(fetches) == [b"a", b"c"]
             assert session.run(fetches) == [b"b", b"c"]
@@ -693,8 +689,16 @@ class TestSessions:
         wait_until(is_gone, secs=10)
 
 
+def keys():
+    """Returns what the positions are called in a checkpoint."""
+    assert tf1.global_variables() == []
+    positions = tf1.get_collection(tf1.GraphKeys.SAVEABLE_OBJECTS)
+    return [position.name for position in positions]
+
+
 def hook_of(queue, scaffold):
-    return WorkQueueHook(queue, scaffold=scaffold)
+    del scaffold
+    return WorkQueueHook(queue)
 
 
 class HeldSaver(tf1.train.Saver):

@@ -25,7 +25,6 @@ from sessions import (
 
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.errors import TwoChiefsError
-from wq_hooks.runtime.checkpoint import guard_saver
 
 tf1 = tf.compat.v1
 
@@ -322,7 +321,6 @@ class TestNextJob:
             with cluster.task(0, container) as task:
                 queue = WorkQueue(WORKS, shuffle=False)
                 saver = tf1.train.Saver([queue.mailbox.position])
-                guard_saver(saver, [queue])
                 init = initializers()
                 with tf1.Session(task.target, config=task.config) as session:
                     yield queue, saver, init, session

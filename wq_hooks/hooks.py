@@ -4,8 +4,7 @@
     with tf.compat.v1.train.MonitoredTrainingSession(hooks=[hook]) as session:
         ...
 
-A queue trains without it; the hook adds log lines, summaries, and that a
-checkpoint from before the queue was added restores.
+A queue trains without it; the hook adds log lines and summaries.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from wq_hooks.core.progress import ProgressMeter
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.progress_bar import Bar, new_bar
-from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.reporter import Reporter
 from wq_hooks.summary import view_pb
 from wq_hooks.work_queue import WorkQueue, queues_of
@@ -34,17 +32,16 @@ _START = tf1.SessionLog(status=tf1.SessionLog.START)
 
 
 class WorkQueueHook(tf1.train.SessionRunHook):
-    """Logs and summarises queues, and lets older checkpoints restore.
+    """Logs and summarises queues.
 
-    `begin` finds the queues of the graph and guards the graph's Saver.
+    `begin` finds the queues of the graph.
     `after_create_session`, on the chief, waits until the queue has read its
     position. `before_run` and `after_run` count steps on the chief and report
     when it is time; while a step of the chief waits for long, as for the
-    others near the end, a thread reports. `end` reports once more and tells
-    whether the readers have met the end of data; TensorFlow calls it at the
-    end of data and at a stop that was asked for, and not after an error: then
-    what this task held goes back to the line. When the session is created
-    again, queue and model go back to the same checkpoint.
+    others near the end, a thread reports. `end` reports once more; TensorFlow
+    calls it at the end of data and at a stop that was asked for, and not after
+    an error: then what this task held goes back to the line. When the session
+    is created again, queue and model go back to the same checkpoint.
 
     Args:
       work_queue: A WorkQueue, a sequence of them, or None for every queue of
@@ -57,8 +54,6 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         found out.
       progress_bar: Whether the chief shows a bar where its standard error is
         a terminal. Needs tqdm. Log lines go through it, so choose one.
-      scaffold: The Scaffold that is given to the session, if it was made with
-        a Saver of its own.
 
     Raises:
       ValueError: If both or none of every_n_secs and every_n_steps are given.
@@ -74,7 +69,6 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         summary_dir: str | None = None,
         is_chief: bool | None = None,
         progress_bar: bool = False,
-        scaffold: tf1.train.Scaffold | None = None,
     ):
         if every_n_steps is not None:
             every_n_secs = None
@@ -85,7 +79,6 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._given = _as_list(work_queue)
         self._summary_dir = summary_dir
         self._is_chief = is_chief
-        self._scaffold = scaffold
         self._timer = tf1.train.SecondOrStepTimer(
             every_secs=every_n_secs, every_steps=every_n_steps
         )
@@ -94,8 +87,6 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._bar_meters: dict[str, ProgressMeter] = {}
         self._has_layout: set[str] = set()
         self._written_step = 0
-        self._is_in_run = False
-        self._has_met_end = False
         self._global_step: Any = None
         self._last_step = self._reported_step = 0
         self._every_n_secs = every_n_secs
@@ -105,7 +96,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._bars_due = 0.0
 
     def begin(self) -> None:
-        """Finds the queues and guards the Saver; see the class."""
+        """Finds the queues; see the class."""
         graph = tf1.get_default_graph()
         self._queues = self._given or list(queues_of(graph))
         for queue in self._queues:
@@ -128,27 +119,15 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._bars = {}
         self._has_layout = set()
         self._written_step = 0
-        self._is_in_run = self._has_met_end = False
         self._last_step = self._reported_step = 0
         self._timer.reset()
         self._global_step = tf1.train.get_global_step()
-        siblings = queues_of(graph)
-        if self._scaffold is not None and self._scaffold.saver is not None:
-            checkpoint.guard_saver(self._scaffold.saver, siblings)
-        elif not graph.get_collection(tf1.GraphKeys.SAVERS):
-            # What a Scaffold would make when it is finalized, made earlier.
-            saver = tf1.train.Saver(
-                sharded=True, allow_empty=True, defer_build=True
-            )
-            tf1.add_to_collection(tf1.GraphKeys.SAVERS, saver)
-        checkpoint.guard_savers(graph, siblings)
 
     def after_create_session(
         self, session: tf1.Session, coord: tf.train.Coordinator
     ) -> None:
         """Waits, on the chief, until the queues have read their position."""
         del coord
-        self._is_in_run = False
         for queue in self._queues:
             service = queue.service(session)
             if queue.is_chief and service is not None:
@@ -176,10 +155,6 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         It comes from a parameter server, which makes each step a little longer.
         """
         del run_context
-        if self._is_in_run:
-            # The run before has raised, and somebody has caught it.
-            self._has_met_end = True
-        self._is_in_run = True
         by_steps = self._every_n_secs is None and self._has_ledger()
         if self._global_step is None or not by_steps:
             return None
@@ -191,7 +166,6 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         run_values: tf1.train.SessionRunValues,
     ) -> None:
         """Reports if it is time."""
-        self._is_in_run = False
         if not self._has_ledger():
             return
         self._update_bars()
@@ -207,8 +181,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 self._report_now()
 
     def end(self, session: tf1.Session) -> None:
-        """Reports, and notes whether readers have met the end of data."""
-        is_through = self._is_in_run or self._has_met_end
+        """Reports, and notes that the session ends without an error."""
         if self._has_ledger():
             self._last_step = self._read_step(session)
             self._report_now()
@@ -221,7 +194,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         for queue in self._queues:
             service = queue.service(session)
             if service is not None:
-                service.note_end(are_readers_through=is_through)
+                service.note_end()
 
     def _read_step(self, session: tf1.Session) -> int:
         if self._global_step is None:

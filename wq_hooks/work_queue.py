@@ -177,6 +177,8 @@ class WorkQueue:
         self._initial: Snapshot | None = None
         self._has_begun = False
         self.checkpoint_directory: str | None = None
+        # The checkpoint that was restored and has no position, if it has none.
+        self.lacking_checkpoint: str | None = None
         self._lock = threading.Lock()
         slicer = Slicer(
             self._works,
@@ -211,6 +213,9 @@ class WorkQueue:
         self.mailbox = Mailbox(
             name,
             is_saved=self.is_saved,
+            on_saver=lambda saver: checkpoint.guard_saver(
+                self._graph, saver, queues_of(self._graph)
+            ),
             remaining=-1
             if num_epochs is None or self._options.is_open
             else num_epochs * len(self),
@@ -636,22 +641,33 @@ class WorkQueue:
             self._services[session] = service
             self._last_service = service
         interrupt.watch()
-        if self.is_chief:
-            checkpoint.guard_savers(self._graph, queues_of(self._graph))
         return service
 
-    def new_ledger(self, position: bytes) -> Ledger:
+    def new_ledger(self, position: str) -> Ledger:
         """Returns the ledger that a session of the chief starts with.
 
         Args:
-          position: What the position variable holds, b"" if nothing.
+          position: What a Saver has restored, "" if nothing.
         """
         snapshot = self._initial
         # What the user asked for is where the job begins. A session that is
         # created again goes back to its checkpoint, if there is one.
         is_asked_for = snapshot is not None or self._options.start_over
-        if position and (self._has_begun or not is_asked_for):
+        if not checkpoint.is_trained_from(self._graph):
+            logging.info(
+                "Work queue %s: no model is trained in this session, so the "
+                "queue starts at the beginning.",
+                self.name,
+            )
+        elif position and (self._has_begun or not is_asked_for):
             snapshot = Snapshot.from_json(position)
+        elif self.lacking_checkpoint:
+            logging.info(
+                "Work queue %s: checkpoint %s was written before the queue was "
+                "added; the queue starts at the beginning.",
+                self.name,
+                self.lacking_checkpoint,
+            )
         return self._begin_ledger(snapshot, self.mailbox.device)
 
     def _begin_ledger(self, snapshot: Snapshot | None, where: str) -> Ledger:

@@ -194,7 +194,7 @@ class ConsumerLoop:
         arrived: Callable[[], Sequence[Claim]] | None = None,
     ):
         self.consumer = consumer
-        self.has_ended = False
+        self.has_begun = self.has_ended = False
         self._sender = messages.sender_text(consumer)
         self._gate = messages.gate_of(consumer.name)
         self._pause = pause
@@ -236,12 +236,14 @@ class ConsumerLoop:
         """Waits for a demand; returns whether the port has met it."""
         if not isinstance(self._port, ServingPort):
             self._port.wait_for_demand()
+            self.has_begun = True
             return False
         with self._lock:
             completed = self._holdings.completed_by(self._port.num_ahead)
         served = self._port.serve(
             self._gate, self._sender, messages.claims_text(completed)
         )
+        self.has_begun = True
         with self._lock:
             if served.is_told:
                 self._holdings.asked_again(self._port.num_ahead)
@@ -294,6 +296,7 @@ class ConsumerLoop:
     def _note_arrived(self) -> None:
         for claim in self._arrived() if self._arrived is not None else ():
             # Its reader has asked for it.
+            self.has_begun = True
             self._completed += self._holdings.asked_again(0)
             self._holdings.pass_on(claim)
             if claim in self._under_way:

@@ -400,9 +400,9 @@ class Dispatcher:
             return viewer.look(self.ledger, self._clock(), time.time())
 
     @property
-    def is_saved(self) -> bool:
-        """Whether all that is completed was so at the last save."""
-        return self._keeper.num_saved == self.ledger.completed
+    def num_saved(self) -> int | None:
+        """Number of items that were completed at the last save, if any."""
+        return self._keeper.num_saved
 
     @contextlib.contextmanager
     def held_position(self, settle_secs: float = 1.0) -> Iterator[None]:

@@ -51,6 +51,10 @@ RESERVE = 6
 DELIVERED = 7
 NUM_DRAINED = 8
 DRAINED = 9
+# What a Saver saves; what a Saver has restored, behind the token of the graph
+# that has, until the queue begins there.
+POSITION = 10
+RESTORED = 11
 _FIRST_GATE = 16
 
 

@@ -2,16 +2,16 @@
 
 A SaverGuard wraps `save` and `restore` of one tf.compat.v1.train.Saver:
 
-* before a save it writes the position into the queue's string variable, and
-  holds it there until the save is through;
+* before a save it writes the position to where the Saver reads it, and holds
+  it there until the save is through;
 * before a restore it takes the items of an earlier chief out of circulation:
   what workers trained of them between the restore of the model and the
   beginning of the queue would stay in the model, and be trained again;
-* a checkpoint from before the queue was added restores as usual, and the queue
-  starts fresh.
+* a checkpoint without the position restores as usual, and the queue starts
+  fresh.
 
 The guard wraps an object, not the class: TensorFlow gives no listener to
-MonitoredTrainingSession, and no Saver that tolerates a missing variable.
+MonitoredTrainingSession, and no Saver that tolerates a missing name.
 """
 
 from __future__ import annotations
@@ -24,31 +24,61 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.mailbox import MailboxSession
+from wq_hooks.runtime.position import WorkQueuePosition
 
-_GUARD = "_wq_hooks_guard"
+_GUARDS = "_wq_hooks_guards"
 _SETTLE_SECS = 2.0
+# The collection in which the hooks of TensorFlow that belong to a training, the
+# CheckpointSaverHook among them, keep how they read the global step. There is
+# no public name for it; Estimator puts it there before it calls an input_fn.
+_STEP_READS = "global_step_read_op_cache"
 
 
-def guard_savers(graph: tf.Graph, queues: Sequence[Host]) -> None:
-    """Guards each Saver of a graph's SAVERS collection, once.
+def guards_of(graph: tf.Graph) -> list[SaverGuard]:
+    """Returns the guards of the Savers of a graph, in order of building."""
+    if not hasattr(graph, _GUARDS):
+        setattr(graph, _GUARDS, [])
+    guards: list[SaverGuard] = getattr(graph, _GUARDS)
+    return guards
+
+
+def guard_saver(
+    graph: tf.Graph, saver: tf1.train.Saver, queues: Sequence[Host]
+) -> None:
+    """Guards a Saver, once, while it is being built; see the module.
 
     Args:
       graph: The graph.
+      saver: Takes the position of a queue of the graph along.
       queues: The queues of the graph; the list may grow later.
     """
-    for saver in graph.get_collection(tf1.GraphKeys.SAVERS):
-        guard_saver(saver, queues)
+    guards = guards_of(graph)
+    if all(guard.saver is not saver for guard in guards):
+        guard = SaverGuard(saver, queues)
+        guards.append(guard)
+        guard.build()
 
 
-def guard_saver(saver: tf1.train.Saver, queues: Sequence[Host]) -> None:
-    """Guards one Saver, once; see the module."""
-    if not hasattr(saver, _GUARD):
-        setattr(saver, _GUARD, SaverGuard(saver, queues))
+def is_trained_from(graph: tf.Graph) -> bool:
+    """Returns whether a session of a graph is one in which a model is trained.
+
+    Who evaluates or predicts with the input of a training restores the
+    position of the training, and wants to see all records.
+
+    Args:
+      graph: The graph, of which a session has begun.
+    """
+    if graph.get_collection(tf1.GraphKeys.EVAL_STEP):
+        return False
+    if not graph.finalized or graph.get_collection(_STEP_READS):
+        return True
+    # A session that trains restores the newest checkpoint of a directory. For
+    # a prediction Estimator names the file, and nothing counts steps.
+    return not any(guard.is_from_file for guard in guards_of(graph))
 
 
 def save_again(session: tf1.Session, dispatcher: Dispatcher) -> None:
@@ -61,40 +91,59 @@ def save_again(session: tf1.Session, dispatcher: Dispatcher) -> None:
       session: The session that ends.
       dispatcher: Of the queue.
     """
-    for saver in session.graph.get_collection(tf1.GraphKeys.SAVERS):
-        if hasattr(saver, _GUARD):
-            getattr(saver, _GUARD).save_again(session, dispatcher)
+    for guard in guards_of(session.graph):
+        guard.save_again(session, dispatcher)
 
 
 class SaverGuard:
-    """Wraps `build`, `save` and `restore` of a Saver.
+    """Wraps `save` and `restore` of a Saver.
 
     Args:
       saver: The Saver.
       queues: The queues of its graph; the list may grow later.
+
+    Attributes:
+      is_from_file: Whether it has restored a file that was named, in the place
+        of the newest one of a directory.
     """
 
     def __init__(self, saver: tf1.train.Saver, queues: Sequence[Host]):
+        self.saver = saver
+        self.is_from_file = False
         self._queues = queues
-        self._saver = saver
-        self._build = saver.build
         self._save = saver.save
         self._restore = saver.restore
+        self._recover = saver.recover_last_checkpoints
+        self._has_own_restore = (
+            type(saver).restore is not tf1.train.Saver.restore
+        )
         self._without_queues: tf1.train.Saver | None = None
         self._last_save: tuple[Any, Any, str, Any, Any] | None = None
+        # Of each generation: how many items were completed at the last save.
+        self._num_saved: dict[str, int | None] = {}
         self._lock = threading.Lock()
-        saver.build = self.build
         saver.save = self.save
         saver.restore = self.restore
-        if not tf1.get_default_graph().finalized and saver.saver_def:
-            self._build_without_queues()
+        saver.recover_last_checkpoints = self.recover_last_checkpoints
 
     def build(self) -> None:
-        """Builds the Saver, and one for checkpoints without the queues."""
-        self._build()
-        # A session that is created again builds once more, to no effect.
-        if not tf1.get_default_graph().finalized:
-            self._build_without_queues()
+        """Builds a Saver for checkpoints without the queues."""
+        # No public attribute tells what a Saver saves; it is set by the time
+        # that the Saver asks what there is to save.
+        saved = self.saver._var_list
+        rest: Any
+        if isinstance(saved, dict):
+            rest = {k: v for k, v in saved.items() if not _is_position(v)}
+        else:
+            rest = [v for v in saved if not _is_position(v)]
+        with (
+            tf.control_dependencies(None),
+            tf.device(None),
+            tf1.name_scope(None),
+        ):
+            self._without_queues = tf1.train.Saver(
+                rest, sharded=True, allow_empty=True, name="save_without_queues"
+            )
 
     def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
         """Saves, with the position as it is at this instant."""
@@ -103,6 +152,11 @@ class SaverGuard:
             for queue in self._queues:
                 directory = os.path.dirname(save_path)
                 stack.enter_context(queue.held_position(directory))
+            self._num_saved = {
+                queue.dispatcher.generation: queue.dispatcher.num_saved
+                for queue in self._queues
+                if queue.dispatcher is not None
+            }
             return self._save(sess, save_path, *args, **kwargs)
 
     def save_again(self, sess: Any, dispatcher: Dispatcher) -> None:
@@ -119,10 +173,12 @@ class SaverGuard:
                 return
             # What was reported last may not be known yet.
             dispatcher.settle(_SETTLE_SECS)
-            if dispatcher.is_saved:
+            num_saved = self._num_saved.get(dispatcher.generation)
+            if num_saved == dispatcher.ledger.completed:
                 return
             # A thread of its own is in eager mode until it says otherwise.
             with sess.graph.as_default(), dispatcher.held_position():
+                self._num_saved[dispatcher.generation] = dispatcher.num_saved
                 self._save(
                     sess,
                     f"{save_path}-end",
@@ -130,57 +186,40 @@ class SaverGuard:
                     **{**kwargs, "write_meta_graph": False},
                 )
 
+    def recover_last_checkpoints(self, checkpoint_paths: Any) -> None:
+        """Notes that what was restored is the newest of a directory."""
+        self.is_from_file = False
+        self._recover(checkpoint_paths)
+
     def restore(self, sess: Any, save_path: str) -> None:
         """Restores, also from a checkpoint that lacks the queues."""
+        self.is_from_file = True
         for queue in self._queues:
             queue.checkpoint_directory = os.path.dirname(save_path)
             if queue.is_chief and queue.dispatcher is None:
                 MailboxSession(queue.mailbox, sess).invalidate_items()
         missing = self._missing(save_path)
-        if not missing or self._without_queues is None:
+        for queue in self._queues:
+            queue.lacking_checkpoint = (
+                save_path if queue.name in missing else None
+            )
+        if (
+            not missing
+            or self._without_queues is None
+            # It has its own way with what a checkpoint lacks.
+            or self._has_own_restore
+        ):
             self._restore(sess, save_path)
             return
-        logging.info(
-            "Work queue %s: checkpoint %s was written before the queue was "
-            "added; the queue starts at the beginning.",
-            ", ".join(missing),
-            save_path,
-        )
         self._without_queues.restore(sess, save_path)
         reader = tf.train.load_checkpoint(save_path)
         for queue in self._queues:
-            mailbox = queue.mailbox
-            if queue.name in missing or not queue.is_saved:
-                sess.run(mailbox.position.initializer)
-            else:
-                position = reader.get_tensor(mailbox.position.op.name)
-                sess.run(
-                    mailbox.write_position, {mailbox.position_feed: position}
-                )
-
-    def _build_without_queues(self) -> None:
-        if self._without_queues is not None:
-            return
-        positions = {queue.mailbox.position.ref() for queue in self._queues}
-
-        def is_position(variable: Any) -> bool:
-            return hasattr(variable, "ref") and variable.ref() in positions
-
-        # No public attribute tells what a Saver saves; it is set when the
-        # Saver has been built.
-        saved = getattr(self._saver, "_var_list", None)
-        if saved is None:
-            saved = tf1.global_variables() + tf1.get_collection(
-                tf1.GraphKeys.SAVEABLE_OBJECTS
+            position = b""
+            if queue.name not in missing and queue.is_saved:
+                position = reader.get_tensor(queue.mailbox.position.name)
+            MailboxSession(queue.mailbox, sess).restore_position(
+                position.decode()
             )
-        rest: Any
-        if isinstance(saved, dict):
-            rest = {k: v for k, v in saved.items() if not is_position(v)}
-        else:
-            rest = [v for v in saved if not is_position(v)]
-        self._without_queues = tf1.train.Saver(
-            rest, sharded=True, allow_empty=True, name="save_without_queues"
-        )
 
     def _missing(self, save_path: str) -> list[str]:
         try:
@@ -191,8 +230,12 @@ class SaverGuard:
             queue.name
             for queue in self._queues
             if queue.is_saved
-            and not reader.has_tensor(queue.mailbox.position.op.name)
+            and not reader.has_tensor(queue.mailbox.position.name)
         ]
+
+
+def _is_position(saved: Any) -> bool:
+    return isinstance(saved, WorkQueuePosition)
 
 
 def _step_of(session: tf1.Session) -> int | None:

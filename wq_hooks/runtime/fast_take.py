@@ -69,6 +69,7 @@ class TakePort:
         self._proxy = queue("proxy", tf.string, shape=(ELEMENT_SIZE,))
         # What readers have got.
         self._arrivals = queue("arrivals", tf.string, shape=(ELEMENT_SIZE,))
+        self.source = self._proxy.queue_ref
         self._wait = self._demand.dequeue()
         self._elements = tf1.placeholder(tf.string, [None, ELEMENT_SIZE])
         self._put = self._proxy.enqueue_many([self._elements])

@@ -25,6 +25,7 @@ class Host(Protocol):
     is_chief: bool
     has_hook: bool
     checkpoint_directory: str | None
+    lacking_checkpoint: str | None
 
     @property
     def name(self) -> str:
@@ -54,7 +55,7 @@ class Host(Protocol):
     def is_saved(self) -> bool:
         """Whether the position goes into checkpoints."""
 
-    def new_ledger(self, position: bytes) -> Ledger:
+    def new_ledger(self, position: str) -> Ledger:
         """Returns the ledger that a session of the chief starts with."""
 
     def compare_works(self, mailbox: MailboxSession) -> bool:

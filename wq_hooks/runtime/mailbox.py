@@ -1,9 +1,9 @@
 """The TensorFlow resources through which chief and workers meet.
 
-On the parameter server stand a work mailbox and a report mailbox (FIFOQueues),
-a board (hash table of a few words from the chief to everybody) and the
-position (a string variable, for the Saver). All are stock TensorFlow; nothing
-in this module decides anything.
+On the parameter server stand a work mailbox and a report mailbox (FIFOQueues)
+and a board, a hash table: a few words from the chief to everybody, and the
+position, for the Saver. All are stock TensorFlow; nothing in this module
+decides anything.
 
 The trap: neither mailbox is ever closed. A closed queue stays closed for as
 long as its server lives, so a restarted chief could not use it again. The end
@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import messages
+from wq_hooks.runtime.position import WorkQueuePosition
 from wq_hooks.runtime.steps import MAX_REFUSALS, Steps, is_refusal
 
 _REPORTS_CAPACITY = 1_000_000
@@ -55,6 +56,7 @@ class Mailbox:
       name: Of the queue; the resources are shared under it within the
         container of the graph (`tf.compat.v1.container`).
       is_saved: Whether the position goes into checkpoints.
+      on_saver: Called with each Saver that takes the position along.
       remaining: Items that remain as long as the chief has not said; -1: no
         end.
       level: The level as long as the chief has not said.
@@ -65,31 +67,44 @@ class Mailbox:
         name: str,
         *,
         is_saved: bool = True,
+        on_saver: Callable[[tf1.train.Saver], None] | None = None,
         remaining: int = 0,
         level: float = 0.0,
     ):
-        collection = (
-            tf1.GraphKeys.GLOBAL_VARIABLES
-            if is_saved
-            else tf1.GraphKeys.LOCAL_VARIABLES
-        )
         # What is fed or drained must not wait for what the user's script has
         # in its `control_dependencies`.
         with tf.control_dependencies(None), tf1.name_scope(f"{name}/"):
             with tf.device("/device:CPU:0"):
-                # The scope that is current puts the variable where the
-                # chief's variables are; everything else goes there as well.
-                self.position = tf1.Variable(
-                    b"",
-                    name="position",
+                # Not used: the scope that is current puts this where the
+                # chief's variables are, and the queue goes there as well.
+                self.device = tf.raw_ops.VarHandleOp(
                     dtype=_STRING,
-                    trainable=False,
-                    collections=[collection],
-                    use_resource=True,
-                )
-            self.device = self.position.device
+                    shape=[],
+                    shared_name=f"{name}/place",
+                    name="place",
+                ).device
             with tf.device(None), tf.device(self.device):
                 self._build(name, str(remaining), str(level))
+                # Restores of another process, or of another graph, are not
+                # those of this one.
+                self.restore_token = uuid.uuid4().hex[:12]
+                self.position = WorkQueuePosition(
+                    tf.identity(self.look_up(messages.POSITION), "position"),
+                    self._restored,
+                    on_saver,
+                )
+        if is_saved:
+            tf1.add_to_collection(tf1.GraphKeys.SAVEABLE_OBJECTS, self.position)
+
+    def _restored(self, position: Any) -> tf.Operation:
+        """Returns an op that keeps a position that a Saver has restored."""
+        with tf.device(None), tf.device(self.device):
+            restored = tf.strings.join(
+                [self.restore_token, position], separator=SEPARATOR
+            )
+            return self._insert(
+                [messages.POSITION, messages.RESTORED], [position, restored]
+            )
 
     def _build(self, name: str, remaining: str, level: str) -> None:
         # Each tensor that is fed or fetched takes a round trip of its own
@@ -155,11 +170,6 @@ class Mailbox:
         )
         self.level = tf.strings.to_number(
             _default(look_up(messages.LEVEL), level), tf.float32
-        )
-        self.position_feed = fed()
-        self.read_position = self.position.read_value()
-        self.write_position = self.position.assign(
-            self.position_feed, read_value=False
         )
 
     def taken(self, question: Any) -> tuple[Any, tf.Operation]:
@@ -401,14 +411,26 @@ class MailboxSession:
         """Returns the number of rows in the report mailbox."""
         return int(self._run(self._mailbox.num_reports))
 
-    def read_position(self) -> bytes:
-        """Returns the position that was restored or written last."""
-        return bytes(self._run(self._mailbox.read_position))
+    def take_restored(self) -> str:
+        """Returns the position that a Saver has restored since, or ""."""
+        (restored,) = self.look_up(messages.RESTORED)
+        token, _, position = restored.partition(SEPARATOR)
+        if token != self._mailbox.restore_token:
+            position = ""
+        # A session that is created again without a restore begins anew.
+        self.deliver([], {messages.RESTORED: "", messages.POSITION: position})
+        return position
+
+    def restore_position(self, position: str) -> None:
+        """Does what a Saver does that restores the position."""
+        restored = f"{self._mailbox.restore_token}{SEPARATOR}{position}"
+        self.deliver(
+            [], {messages.POSITION: position, messages.RESTORED: restored}
+        )
 
     def write_position(self, position: str) -> None:
         """Writes the position, for the next save."""
-        mailbox = self._mailbox
-        self._run(mailbox.write_position, [mailbox.position_feed], [position])
+        self.deliver([], {messages.POSITION: position})
 
 
 def question_of(gate: int, report: str, sender: str) -> list[str]:

@@ -27,6 +27,10 @@ _DISCARD_SECS = 2.0
 class Port(Protocol):
     """The ops of a port."""
 
+    @property
+    def source(self) -> Any:
+        """The handle of the queue from which the readers have their items."""
+
     def in_session(self, session: tf1.Session) -> PortSession:
         """Returns the port as seen through a session."""
 
@@ -186,6 +190,7 @@ class DemandPort:
         self._put = self._proxy.enqueue(self._feeds)
         with tf.control_dependencies([self._put]):
             self._put_and_wait = self._demand.dequeue()
+        self.source = self._proxy.queue_ref
         self._close = self._proxy.close()
         self._discard = discard_op(self._demand, self._proxy)
 
@@ -273,6 +278,7 @@ class ProducerPort:
             shared_name=f"{shared_name}/producer",
             name="producer",
         )
+        self.source = self.queue.queue_ref
         self._size = self.queue.size()
         self._text = tf1.placeholder(tf.string, [])
         self._put = self.queue.enqueue(self._text)

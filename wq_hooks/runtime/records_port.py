@@ -63,6 +63,7 @@ class RecordsPort:
         self.put = self._proxy.enqueue(self.feeds)
         with tf.control_dependencies([self.put]):
             self.put_and_wait = self._demand.dequeue()
+        self.source = self._proxy.queue_ref
         self.close = self._proxy.close()
         self.num_events = self._events.size()
         first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]

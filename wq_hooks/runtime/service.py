@@ -6,6 +6,10 @@ grace period ends, so only two kinds of threads are registered with the
 Coordinator, which never wait long: the keeper of a worker (heartbeat, leaving)
 and the feeder of the chief. The others are daemons; closing the session
 cancels what they wait for.
+
+Without a Coordinator nobody tells these two to end. They are daemons as well
+then, and serve until the session is closed; the one thread that can be joined
+ends with the data.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime import checkpoint
+from wq_hooks.runtime.end_of_data import comes_from, watch_steps
 from wq_hooks.runtime.fast_take import NO_LIFE, TakePortSession, life_text
 from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
@@ -42,6 +47,7 @@ _SETTLE_POLL_SECS = 0.01
 _ASTRAY_POLL_SECS = 0.2
 _COUNT_EVERY_SECS = 0.1
 _NOTE_EVERY_SECS = 0.05
+_OVER_POLL_SECS = 0.05
 _MAX_NAMES = 20
 
 
@@ -83,7 +89,7 @@ class ServiceRunner(tf1.train.QueueRunner):
         service = self._new_service(sess, coord)
         if service is None:
             return []
-        threads = service.create_threads(daemon=daemon or coord is None)
+        threads = service.create_threads(daemon=daemon)
         for thread in threads:
             if coord is not None:
                 coord.register_thread(thread)
@@ -111,12 +117,12 @@ class Service:
         self.dispatcher: Dispatcher | None = None
         self._queue = work_queue
         self._coord = coord or tf1.train.Coordinator()
+        self._is_alone = coord is None
         self._mailbox = MailboxSession(work_queue.mailbox, session)
         self._ready = threading.Event()
         self._has_left = threading.Event()
         self._is_in_haste = threading.Event()
         self._has_hook_ended = False
-        self._are_readers_through = True
         task = work_queue.task.name
         if work_queue.task.job == "local" and "/job:" in (
             work_queue.mailbox.device
@@ -155,6 +161,23 @@ class Service:
             )
             if isinstance(port_session, DemandPortSession):
                 port_session.on_new_iteration = self._loops[-1].hand_back
+        # The consumers whose readers are through with all that they had.
+        self._through: list[ConsumerLoop] = []
+        watch_steps(session, self._note_end_of_data)
+
+    def _note_end_of_data(
+        self, session: tf1.Session, fetches: Any, error: Any
+    ) -> None:
+        """Reports, as soon as a step has met it, what its readers had."""
+        for port, loop in zip(self._queue.ports, self._loops):
+            # Before that it is another end.
+            if not loop.has_ended or loop in self._through:
+                continue
+            if comes_from(port.source.op, session, fetches, error):
+                self._through.append(loop)
+                # If the session ends, it is over anyway.
+                with contextlib.suppress(RuntimeError, tf.errors.OpError):
+                    loop.complete_all()
 
     def _warn_if_alone(self) -> None:
         """Says so if each task of a cluster would have a queue of its own."""
@@ -186,21 +209,35 @@ class Service:
                 if isinstance(port, TakePortSession)
             }
         )
-        threads = []
+        targets = [(self._keep, "keeper")]
         if self._queue.is_chief:
-            threads.append(self._thread(self._feed, "feeder", daemon))
-        threads.append(self._thread(self._keep, "keeper", daemon))
-        return threads
+            targets.insert(0, (self._feed, "feeder"))
+        if not self._is_alone:
+            return [self._thread(*target, daemon) for target in targets]
 
-    def note_end(self, *, are_readers_through: bool) -> None:
-        """Notes, from a hook, that the session ends without an error.
+        def run_alone() -> None:
+            for target in targets:
+                self._start_daemon(*target)
+            while not self._is_over():
+                if self._coord.wait_for_stop(_OVER_POLL_SECS):
+                    return
 
-        Args:
-          are_readers_through: Whether a step has met the end of data. If not,
-            the items that readers hold are unfinished.
-        """
+        return [self._thread(run_alone, "runner", daemon)]
+
+    def _is_over(self) -> bool:
+        """Whether the data have ended for all readers that have begun."""
+        begun = [loop for loop in self._loops if loop.has_begun]
+        if begun:
+            return all(loop.has_ended for loop in begun)
+        if self._queue.is_chief:
+            return self.dispatcher is not None and (
+                self.dispatcher.ledger.is_done
+            )
+        return bool(self._mailbox.look_up(messages.END)[0])
+
+    def note_end(self) -> None:
+        """Notes, from a hook, that the session ends without an error."""
         self._has_hook_ended = True
-        self._are_readers_through = are_readers_through
 
     def wait_until_ready(self, timeout_secs: float = math.inf) -> None:
         """Waits, on the chief, until the queue has begun from its position.
@@ -236,7 +273,7 @@ class Service:
     # The chief.
 
     def _feed(self) -> None:
-        ledger = self._queue.new_ledger(self._mailbox.read_position())
+        ledger = self._queue.new_ledger(self._mailbox.take_restored())
         dispatcher = Dispatcher(self._queue.name, ledger, self._mailbox)
         self.dispatcher = dispatcher
         # From now on the board tells what is left over from an earlier life.
@@ -403,8 +440,9 @@ class Service:
         )
 
     def _leave(self) -> None:
-        is_through = self._has_ended_well() and self._are_readers_through
+        has_ended_well = self._has_ended_well()
         for port, loop in zip(self._ports, self._loops):
+            is_through = has_ended_well and loop in self._through
             claims = loop.claims_at_end() if is_through else []
             claims += _records_trained(port)
             self._mailbox.report(
@@ -474,8 +512,13 @@ class Service:
             if self._coord.should_stop() or _is_closed(e, self.session):
                 # Closing a session cancels what its threads wait for.
                 logging.vlog(1, "Work queue %s: %s", self._queue.name, e)
-            else:
-                self._coord.request_stop(e)
+                if self._is_alone:
+                    self._coord.request_stop()
+                return
+            if self._is_alone:
+                # Nobody joins a Coordinator that could raise it.
+                logging.error("Work queue %s: %s", self._queue.name, e)
+            self._coord.request_stop(e)
 
 
 def _records_trained(port: PortSession) -> list[Claim]:
