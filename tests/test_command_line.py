@@ -102,3 +102,27 @@ def test_it_does_without_tensorflow():
 def test_wrong_arguments_of_a_subcommand(capsys, argv):
     assert exit_of(argv) == 2
     assert f"usage: wq-hooks {argv[0]} " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["inspect", "--help"], ["fill"]])
+def test_a_reader_that_has_had_enough_ends_it_quietly(argv):
+    """As in `wq-hooks ... | head -1`."""
+    program = (
+        "import sys, types\n"
+        "from wq_hooks import command_line\n"
+        "def run(args):\n"
+        "    sys.stdout.write('x' * 1_000_000)\n"
+        "    return 1\n"
+        "command_line._SUBCOMMANDS['fill'] = types.SimpleNamespace(\n"
+        "    add_arguments=lambda parser: None, run=run)\n"
+        "sys.exit(command_line.main())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0

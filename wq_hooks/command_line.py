@@ -9,6 +9,7 @@ command should answer at once, and also where there is no TensorFlow.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
@@ -43,7 +44,7 @@ _SUBCOMMANDS: dict[str, Subcommand] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Runs the command; quietly where its reader has had enough.
 
     Args:
       argv: The arguments, without the program's name; None: those of the
@@ -56,6 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
       SystemExit: With 2 if the arguments are wrong, with 0 after `--help` and
         `--version`.
     """
+    code = 0
+    try:
+        try:
+            code = _run(argv)
+        finally:
+            # Not at the exit of Python, where nobody could catch it.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # As in `wq-hooks inspect ... | head -1`. What is left goes nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="wq-hooks",
         description="A global work queue for TensorFlow training.",

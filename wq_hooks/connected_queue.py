@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.options import Options
 from wq_hooks.core.progress import Progress, ProgressMeter

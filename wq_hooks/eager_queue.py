@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.local_mailbox import LocalMailbox, NoTransport

@@ -17,8 +17,8 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core.progress import ProgressMeter
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError

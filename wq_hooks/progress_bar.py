@@ -13,8 +13,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core.progress import Progress, duration_in_words
 
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"

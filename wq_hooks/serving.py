@@ -21,8 +21,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger

@@ -21,8 +21,8 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.work_queue import WorkQueue, queues_of
 
@@ -185,7 +185,7 @@ def _start(
         except Exception as e:
             # Closing a session cancels what its threads wait for.
             if coord.should_stop() or isinstance(e, tf.errors.CancelledError):
-                logging.vlog(1, "Synchronous replicas: %s", e)
+                logging.debug("Synchronous replicas: %s", e)
             else:
                 coord.request_stop(e)
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.consumer_state import consumer_name
 from wq_hooks.core.feed import FeedLog
@@ -667,6 +667,14 @@ class WorkQueue:
                 "added; the queue starts at the beginning.",
                 self.name,
                 self.lacking_checkpoint,
+            )
+        elif self.is_saved and checkpoint.is_saved_without_queues(self._graph):
+            logging.warning(
+                "Work queue %s: the Saver of this session saves a list that "
+                "lacks the position, so the next run starts at the beginning. "
+                "Add tf.compat.v1.get_collection(tf.compat.v1.GraphKeys."
+                "SAVEABLE_OBJECTS) to the list.",
+                self.name,
             )
         return self._begin_ledger(snapshot, self.mailbox.device)
 

@@ -15,8 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.board_writer import BoardWriter
 from wq_hooks.core.consumer_state import Consumer

@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core.works import Works
 from wq_hooks.errors import SourceError
 

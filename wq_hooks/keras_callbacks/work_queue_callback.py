@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core.view import Viewer
 from wq_hooks.eager_queue import EagerWorkQueue
 from wq_hooks.errors import WorkQueueError

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.keras_callbacks.work_queue_callback import (
     WorkQueueCallback,
     expect_position,

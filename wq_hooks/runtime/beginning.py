@@ -11,8 +11,7 @@ from __future__ import annotations
 import functools
 import secrets
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core.feed import Feed, FeedLog
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.options import Options

@@ -81,6 +81,19 @@ def is_trained_from(graph: tf.Graph) -> bool:
     return not any(guard.is_from_file for guard in guards_of(graph))
 
 
+def is_saved_without_queues(graph: tf.Graph) -> bool:
+    """Returns whether the one Saver of a session takes no position along.
+
+    Args:
+      graph: The graph, of which a session has begun.
+    """
+    return (
+        graph.finalized
+        and not guards_of(graph)
+        and any(op.type == "SaveV2" for op in graph.get_operations())
+    )
+
+
 def save_again(session: tf1.Session, dispatcher: Dispatcher) -> None:
     """Saves once more at the end, if the last save knows too little.
 

@@ -24,8 +24,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop, Transport
 from wq_hooks.core.consumer_state import Consumer, consumer_name

@@ -20,7 +20,8 @@ import re
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
+
+from wq_hooks.core import log as logging
 
 _SUFFIX = ".work_queue.json"
 _VERSION = 1

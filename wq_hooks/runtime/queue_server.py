@@ -18,8 +18,8 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.served import Served
@@ -130,7 +130,7 @@ class QueueServer:
             # The drainer waits for a report.
             self.mailbox.report(messages.WAKE, "", "")
         except tf.errors.OpError as e:
-            logging.vlog(1, "Work queue %s: %s", self._served.name, e)
+            logging.debug("Work queue %s: %s", self._served.name, e)
         if self._drainer is not None:
             self._drainer.join(_JOIN_SECS)
         self._session.close()

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.local_mailbox import LocalElement
 from wq_hooks.core.served import NotServedError, Served, find_served
@@ -171,7 +171,7 @@ class RemoteMailbox:
             self._reconnect(life, error)
         except WorkQueueError as e:
             # For those who wait for an item; this thread goes on.
-            logging.vlog(1, "Work queue %s: %s", self._name, e)
+            logging.debug("Work queue %s: %s", self._name, e)
 
     def _reconnect(self, life: int, error: Exception) -> None:
         if self.is_closing():

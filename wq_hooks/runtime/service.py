@@ -25,8 +25,8 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.consumer_state import Consumer, consumer_name
@@ -511,7 +511,7 @@ class Service:
         except Exception as e:
             if self._coord.should_stop() or _is_closed(e, self.session):
                 # Closing a session cancels what its threads wait for.
-                logging.vlog(1, "Work queue %s: %s", self._queue.name, e)
+                logging.debug("Work queue %s: %s", self._queue.name, e)
                 if self._is_alone:
                     self._coord.request_stop()
                 return

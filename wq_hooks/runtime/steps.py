@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
 # Session.make_callable is public, but goes through Session.run as soon as
 # something is fed. Keras feeds its graphs in the way that is used here.
 from tensorflow.core.protobuf import config_pb2
+
+from wq_hooks.core import log as logging
 
 # See RunOptions.inter_op_thread_pool.
 _CALLERS_THREAD = -1
@@ -90,7 +91,7 @@ class Steps:
             except tf.errors.AbortedError as e:
                 if not is_refusal(e):
                     raise
-                logging.vlog(1, "A step is run again: %s", e.message)
+                logging.debug("A step is run again: %s", e.message)
         return self.run(fetches, feeds, values)
 
     def _fetched(

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.runtime.eager_readers import RecordReaders
 from wq_hooks.runtime.eager_service import EagerService

@@ -9,8 +9,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core.factoring import factor, typical_num
 from wq_hooks.core.measure import measure
 from wq_hooks.core.plan import Plan
