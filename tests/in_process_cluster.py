@@ -24,12 +24,13 @@ tf1 = tf.compat.v1
 class InProcessCluster:
     """Servers on loopback, which live as long as the process."""
 
-    def __init__(self, num_workers=2):
+    def __init__(self, num_workers=2, *, job="worker", ps_job="ps"):
         ports = free_ports(1 + num_workers)
         addresses = [f"127.0.0.1:{port}" for port in ports]
-        self.spec = {"ps": addresses[:1], "worker": addresses[1:]}
-        self._servers = [tf.distribute.Server(self.spec, job_name="ps")] + [
-            tf.distribute.Server(self.spec, job_name="worker", task_index=i)
+        self.job, self.ps_job = job, ps_job
+        self.spec = {ps_job: addresses[:1], job: addresses[1:]}
+        self._servers = [tf.distribute.Server(self.spec, job_name=ps_job)] + [
+            tf.distribute.Server(self.spec, job_name=job, task_index=i)
             for i in range(num_workers)
         ]
 
@@ -37,26 +38,28 @@ class InProcessCluster:
     def task(self, index, container=""):
         """A graph in which variables go to the parameter server."""
         setter = tf1.train.replica_device_setter(
-            cluster=self.spec, worker_device=f"/job:worker/task:{index}"
+            cluster=self.spec,
+            worker_device=f"/job:{self.job}/task:{index}",
+            ps_device=f"/job:{self.ps_job}",
+            ps_tasks=1,
         )
         with (
             tf.Graph().as_default(),
             tf1.device(setter),
             tf1.container(container),
         ):
-            yield Task(self._servers[1 + index].target, index)
+            filters = [f"/job:{self.ps_job}", f"/job:{self.job}/task:{index}"]
+            yield Task(self._servers[1 + index].target, index, filters)
 
 
 class Task:
     """One task of the cluster."""
 
-    def __init__(self, target, index):
+    def __init__(self, target, index, device_filters):
         self.target = target
         self.index = index
         self.is_chief = index == 0
-        self.config = tf1.ConfigProto(
-            device_filters=["/job:ps", f"/job:worker/task:{index}"]
-        )
+        self.config = tf1.ConfigProto(device_filters=device_filters)
 
     def session(self):
         """A raw session; that of the chief initialises the variables."""

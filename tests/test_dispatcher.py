@@ -122,7 +122,14 @@ class Chief:
     """A dispatcher over a mailbox, with the threads' work done by hand."""
 
     def __init__(
-        self, works="abcd", *, mailbox=None, ledger=None, clock=None, **kwargs
+        self,
+        works="abcd",
+        *,
+        mailbox=None,
+        ledger=None,
+        clock=None,
+        name="chief:0",
+        **kwargs,
     ):
         self.mailbox = mailbox or FakeMailbox()
         self.clock = clock or Clock()
@@ -137,7 +144,7 @@ class Chief:
             ledger = Ledger(plan, **kwargs)
         self.ledger = ledger
         self.dispatcher = Dispatcher(
-            "q", ledger, self.mailbox, clock=self.clock
+            "q", ledger, self.mailbox, chief=name, clock=self.clock
         )
 
     def run(self, secs=0.0):
@@ -298,6 +305,9 @@ class TestBoard:
             messages.LEVEL: "2.0",
             messages.WORKS: f"4 {works.fingerprint}",
             messages.RESERVE: "8",
+            messages.CHIEF: "chief:0",
+            messages.BEAT: "1",
+            messages.LEFT: "",
         }
 
     def test_follows_the_ledger_but_is_not_written_for_every_item(self):

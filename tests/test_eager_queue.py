@@ -507,13 +507,13 @@ def test_no_record_is_skipped_whenever_it_is_saved_and_killed(
 
 
 def test_a_name_is_used_once_at_a_time():
-    queue = WorkQueue(WORKS, shuffle=False)
+    queue = WorkQueue(WORKS, shuffle=False, name="train")
     with pytest.raises(ValueError, match="no other open queue"):
-        WorkQueue(WORKS)
+        WorkQueue(WORKS, name="train")
     queue.take()
     queue.close()
     queue.close()
-    with WorkQueue(WORKS, shuffle=False) as queue:
+    with WorkQueue(WORKS, shuffle=False, name="train") as queue:
         assert queue.take().numpy() == b"f0"
     with pytest.raises(WorkQueueError, match="was closed"):
         queue.take()

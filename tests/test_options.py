@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 from wq_hooks import WorkQueue
@@ -32,6 +33,8 @@ from wq_hooks.core.options import Options
         {"name": "a"},
         {"name": "0.Train-queue_2"},
         {"name": ".hidden"},
+        {"name": "train/day-1/_a"},
+        {"name": None},
     ],
 )
 def test_what_is_allowed(changes):
@@ -58,7 +61,9 @@ def test_what_is_allowed(changes):
         ("lease_secs", float("inf"), "0 < lease_secs < inf"),
         ("name", "", "name to be letters"),
         ("name", "a b", "name to be letters"),
-        ("name", "a/b", "name to be letters"),
+        ("name", "a//b", "name to be letters"),
+        ("name", "/a", "name to be letters"),
+        ("name", "a/", "name to be letters"),
         ("name", "-a", "name to be letters"),
         ("name", "_a", "name to be letters"),
         ("name", "a\n", "name to be letters"),
@@ -96,15 +101,73 @@ def test_a_value_out_of_range_is_refused(key, value, expected):
         ("lease_secs", "60"),
         ("lease_secs", None),
         ("lease_secs", True),
-        ("name", None),
         ("name", b"queue"),
-        ("name", 5),
+        ("name", True),
+        ("num_epochs", np.float64(2)),
+        ("num_epochs", np.bool_(True)),
+        ("shuffle", np.int64(1)),
+        ("is_chief", np.int64(1)),
+        ("lease_secs", np.bool_(True)),
     ],
 )
 def test_a_wrong_type_is_refused(key, value):
     message = rf"Expected {key} to be .*got {re.escape(repr(value))}\."
     with pytest.raises(TypeError, match=message):
         Options(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "plain"),
+    [
+        *(
+            (key, np.int64(3), 3)
+            for key in (
+                "num_epochs",
+                "num_slices",
+                "seed",
+                "num_clients",
+                "prefetch",
+                "max_attempts",
+            )
+        ),
+        ("seed", np.uint8(7), 7),
+        *(
+            (key, np.bool_(True), True)
+            for key in (
+                "shuffle",
+                "is_chief",
+                "balance_tail",
+                "backup_tasks",
+                "start_over",
+                "save",
+                "is_open",
+            )
+        ),
+        ("lease_secs", np.float32(0.5), 0.5),
+        ("lease_secs", np.int32(5), 5),
+    ],
+)
+def test_what_numpy_calls_an_int_is_one(key, value, plain):
+    made = getattr(Options(**{key: value}), key)
+    assert made == plain
+    # json, and TensorFlow, take it for what it is.
+    assert type(made) is type(plain)
+
+
+def test_numpy_values_have_bounds_too():
+    with pytest.raises(ValueError, match="num_epochs >= 1 or None"):
+        Options(num_epochs=np.int64(0))
+
+
+@pytest.mark.parametrize("value", [4, np.int64(4)])
+@pytest.mark.parametrize(
+    "more", [(), ("name",), (None, None), ("name", None, None)]
+)
+def test_num_clients_in_the_place_of_the_name(value, more):
+    with pytest.raises(TypeError, match=r"write num_clients=4\."):
+        WorkQueue(["a"], 1, True, None, None, None, value, *more)
+    with pytest.raises(TypeError, match=r"write num_clients=4\."):
+        WorkQueue(["a"], name=value)
 
 
 def test_options_are_values():

@@ -589,3 +589,85 @@ def test_base_arguments_are_kept():
     assert runner.queue_closed_exception_types == (tf.errors.OutOfRangeError,)
     assert isinstance(runner, tf1.train.QueueRunner)
     assert "1 threads, 1 fed" in repr(runner)
+
+
+class TestTheOrderOfTheBaseClass:
+    """`close_op` and `cancel_op` stand third and fourth in QueueRunner."""
+
+    def test_close_and_cancel_op(self):
+        numbers = Numbers()
+        cancel_op = numbers.queue.close(cancel_pending_enqueues=True)
+        ops = [numbers.enqueue_op]
+        for args in [
+            (numbers.close_op, cancel_op),
+            (numbers.close_op, cancel_op, (tf.errors.CancelledError,)),
+        ]:
+            runner = GeneralQueueRunner(numbers.queue, ops, *args)
+            assert runner.close_op is numbers.close_op
+            assert runner.cancel_op is cancel_op
+        closed = runner.queue_closed_exception_types
+        assert closed == (tf.errors.CancelledError,)
+        only_cancel = GeneralQueueRunner(numbers.queue, ops, None, cancel_op)
+        assert only_cancel.cancel_op is cancel_op
+        assert only_cancel.close_op.type == "QueueCloseV2"
+
+    @pytest.mark.parametrize("is_named", [True, False])
+    def test_with_feeds(self, is_named):
+        numbers = Numbers()
+        funcs, tensors = [iter([1, 2]).__next__], [numbers.number]
+        ops = [numbers.enqueue_op]
+        if is_named:
+            runner = GeneralQueueRunner(
+                numbers.queue,
+                ops,
+                numbers.close_op,
+                feed_dict_funcs=funcs,
+                feed_tensors=tensors,
+            )
+        else:
+            runner = GeneralQueueRunner(
+                numbers.queue,
+                ops,
+                numbers.close_op,
+                *[None] * 4,
+                funcs,
+                tensors,
+            )
+        assert runner.close_op is numbers.close_op
+        with tf1.Session() as sess:
+            for thread in runner.create_threads(sess, start=True):
+                thread.join(DEADLINE_SECS)
+            for expected in (1, 2):
+                drawn = sess.run(numbers.dequeue, options=RUN_OPTIONS)
+                assert drawn == expected
+            with pytest.raises(tf.errors.OutOfRangeError):
+                sess.run(numbers.dequeue, options=RUN_OPTIONS)
+
+    def test_a_definition_of_the_base_class(self, graph):
+        numbers = Numbers()
+        ops = [numbers.enqueue_op]
+        definition = GeneralQueueRunner(
+            numbers.queue, ops, numbers.close_op
+        ).to_proto()
+        for runner in [
+            GeneralQueueRunner.from_proto(definition),
+            GeneralQueueRunner(queue_runner_def=definition),
+            GeneralQueueRunner(None, None, None, None, None, definition),
+        ]:
+            assert runner.name == numbers.queue.name
+            assert runner.close_op is numbers.close_op
+            assert runner.enqueue_ops == ops
+
+    def test_what_does_not_fit(self):
+        numbers = Numbers()
+        ops = [numbers.enqueue_op]
+        with pytest.raises(TypeError, match="at most 9 positional"):
+            GeneralQueueRunner(numbers.queue, ops, *[None] * 8)
+        with pytest.raises(TypeError, match="close_op and cancel_op, as the"):
+            GeneralQueueRunner(
+                numbers.queue, ops, [int], [numbers.number], numbers.close_op
+            )
+        with pytest.raises(TypeError, match="close_op once; got it twice"):
+            GeneralQueueRunner(
+                numbers.queue, ops, numbers.close_op, close_op=numbers.close_op
+            )

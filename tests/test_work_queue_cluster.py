@@ -24,7 +24,8 @@ from sessions import (
 )
 
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.errors import TwoChiefsError
+from wq_hooks.errors import TwoChiefsError, WorkQueueError
+from wq_hooks.work_queue import queues_of
 
 tf1 = tf.compat.v1
 
@@ -182,22 +183,13 @@ class TestTogether:
                 with Player(cluster, 1, container, source=source) as late:
                     assert late.draw() == []
 
-    def test_a_chief_that_stops_early_sends_the_others_home(
-        self, cluster, container
-    ):
-        with Player(cluster, 1, container) as worker:
-            waiting = Background(worker.draw)
-            with Player(cluster, 0, container, num_epochs=None) as chief:
-                assert len(chief.draw(5)) == 5
-            assert set(waiting.result()) <= set(WORKS)
-
     def test_a_blocked_worker_stops_soon(self, cluster, container):
         """The chief has not come yet."""
         with Player(cluster, 1, container) as worker:
             waiting = Background(worker.draw, 1)
             wait_until(
                 lambda: (
-                    worker.session.run(worker.queue.mailbox.num_reports) >= 2
+                    worker.session.run(worker.queue.mailbox.num_reports) >= 1
                 )
             )
         with pytest.raises((tf.errors.OpError, AssertionError)):
@@ -207,11 +199,56 @@ class TestTogether:
         # The worker is there first: it says so as soon as it can know.
         with (
             caplog.at_level(logging.WARNING, logger="absl"),
-            Player(cluster, 1, container, works=["other"]) as worker,
-            Player(cluster, 0, container),
+            Player(
+                cluster, 1, container, works=["other"], name="train"
+            ) as worker,
+            Player(cluster, 0, container, name="train"),
         ):
             assert worker.draw() == WORKS
             wait_until(lambda: "lists 1 works, the chief 12" in caplog.text)
+
+    @pytest.mark.parametrize("is_first", [True, False])
+    @pytest.mark.parametrize("source", SOURCES)
+    def test_a_queue_without_a_name_takes_no_works_of_another(
+        self, cluster, container, source, is_first
+    ):
+        """The tasks have made theirs in different order."""
+        chief = None if is_first else Player(cluster, 0, container)
+        with cluster.task(1, container) as task:
+            item = item_of(WorkQueue(["other"], shuffle=False), source)
+            init = [tf1.tables_initializer()]
+            with tf1.Session(task.target, config=task.config) as session:
+                session.run(init)
+                coord = tf1.train.Coordinator()
+                threads = tf1.train.start_queue_runners(session, coord)
+                drawing = Background(draw, session, item, 1)
+                chief = chief or Player(cluster, 0, container)
+                with chief:
+                    with pytest.raises(
+                        WorkQueueError, match="lists 1 works, the chief 12"
+                    ):
+                        coord.join(threads, stop_grace_period_secs=60)
+                    # Nothing was handed out, and nobody waits for ever.
+                    with pytest.raises((tf.errors.OpError, AssertionError)):
+                        drawing.result(STOP_SECS)
+                    assert chief.draw() == WORKS
+
+    def test_what_an_earlier_job_has_left_is_no_other_queue(
+        self, cluster, container
+    ):
+        """Its chief was killed; ours, with other works, comes last."""
+        with cluster.task(0, container) as task:
+            WorkQueue(["old"], shuffle=False)
+            with tf1.Session(task.target, config=task.config) as session:
+                session.run(initializers())
+                tf1.train.start_queue_runners(session)
+                queue = queues_of(tf1.get_default_graph())[0]
+                wait_until(lambda: queue.dispatcher is not None)
+                queue.service(session).wait_until_ready()
+        with Player(cluster, 1, container) as worker:
+            drawing = Background(worker.draw)
+            with Player(cluster, 0, container):
+                assert drawing.result() == WORKS
 
     def test_equal_works_are_not_worth_a_word(self, cluster, container, caplog):
         with (

@@ -26,6 +26,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.local_mailbox import LocalMailbox, NoTransport
+from wq_hooks.core.names import Names
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.tasks import Task
@@ -53,6 +54,16 @@ _open_queues: weakref.WeakValueDictionary[str, EagerWorkQueue] = (
 )
 
 
+def _open_names() -> list[str]:
+    """Returns the names of the process that are not free."""
+    # In one go: another thread may make a queue meanwhile.
+    queues = [reference() for reference in _open_queues.valuerefs()]
+    return [q.name for q in queues if q is not None and not q.is_closed]
+
+
+_names = Names("the process", _open_names, ", or close() the first")
+
+
 class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     """What `WorkQueue(...)` makes outside any graph; see WorkQueue.
 
@@ -73,14 +84,6 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
     def _set_up(self) -> None:
         """Makes what the queue consists of in this process."""
-        other = _open_queues.get(self.name)
-        if other is not None and not other.is_closed:
-            raise ValueError(
-                f"Expected a name that no other open queue of the process "
-                f"has; got name={self.name!r} twice. Give one of them another "
-                "name, or close() the first."
-            )
-        _open_queues[self.name] = self
         self.task = Task.find(device="", environ=os.environ)
         self.is_chief = True
         self._shared_name = f"{self.name}-{next(_numbers)}-{uuid.uuid4().hex}"
@@ -101,6 +104,10 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 num_clients=self.num_clients,
                 lease_secs=self._options.lease_secs,
             )
+        _open_queues[self.name] = self
+
+    def _names(self) -> Names:
+        return _names
 
     # What the user asks for.
 

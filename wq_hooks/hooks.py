@@ -20,6 +20,7 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.progress import ProgressMeter
+from wq_hooks.core.values import as_optional_bool
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.progress_bar import Bar, new_bar
@@ -50,8 +51,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
       every_n_steps: How often to report, in global steps; None: by seconds.
       summary_dir: Where the chief writes summaries; None: beside the
         checkpoints, from the first save or restore on.
-      is_chief: Whether this task keeps the ledgers; None: as each queue has
-        found out.
+      is_chief: Whether this task keeps the ledgers; None: as each queue finds
+        out, from the session's creator above all.
       progress_bar: Whether the chief shows a bar where its standard error is
         a terminal. Needs tqdm. Log lines go through it, so choose one.
 
@@ -78,7 +79,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             )
         self._given = _as_list(work_queue)
         self._summary_dir = summary_dir
-        self._is_chief = is_chief
+        self._is_chief = as_optional_bool("is_chief", is_chief)
         self._timer = tf1.train.SecondOrStepTimer(
             every_secs=every_n_secs, every_steps=every_n_steps
         )
@@ -108,7 +109,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 )
             queue.has_hook = True
             if self._is_chief is not None:
-                queue.is_chief = self._is_chief
+                queue.give_role(self._is_chief)
         if not self._queues:
             raise WorkQueueError(
                 "Expected a WorkQueue in the graph of the session; there is "

@@ -12,12 +12,23 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Sequence
-from typing import Any, Callable
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, overload
 
 import tensorflow as tf
 
 logger = logging.getLogger(__name__)
+
+# What follows the enqueue ops where `close_op` does.
+_ORDER = (
+    "close_op",
+    "cancel_op",
+    "queue_closed_exception_types",
+    "queue_runner_def",
+    "import_scope",
+    "feed_dict_funcs",
+    "feed_tensors",
+)
 
 
 class GeneralQueueRunner(tf.compat.v1.train.QueueRunner):
@@ -45,8 +56,10 @@ class GeneralQueueRunner(tf.compat.v1.train.QueueRunner):
         each enqueue op, which returns the value to feed.
       feed_tensors: None, or a list with the tensor to feed for each enqueue op.
         It may be a tuple of tensors; its function then returns a tuple too.
-      **base_args: `close_op`, `cancel_op` and `queue_closed_exception_types`,
-        as in the base class.
+      **base_args: `close_op`, `cancel_op`, `queue_closed_exception_types`,
+        `queue_runner_def` and `import_scope`, as in the base class. They may
+        also stand where the base class has them, from the third place on; then
+        `feed_dict_funcs` and `feed_tensors` come last.
 
     Raises:
       ValueError: If one of `feed_dict_funcs` and `feed_tensors` is missing, or
@@ -54,14 +67,37 @@ class GeneralQueueRunner(tf.compat.v1.train.QueueRunner):
       TypeError: If one is not a list or tuple; if a function is not callable.
     """
 
+    @overload
     def __init__(
         self,
-        queue: tf.queue.QueueBase,
-        enqueue_ops: Sequence[tf.Operation],
-        feed_dict_funcs: Sequence[Callable[[], Any]] | None = None,
-        feed_tensors: Sequence[Any] | None = None,
+        queue: tf.queue.QueueBase | None = ...,
+        enqueue_ops: Sequence[tf.Operation] | None = ...,
+        feed_dict_funcs: Sequence[Callable[[], Any]] | None = ...,
+        feed_tensors: Sequence[Any] | None = ...,
+        **base_args: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        queue: tf.queue.QueueBase | None,
+        enqueue_ops: Sequence[tf.Operation] | None,
+        close_op: tf.Operation | None,
+        cancel_op: tf.Operation | None = ...,
+        *more: Any,
+        **more_args: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        queue: Any = None,
+        enqueue_ops: Any = None,
+        *args: Any,
         **base_args: Any,
     ) -> None:
+        base_args.update(_named(args, base_args))
+        feed_dict_funcs = base_args.pop("feed_dict_funcs", None)
+        feed_tensors = base_args.pop("feed_tensors", None)
         _check_feeds(enqueue_ops, feed_dict_funcs, feed_tensors)
         super().__init__(queue, enqueue_ops, **base_args)
         self._feeds = list(zip(feed_dict_funcs or (), feed_tensors or ()))
@@ -159,6 +195,43 @@ class GeneralQueueRunner(tf.compat.v1.train.QueueRunner):
 
 def _should_stop(coord: Any) -> bool:
     return coord is not None and coord.should_stop()
+
+
+def _is_op(value: Any) -> bool:
+    return isinstance(value, tf.Operation)
+
+
+def _named(args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns positional arguments by name.
+
+    Args:
+      args: What follows the enqueue ops. Feeds, or the base class' arguments
+        in its order: `close_op` and `cancel_op` are ops, feeds are lists.
+      named: What was given by name.
+
+    Raises:
+      TypeError: If there are too many, or one is given twice.
+    """
+    is_base_order = len(args) > 2 or any(map(_is_op, args[:1]))
+    if args[:1] == (None,) and any(map(_is_op, args[1:])):
+        is_base_order = True
+    order = _ORDER if is_base_order else _ORDER[-2:]
+    if len(args) > len(order):
+        raise TypeError(
+            f"Expected at most {2 + len(order)} positional arguments; got "
+            f"{2 + len(args)}."
+        )
+    for value in args[:2] if is_base_order else ():
+        if value is not None and not _is_op(value):
+            raise TypeError(
+                "Expected close_op and cancel_op, as the third and the fourth "
+                f"argument where others follow; got {value!r:.200}. Give "
+                "feed_dict_funcs and feed_tensors by name."
+            )
+    given = dict(zip(order, args))
+    for key in given.keys() & named.keys():
+        raise TypeError(f"Expected {key} once; got it twice.")
+    return given
 
 
 def _check_feeds(enqueue_ops: Any, funcs: Any, tensors: Any) -> None:

@@ -26,6 +26,7 @@ from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.served import Served
+from wq_hooks.core.waits import Stall
 from wq_hooks.runtime.eager_service import EagerService, close_all
 from wq_hooks.runtime.patient_takes import PatientTakes
 from wq_hooks.runtime.queue_server import QueueServer
@@ -69,6 +70,7 @@ class Serving:
         self.in_step = in_step
         self._task = queue.task.name
         self._lease_secs = queue.lease_secs
+        self._stall = Stall()
         served = Served(queue.name, len(queue), self._lease_secs)
         self._server = QueueServer(served, port)
         self.port = self._server.port
@@ -86,7 +88,9 @@ class Serving:
     def new_dispatcher(self, ledger: Ledger) -> Dispatcher:
         """Returns what hands out the items of a ledger from now on."""
         ledger.serve(self._task, in_step=self.in_step)
-        dispatcher = Dispatcher(self.queue.name, ledger, self._server.mailbox)
+        dispatcher = Dispatcher(
+            self.queue.name, ledger, self._server.mailbox, chief=self._task
+        )
         self._server.feed_from(dispatcher)
         return dispatcher
 
@@ -104,6 +108,7 @@ class Serving:
             prefetch=queue.prefetch,
             num_clients=queue.num_clients,
             is_end=is_end,
+            leads=True,
         )
 
     def join(self, timeout_secs: float | None) -> bool:
@@ -118,17 +123,12 @@ class Serving:
             dispatcher = self.queue.dispatcher
             left_secs = max(0.0, end - time.monotonic())
             secs = min(_LOG_EVERY_SECS, left_secs)
-            if dispatcher.wait_until_left(self._task, secs, is_over=False):
+            if dispatcher.wait_until_left(
+                self._task, secs, is_over=False, stall=self._stall
+            ):
                 return True
             if secs == left_secs:
                 return False
-            if not dispatcher.others(self._task):
-                logging.info(
-                    "Work queue %s: %s items remain, and wait for somebody "
-                    "who connects.",
-                    self.queue.name,
-                    dispatcher.ledger.remaining,
-                )
 
     def end(self, *, is_through: bool) -> None:
         """Ends the server, when those who have connected have left.
@@ -177,6 +177,7 @@ def new_remote_service(
     prefetch: int,
     num_clients: int,
     is_end: Callable[[], bool] = lambda: True,
+    leads: bool = False,
 ) -> EagerService:
     """Returns the consumers of a process that takes from a server.
 
@@ -186,6 +187,7 @@ def new_remote_service(
       prefetch: How many items a consumer takes before its readers ask.
       num_clients: How many readers draw from one consumer at a time.
       is_end: See EagerService.
+      leads: See EagerService.
     """
     service = EagerService(
         mailbox.served.name,
@@ -196,6 +198,8 @@ def new_remote_service(
         is_end=is_end,
         beat_secs=min(mailbox.served.lease_secs / 4, _BEAT_SECS),
         shut=mailbox.close,
+        board=mailbox,
+        leads=leads,
     )
     mailbox.is_closing = lambda: service.is_closing
     return service

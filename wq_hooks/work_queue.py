@@ -12,6 +12,7 @@ ended by then; ask for epochs with `num_epochs`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import threading
@@ -27,10 +28,12 @@ from wq_hooks.core import messages
 from wq_hooks.core.consumer_state import consumer_name
 from wq_hooks.core.feed import FeedLog
 from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.options import Options
+from wq_hooks.core.names import DEFAULT, Names
+from wq_hooks.core.options import NAME_PLACE, Options, expect_no_num_clients
 from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.tasks import Task, num_workers
+from wq_hooks.core.tasks import Task, is_of_servers, num_workers
+from wq_hooks.core.values import as_int
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
@@ -39,12 +42,13 @@ from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.dataset_ops import new_number, queue_options
 from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
-from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
+from wq_hooks.runtime.mailbox import Mailbox
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
 from wq_hooks.runtime.read_records import expect_reader, records_read
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 from wq_hooks.runtime.service import Service, ServiceRunner
+from wq_hooks.runtime.session_origin import SessionOrigin, find_origin
 from wq_hooks.sources.passwords import expect_no_password, expect_no_passwords
 from wq_hooks.sources.registry import TableSource
 from wq_hooks.sources.slicer import Slicer
@@ -83,14 +87,17 @@ class WorkQueue:
         size; no slice is empty. Other works stay whole. "auto": long slices
         first, and short ones towards the end.
       name: Names the queue among those of a job, and its variable in the
-        checkpoint.
+        checkpoint. None: "work_queue", or "work_queue_1" and so on where the
+        graph (in eager mode: the process) has that one; all tasks then have
+        to make their queues in the same order.
       num_clients: How many readers draw from one `input_producer` or
         `input_dataset` at a time. An item counts as completed when that many
         later ones were asked for.
       ack: When an item is completed: "next", when the same consumer asks for
         its next item or has no more; "take", when it is handed out.
-      is_chief: Whether this task keeps the ledger; None: found out from
-        TF_CONFIG and the device of the worker's ops.
+      is_chief: Whether this task keeps the ledger; None: as the creator of
+        the session has it (`MonitoredTrainingSession(is_chief=...)`), else as
+        TF_CONFIG has it, else worker 0 by the device of the worker's ops.
       prefetch: How many items a consumer takes before its readers ask.
       lease_secs: A task that was not heard of for so many seconds loses the
         items that it holds.
@@ -108,19 +115,23 @@ class WorkQueue:
         have one by their scheme or ending, plain files have none.
       is_open: Whether works may be added while the queue runs; the end of
         data then waits for `close_works`. Needs a number of epochs.
+      local_work_mgr: DeepRec's manager of the works of one task.
 
-    In eager mode the queue belongs to the process; it is then an
-    `wq_hooks.eager_queue.EagerWorkQueue`, which see.
+    What numpy calls an int or a bool is one. In eager mode the queue belongs to
+    the process; it is then an `wq_hooks.eager_queue.EagerWorkQueue`, which see.
 
     Raises:
       TypeError: If an argument is of a wrong type.
       ValueError: If an argument is out of its range, a work is a URL with a
-        password, or the graph has a queue of this name.
+        password, or the graph has a queue of the name that is given.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> WorkQueue:
         """Makes the queue of a graph, or that of an eager process."""
-        del args, kwargs
+        del kwargs
+        if len(args) >= NAME_PLACE and issubclass(cls, WorkQueue):
+            # Also where more of DeepRec's arguments follow.
+            expect_no_num_clients(args[NAME_PLACE - 1])
         if cls is WorkQueue and tf.executing_eagerly():
             # It is a WorkQueue itself, so this module comes first.
             from wq_hooks.eager_queue import EagerWorkQueue
@@ -136,7 +147,7 @@ class WorkQueue:
         seed: int | None = None,
         prefix: str | None = None,
         num_slices: int | str | None = None,
-        name: str = "work_queue",
+        name: str | None = None,
         *,
         num_clients: int = 1,
         ack: str = "next",
@@ -150,10 +161,12 @@ class WorkQueue:
         save: bool = True,
         source: Callable[[str], TableSource | None] | None = None,
         is_open: bool = False,
+        local_work_mgr: Any = None,
     ):
+        _expect_no_local_work_mgr(local_work_mgr)
         self._works = Works(works, prefix)
         expect_no_passwords(self._works)
-        self._options = Options(
+        options = Options(
             num_epochs=num_epochs,
             shuffle=shuffle,
             seed=seed,
@@ -171,8 +184,9 @@ class WorkQueue:
             save=save,
             is_open=is_open,
         )
+        self.is_named = name is not None
         self._feed_log = FeedLog()
-        if not is_open:
+        if not options.is_open:
             self._feed_log.close()
         self._initial: Snapshot | None = None
         self._has_begun = False
@@ -180,31 +194,31 @@ class WorkQueue:
         # The checkpoint that was restored and has no position, if it has none.
         self.lacking_checkpoint: str | None = None
         self._lock = threading.Lock()
-        slicer = Slicer(
-            self._works,
-            num_slices,
-            source,
-            name,
-            num_workers(os.environ),
-            in_order=not shuffle,
-        )
-        self._beginning = Beginning(
-            self._works, self._options, slicer, self._feed_log
-        )
-        self._set_up()
+        with self._names().claimed(name) as own_name:
+            self._options = dataclasses.replace(options, name=own_name)
+            slicer = Slicer(
+                self._works,
+                self._options.num_slices,
+                source,
+                own_name,
+                num_workers(os.environ),
+                in_order=not self._options.shuffle,
+            )
+            self._beginning = Beginning(
+                self._works, self._options, slicer, self._feed_log
+            )
+            self._set_up()
+
+    def _names(self) -> Names:
+        """Returns the names of the queues beside which this one is made."""
+        queues = queues_of(tf1.get_default_graph())
+        return Names("the graph", lambda: [queue.name for queue in queues])
 
     def _set_up(self) -> None:
         """Makes what the queue consists of in its graph."""
         name = self.name
         num_epochs = self._options.num_epochs
-        is_chief = self._options.is_chief
         self._graph = tf1.get_default_graph()
-        siblings = queues_of(self._graph)
-        if any(queue.name == name for queue in siblings):
-            raise ValueError(
-                f"Expected a name that no other queue of the graph has; got "
-                f"name={name!r} twice. Give one of them another name."
-            )
         if self._graph.finalized:
             raise WorkQueueError(
                 "Expected the queue to be made before the session; its graph "
@@ -226,7 +240,9 @@ class WorkQueue:
         self.has_summary = False
         self._worker_device = self._find_worker_device()
         self.task = Task.find(device=self._worker_device, environ=os.environ)
-        self.is_chief = self.task.is_chief if is_chief is None else is_chief
+        self._given_role = self._options.is_chief
+        self._origin: SessionOrigin | None = None
+        self.is_chief = self._role()
         self._services: weakref.WeakKeyDictionary[tf1.Session, Service] = (
             weakref.WeakKeyDictionary()
         )
@@ -237,7 +253,7 @@ class WorkQueue:
             idle = tf1.FIFOQueue(1, [tf.bool], [()], name="idle")
             runner = ServiceRunner(self.new_service, idle, idle.dequeue().op)
         tf1.add_to_collection(tf1.GraphKeys.QUEUE_RUNNERS, runner)
-        siblings.append(self)
+        queues_of(self._graph).append(self)
 
     # What the user asks for.
 
@@ -358,10 +374,7 @@ class WorkQueue:
           WorkQueueError: If this is not the chief, or the queue is not open.
         """
         self._expect_chief("add_works")
-        if isinstance(priority, bool) or not isinstance(priority, int):
-            raise TypeError(
-                f"Expected priority to be an int; got {priority!r}."
-            )
+        priority = as_int("priority", priority)
         if hasattr(works, "__len__") and len(works) == 0:
             return
         added = Works(works)
@@ -462,7 +475,7 @@ class WorkQueue:
     def connect(
         cls,
         target: str,
-        name: str = "work_queue",
+        name: str = DEFAULT,
         *,
         task: str | None = None,
         timeout_secs: float = 60.0,
@@ -540,13 +553,16 @@ class WorkQueue:
 
     @property
     def works(self) -> list[str]:
-        """The works, as listed, stripped of white space, without prefix."""
+        """The works, as listed, stripped of white space, without prefix.
+
+        They are str; DeepRec's are bytes.
+        """
         return list(self._works)
 
     @property
     def name(self) -> str:
         """The queue's name."""
-        return self._options.name
+        return str(self._options.name)
 
     def snapshot(self) -> str:
         """Returns the position as JSON, on the chief; see `restore`.
@@ -637,11 +653,55 @@ class WorkQueue:
             running = self._services.get(session)
             if running is not None and running.is_live:
                 return None
+            self.heed_origin(session)
             service = Service(self, session, coord)
             self._services[session] = service
+            if self._last_service is not None:
+                self._last_service.note_successor()
             self._last_service = service
         interrupt.watch()
         return service
+
+    def give_role(self, is_chief: bool) -> None:
+        """Says whether this task keeps the ledger, whatever others say."""
+        self._given_role = is_chief
+        self.is_chief = self._role()
+
+    def heed_origin(self, session: tf1.Session | None = None) -> None:
+        """Notes what the creator of a session says, where one is at work.
+
+        Args:
+          session: The session; None: it is not there yet.
+        """
+        origin = find_origin(session)
+        is_running = self._last_service is not None and (
+            self._last_service.is_live
+        )
+        if session is None and (origin is None or is_running):
+            # Somebody restores of their own accord.
+            return
+        self._origin = origin
+        self.is_chief = self._role()
+
+    @property
+    def origin(self) -> SessionOrigin | None:
+        """What is known of the session that began last, from its creator."""
+        return self._origin
+
+    @property
+    def is_presumed_chief(self) -> bool:
+        """Whether this task is the chief by convention alone."""
+        return (
+            self.is_chief and self.task.is_presumed and self._given_role is None
+        )
+
+    def _role(self) -> bool:
+        """Returns whether this task is the chief, by who knows best."""
+        if self._given_role is not None:
+            return self._given_role
+        if self._origin is not None and self._origin.is_chief is not None:
+            return self._origin.is_chief
+        return self.task.is_chief
 
     def new_ledger(self, position: str) -> Ledger:
         """Returns the ledger that a session of the chief starts with.
@@ -719,25 +779,10 @@ class WorkQueue:
         dispatcher = self.dispatcher
         return None if dispatcher is None else dispatcher.view(viewer)
 
-    def compare_works(self, mailbox: MailboxSession) -> bool:
-        """Logs, on a worker, that its works differ from the chief's.
-
-        Returns:
-          False if the chief has not said yet what its works are.
-        """
-        if self.is_chief:
-            return True
-        (theirs,) = mailbox.look_up(messages.WORKS)
-        ours = f"{len(self._works)} {self._works.fingerprint}"
-        if theirs and theirs != ours:
-            logging.warning(
-                "Work queue %s: this task lists %d works, the chief %s "
-                "others; the chief's are handed out.",
-                self.name,
-                len(self._works),
-                theirs.partition(" ")[0],
-            )
-        return bool(theirs)
+    @property
+    def works_text(self) -> str:
+        """What the chief's board says of a list of works: see `works_text`."""
+        return messages.works_text(self._works)
 
     # Inside.
 
@@ -780,7 +825,8 @@ class WorkQueue:
             device = str(tf.no_op().device)
         # A scope that puts the whole queue on a parameter server leaves its
         # local parts to the session, that is to this process.
-        return _CPU if "/job:ps" in device else device
+        is_remote = is_of_servers(device, self.mailbox.device, os.environ)
+        return _CPU if is_remote else device
 
     @contextlib.contextmanager
     def _worker_scope(self) -> Iterator[None]:
@@ -800,3 +846,13 @@ class WorkQueue:
                 f"Expected {method} to be called on the chief; this is "
                 f"{self.task.name}."
             )
+
+
+def _expect_no_local_work_mgr(manager: object) -> None:
+    """Refuses DeepRec's LocalWorkMgr, which has no counterpart here."""
+    if manager is not None:
+        raise WorkQueueError(
+            "Expected local_work_mgr=None; got "
+            f"{manager!r:.80}. Leases do what it is for: what a task has taken "
+            "and not completed is handed out again when it comes back."
+        )

@@ -17,14 +17,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from wq_hooks.core import messages
+from wq_hooks.core import messages, waits
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.status import pause_secs, status_text
 from wq_hooks.core.view import Viewer
 
 _WRITE_EVERY_SECS = 0.2
 # What may be told a little later.
-_LEISURELY = (messages.REMAINING, messages.LEVEL, messages.STATUS)
+_LEISURELY = (
+    messages.REMAINING,
+    messages.LEVEL,
+    messages.STATUS,
+    messages.BEAT,
+)
 # How many items of the mailbox are left to those who wait, at least.
 _MIN_RESERVE = 8
 
@@ -36,9 +41,14 @@ class BoardWriter:
       name: Of the queue.
       ledger: What is told of; nobody else may use it meanwhile.
       generation: Of the chief.
+      chief: Who it is; see `messages.chief_text`.
     """
 
-    def __init__(self, name: str, ledger: Ledger, generation: str):
+    def __init__(
+        self, name: str, ledger: Ledger, generation: str, chief: str = ""
+    ):
+        self._chief = chief
+        self._num_beats = 0
         self._ledger = ledger
         self._generation = generation
         self._written: dict[int, str] = {}
@@ -69,6 +79,7 @@ class BoardWriter:
         self._closed_gates = {gate for gate, token in gates.items() if token}
         if now >= self._next_status:
             self._next_status = now + pause_secs(len(ledger.consumers))
+            self._num_beats += 1
             self._status = self._status_at(now)
         return {
             **gates,
@@ -76,19 +87,36 @@ class BoardWriter:
             messages.END: end_token,
             messages.REMAINING: str(-1 if remaining is None else remaining),
             messages.LEVEL: repr(ledger.level),
-            messages.WORKS: f"{len(works)} {works.fingerprint}",
+            messages.WORKS: messages.works_text(works),
             messages.STATUS: self._status,
             messages.RESERVE: str(self._reserve()),
+            messages.CHIEF: self._chief,
+            messages.BEAT: str(self._num_beats),
+            messages.LEFT: "",
         }
 
-    def last_entries(self, end_token: str, now: float) -> dict[int, str]:
-        """Returns what the board says when the chief has gone for good."""
+    def last_entries(
+        self, end_token: str, now: float, *, has_ended: bool, left: str
+    ) -> dict[int, str]:
+        """Returns what the board says when the chief has gone.
+
+        Args:
+          end_token: "" before the end of data.
+          now: Seconds of the ledger's clock.
+          has_ended: Whether the queue has, and not the chief's session alone.
+          left: How a chief has left that may come back; "": it has ended.
+        """
         return {
             # Nobody would open them any more.
             **dict.fromkeys(self._closed_gates, ""),
             messages.END: end_token,
-            messages.STATUS: self._status_at(now, has_ended=True),
+            messages.LEFT: left,
+            messages.STATUS: self._status_at(now, has_ended=has_ended),
         }
+
+    def forget(self) -> None:
+        """Notes that somebody else has written to the board."""
+        self._written.clear()
 
     def changes(self, entries: Mapping[int, str]) -> dict[int, str]:
         """Returns those entries that the board does not say yet."""
@@ -115,4 +143,5 @@ class BoardWriter:
 
     def _status_at(self, now: float, *, has_ended: bool = False) -> str:
         view = self._viewer.look(self._ledger, now, time.time())
-        return status_text(view, has_ended=has_ended)
+        waiting = self._ledger.waiting(now - waits.FIRST_SECS)
+        return status_text(view, has_ended=has_ended, waiting=waiting)

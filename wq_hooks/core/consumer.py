@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from wq_hooks.core import messages
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.messages import Claim
+from wq_hooks.core.waits import Patience
 
 # Who is to take no more may be let in again soon, or not until the end.
 _MIN_PAUSE_SECS = 0.02
@@ -195,6 +196,8 @@ class ConsumerLoop:
     ):
         self.consumer = consumer
         self.has_begun = self.has_ended = False
+        # Of the question for an item that is under way, or was the last one.
+        self.patience = Patience()
         self._sender = messages.sender_text(consumer)
         self._gate = messages.gate_of(consumer.name)
         self._pause = pause
@@ -364,6 +367,7 @@ class ConsumerLoop:
 
     def _take(self) -> tuple[Claim, bytes] | None:
         pause_secs = _MIN_PAUSE_SECS
+        self.patience = Patience()
         while True:
             with self._lock:
                 completed, self._completed = self._completed, []

@@ -28,6 +28,7 @@ from wq_hooks.core.progress import Progress, ProgressMeter
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.state import shown, state_of
 from wq_hooks.core.view import View, Viewer
+from wq_hooks.core.waits import Patience, Stall, holders_in_words, listed
 from wq_hooks.core.works import encoded
 from wq_hooks.errors import TwoChiefsError
 
@@ -86,6 +87,7 @@ class Dispatcher:
       name: Of the queue.
       ledger: Where it starts.
       transport: The mailboxes.
+      chief: Who this is; see `messages.chief_text`.
       clock: Returns seconds.
     """
 
@@ -95,13 +97,15 @@ class Dispatcher:
         ledger: Ledger,
         transport: Transport,
         *,
+        chief: str = "",
         clock: Callable[[], float] = time.monotonic,
     ):
         self.ledger = ledger
         self.generation = uuid.uuid4().hex[:12]
         self.works_directory: str | None = None
         self._name = name
-        self._board = BoardWriter(name, ledger, self.generation)
+        self._chief = chief
+        self._board = BoardWriter(name, ledger, self.generation, chief)
         self._transport = transport
         self._clock = clock
         self._flow = Flow()
@@ -153,23 +157,33 @@ class Dispatcher:
             self._stopped = True
             self._changed.notify_all()
 
-    def stop(self, *, ends_job: bool) -> None:
+    def stop(self, *, ends_job: bool, left: str = "") -> None:
         """Lets both threads end.
 
         Args:
           ends_job: Whether the consumers get the end of data, since nobody
             will feed them any more.
+          left: Else: how the chief has left, for the board; "": by an error,
+            which says nothing. See `wq_hooks.core.ends`.
         """
         self.wake_to_stop()
         self._is_closed = True
-        if not ends_job:
+        if not ends_job and not left:
             return
         elements = []
-        if not self._end_token:
+        if ends_job and not self._end_token:
             self._end_token = uuid.uuid4().hex[:12]
             elements.append(_end(self._end_token))
         with self._changed:
-            board = self._board.last_entries(self._end_token, self._clock())
+            if not ends_job and not self.ledger.is_end:
+                # What the chief has handed back remains.
+                self._end_token = ""
+            board = self._board.last_entries(
+                self._end_token,
+                self._clock(),
+                has_ended=ends_job,
+                left=left,
+            )
         self._transport.deliver(elements, board)
 
     # Steps, also for tests.
@@ -312,6 +326,7 @@ class Dispatcher:
           Whether it is the end; False: ask again.
         """
         is_told = False
+        patience = Patience(self._clock)
         with self._changed:
             while not is_stopped() and not self._stopped:
                 if not self.ledger.is_exhausted:
@@ -326,6 +341,17 @@ class Dispatcher:
                         "chief waits for %d items that others hold.",
                         self._name,
                         num_held,
+                    )
+                if patience.is_over():
+                    holders = self.ledger.holders()
+                    holders.pop(task, None)
+                    logging.warning(
+                        "Work queue %s: nothing remains to be handed out; the "
+                        "chief (%s) has waited %d s for what others hold: %s.",
+                        self._name,
+                        task,
+                        patience.secs,
+                        holders_in_words(holders),
                     )
                 self._changed.wait(_TICK_SECS)
         return True
@@ -342,7 +368,12 @@ class Dispatcher:
             )
 
     def wait_until_left(
-        self, task: str, timeout_secs: float, *, is_over: bool
+        self,
+        task: str,
+        timeout_secs: float,
+        *,
+        is_over: bool,
+        stall: Stall | None = None,
     ) -> bool:
         """Waits until no consumer of other tasks is there any more.
 
@@ -350,18 +381,45 @@ class Dispatcher:
           task: The chief's own task.
           timeout_secs: Give up after that long.
           is_over: Whether items may be left undone.
+          stall: How long nothing was completed, if this goes on with a wait.
 
         Returns:
           Whether they have left.
         """
         deadline = self._clock() + timeout_secs
+        stall = stall or Stall(self._clock)
         with self._changed:
             while self.others(task) or not (is_over or self.ledger.is_done):
                 left_secs = deadline - self._clock()
                 if left_secs <= 0:
                     return False
+                if stall.is_over(self.ledger.completed):
+                    self._warn_of_others(task, stall.patience.secs)
                 self._changed.wait(min(_TICK_SECS, left_secs))
         return True
+
+    def _warn_of_others(self, task: str, secs: float) -> None:
+        others = self.others(task)
+        if others:
+            logging.warning(
+                "Work queue %s: %s has waited %d s for others to leave: %s; "
+                "they hold: %s.",
+                self._name,
+                task,
+                secs,
+                listed(others),
+                holders_in_words(self.ledger.holders()) or "nothing",
+            )
+        else:
+            logging.warning(
+                "Work queue %s: %s has waited %d s; %s items remain, %d are in "
+                "flight, and nobody is there to take one.",
+                self._name,
+                task,
+                secs,
+                self.ledger.remaining,
+                self.ledger.in_flight,
+            )
 
     def is_somebody_asking(self) -> bool:
         """Returns whether a consumer waits for an item, or may have none."""
@@ -467,14 +525,11 @@ class Dispatcher:
             with self._changed:
                 self.ledger.find_missing(num_work, now)
                 self._last_look = now
-        (generation,) = self._transport.look_up(messages.ITEM)
+        generation, chief = self._transport.look_up(
+            messages.ITEM, messages.CHIEF
+        )
         if self._board.is_written and generation not in ("", self.generation):
-            raise TwoChiefsError(
-                f"Expected to be the only chief of work queue {self._name!r}; "
-                "another process has begun to feed it. Give the queue a name "
-                "or container of its own, or is_chief=False on all tasks but "
-                "one."
-            )
+            self._meet_other_chief(chief)
         if self._end_token and num_work == 0:
             # A taker died while it had the end of data in its hands.
             self._transport.deliver([_end(self._end_token)], {})
@@ -483,6 +538,36 @@ class Dispatcher:
             self.ledger.expire(now)
             self._log_events()
             self._changed.notify_all()
+
+    def _meet_other_chief(self, other: str) -> None:
+        """Gives way to another chief, unless that one only presumes to be it.
+
+        Args:
+          other: What the board says of it.
+
+        Raises:
+          TwoChiefsError: If it is not for this one to stay.
+        """
+        name, is_presumed = messages.parse_chief(other)
+        own_name, is_own_presumed = messages.parse_chief(self._chief)
+        if not is_presumed or is_own_presumed:
+            raise TwoChiefsError(
+                f"Expected to be the only chief of work queue {self._name!r}; "
+                f"another process ({name or 'unknown'}) has begun to feed it, "
+                f"and this one is {own_name or 'unknown'}. Give the queue a "
+                "name or container of its own, or is_chief=False on all tasks "
+                "but one; where TF_CONFIG tells, give all tasks the same "
+                "cluster."
+            )
+        logging.warning(
+            "Work queue %s: %s takes itself for the chief, since its TF_CONFIG "
+            "and session name none; the chief is %s, and goes on. Give all "
+            "tasks the same cluster in TF_CONFIG.",
+            self._name,
+            name,
+            own_name,
+        )
+        self._board.forget()
 
     def _apply(self, report: Report, now: float) -> None:
         ledger, sender = self.ledger, report.sender

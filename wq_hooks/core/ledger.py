@@ -233,6 +233,23 @@ class Ledger:
             for lease in self._leases.values()
         )
 
+    def holders(self) -> dict[str, int]:
+        """Returns how many items each task holds, of those that hold some."""
+        tasks = [task_of(x.consumer.name) for x in self._leases.values()]
+        return {task: tasks.count(task) for task in sorted(set(tasks))}
+
+    def waiting(self, since: float) -> list[str]:
+        """Returns the tasks that ask for an item since then, or for longer."""
+        return sorted(
+            {
+                task_of(name)
+                for name, state in self.consumers.items()
+                if not state.has_left
+                and state.asking_since is not None
+                and state.asking_since <= since
+            }
+        )
+
     @property
     def is_near_end(self) -> bool:
         """Whether so little remains that it matters who takes it."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wq_hooks.core.consumer_state import Consumer
+from wq_hooks.core.works import Works
 
 # Kinds of reports.
 ASK = "ask"  # wants an item; the payload is what it has completed
@@ -55,7 +56,13 @@ DRAINED = 9
 # that has, until the queue begins there.
 POSITION = 10
 RESTORED = 11
+# Which task feeds the queue; see `chief_text`. Rises as long as it lives.
+CHIEF = 12
+BEAT = 13
+# A chief that has left before the end of data, and may come back: how.
+LEFT = 14
 _FIRST_GATE = 16
+_PRESUMED = "presumed"
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,28 @@ class Report:
         return cls(
             kind.decode(), Consumer(name, incarnation), parse_claims(payload)
         )
+
+
+def works_text(works: Works) -> str:
+    """Returns the board's entry for a list of works: number, fingerprint."""
+    return f"{len(works)} {works.fingerprint}"
+
+
+def chief_text(task_name: str, *, is_presumed: bool) -> str:
+    """Returns the board's entry for a chief.
+
+    Args:
+      task_name: Such as "chief:0".
+      is_presumed: Whether it is the chief by convention alone; see
+        `wq_hooks.core.tasks`.
+    """
+    return f"{task_name} {_PRESUMED}" if is_presumed else task_name
+
+
+def parse_chief(text: str) -> tuple[str, bool]:
+    """Returns (name of the task, whether it is presumed); see `chief_text`."""
+    name, _, word = text.partition(" ")
+    return name, word == _PRESUMED
 
 
 def gate_of(consumer_name: str) -> int:

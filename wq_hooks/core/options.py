@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
+from typing import Any
+
+from wq_hooks.core.values import (
+    as_bool,
+    as_int,
+    as_optional_bool,
+    as_optional_int,
+    as_secs,
+    is_int,
+)
 
 ACKS = ("take", "next")
 # Of num_slices: slices that become shorter towards the end.
 AUTO = "auto"
-_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*\Z")
+# Of the name among the positional arguments of WorkQueue, the works first.
+NAME_PLACE = 7
+# What TensorFlow takes for a name scope. Parts between slashes are not empty.
+_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*(/[A-Za-z0-9_.\-]+)*\Z")
 
 
 @dataclass(frozen=True)
 class Options:
     """See `wq_hooks.WorkQueue` for what each of them means; as it has them.
+
+    What numpy calls an int or a bool is made one.
 
     Raises:
       TypeError: If one is of a wrong type.
@@ -25,7 +39,7 @@ class Options:
     shuffle: bool = True
     seed: int | None = None
     num_slices: int | str | None = None
-    name: str = "work_queue"
+    name: str | None = None
     num_clients: int = 1
     ack: str = "next"
     is_chief: bool | None = None
@@ -39,7 +53,6 @@ class Options:
     is_open: bool = False
 
     def __post_init__(self) -> None:
-        _expect_int("num_epochs", self.num_epochs, 1, is_optional=True)
         if isinstance(self.num_slices, str):
             if self.num_slices != AUTO:
                 raise TypeError(
@@ -47,11 +60,12 @@ class Options:
                     f"{self.num_slices!r}."
                 )
         else:
-            _expect_int("num_slices", self.num_slices, 1, is_optional=True)
-        _expect_int("max_attempts", self.max_attempts, 1, is_optional=True)
-        _expect_int("num_clients", self.num_clients, 1)
-        _expect_int("prefetch", self.prefetch, 0)
-        _expect_int("seed", self.seed, None, is_optional=True)
+            self._make(as_optional_int, "num_slices", 1)
+        self._make(as_optional_int, "num_epochs", 1)
+        self._make(as_optional_int, "max_attempts", 1)
+        self._make(as_int, "num_clients", 1)
+        self._make(as_int, "prefetch", 0)
+        self._make(as_optional_int, "seed")
         for key in (
             "shuffle",
             "balance_tail",
@@ -60,57 +74,52 @@ class Options:
             "save",
             "is_open",
         ):
-            value = getattr(self, key)
-            if not isinstance(value, bool):
-                raise TypeError(f"Expected {key} to be a bool; got {value!r}.")
+            self._make(as_bool, key)
+        self._make(as_optional_bool, "is_chief")
+        self._make(as_secs, "lease_secs")
         if self.is_open and self.num_epochs is None:
             raise ValueError(
                 "Expected a number of epochs with is_open=True, since added "
                 "works come behind the last epoch; got num_epochs=None."
             )
-        if not isinstance(self.is_chief, (bool, type(None))):
-            raise TypeError(
-                f"Expected is_chief to be a bool or None; "
-                f"got {self.is_chief!r}."
-            )
         if self.ack not in ACKS:
             raise ValueError(
                 f"Expected ack to be one of {ACKS}; got ack={self.ack!r}."
             )
-        if isinstance(self.lease_secs, bool) or not isinstance(
-            self.lease_secs, (int, float)
-        ):
-            raise TypeError(
-                "Expected lease_secs to be a number of seconds; got "
-                f"{self.lease_secs!r}."
-            )
-        if not 0 < self.lease_secs < math.inf:
-            raise ValueError(
-                "Expected 0 < lease_secs < inf; got "
-                f"lease_secs={self.lease_secs}."
-            )
-        if not isinstance(self.name, str):
-            raise TypeError(f"Expected name to be a str; got {self.name!r}.")
-        if not _NAME.match(self.name):
-            raise ValueError(
-                "Expected name to be letters, digits, '_', '.' and '-'; got "
-                f"name={self.name!r}."
-            )
+        _expect_name(self.name)
+
+    def _make(self, kind: Any, key: str, *args: int) -> None:
+        """Makes a field what it should be; see `wq_hooks.core.values`."""
+        # A frozen dataclass has no other way.
+        object.__setattr__(self, key, kind(key, getattr(self, key), *args))
 
 
-def _expect_int(
-    key: str,
-    value: object,
-    least: int | None,
-    *,
-    is_optional: bool = False,
-) -> None:
-    if value is None and is_optional:
+def expect_no_num_clients(value: object) -> None:
+    """Refuses an int in the place of the name.
+
+    Args:
+      value: What stands there.
+
+    Raises:
+      TypeError: If it is an int. DeepRec's code has `num_clients` there, and
+        its documentation has the name.
+    """
+    if is_int(value):
+        raise TypeError(
+            "Expected name to be a str or None, which is argument number "
+            f"{NAME_PLACE}; got {value!r}. DeepRec's code has num_clients "
+            f"there: write num_clients={value}."
+        )
+
+
+def _expect_name(name: object) -> None:
+    expect_no_num_clients(name)
+    if name is None:
         return
-    or_none = " or None" if is_optional else ""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"Expected {key} to be an int{or_none}; got {value!r}.")
-    if least is not None and value < least:
+    if not isinstance(name, str):
+        raise TypeError(f"Expected name to be a str or None; got {name!r}.")
+    if not _NAME.match(name):
         raise ValueError(
-            f"Expected {key} >= {least}{or_none}; got {key}={value}."
+            "Expected name to be letters, digits, '_', '.' and '-', in parts "
+            f"between single slashes; got name={name!r}."
         )

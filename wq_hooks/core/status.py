@@ -9,21 +9,26 @@ item for longest comes first.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from wq_hooks.core.view import View
 
 MAX_WORKERS = 50
+MAX_WAITING = 1000
 # A look costs some 30 microseconds for each consumer: rarely, if many.
 _EVERY_SECS = 2.0
 _EVERY_SECS_OF_CONSUMER = 0.02
 
 
-def status_text(view: View, *, has_ended: bool = False) -> str:
+def status_text(
+    view: View, *, has_ended: bool = False, waiting: Sequence[str] = ()
+) -> str:
     """Returns the status as one line of JSON.
 
     Args:
       view: What the queue looks like.
       has_ended: Whether it is the chief's last word.
+      waiting: The tasks that have waited for an item for long.
     """
 
     def urgency(worker: dict[str, object]) -> tuple[bool, float]:
@@ -34,7 +39,12 @@ def status_text(view: View, *, has_ended: bool = False) -> str:
     workers = sorted(view.state["workers"], key=urgency)[:MAX_WORKERS]
     for worker in workers:
         worker["items"] = worker["items"][:1]
-    state = {**view.state, "has_ended": has_ended, "workers": workers}
+    state = {
+        **view.state,
+        "has_ended": has_ended,
+        "workers": workers,
+        "waiting": list(waiting[:MAX_WAITING]),
+    }
     return json.dumps(state, separators=(",", ":"))
 
 

@@ -3,8 +3,15 @@
     task = Task.find(device="/job:worker/task:1", environ=os.environ)
     task.name       # "worker:1"
 
-Two sources tell: TF_CONFIG (Estimator and the launchers set it) and the device
-that a replica_device_setter gives to the ops of this worker.
+TF_CONFIG (Estimator and the launchers set it) tells, whatever the device says:
+scripts give their servers other jobs, such as /job:worker/task:0 to the chief
+and /job:worker/task:1 to worker 0. Without it, the device tells that a
+replica_device_setter gives to the ops of this worker.
+
+The trap: in a cluster without a chief, worker 0 is the chief by convention
+alone. Its TF_CONFIG may merely lack the chief that the others know; so such a
+task is presumed to be the chief, and gives way to one that is (see
+`wq_hooks.runtime.meeting`).
 """
 
 from __future__ import annotations
@@ -12,9 +19,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _CHIEF_JOBS = ("chief", "master")
+# Jobs whose devices are those of the worker's own ops.
+_WORKER_JOBS = (*_CHIEF_JOBS, "worker", "evaluator", "localhost")
 _DEVICE = re.compile(r"/job:(\w+)(?:/replica:\d+)?(?:/task:(\d+))?")
 
 
@@ -26,12 +35,15 @@ class Task:
       job: Such as "worker", or "local" without a cluster.
       index: Its number in the job.
       is_chief: Whether it keeps the ledger: the job chief (or master), else
-        worker 0; a process without a cluster and an evaluator are their own.
+        worker 0, else task 0 of a job of another name; a process without a
+        cluster and an evaluator are their own.
+      is_presumed: Whether it is the chief by convention alone.
     """
 
     job: str
     index: int
     is_chief: bool
+    is_presumed: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -52,22 +64,46 @@ class Task:
         """
         jobs, job, index = _from_tf_config(environ.get("TF_CONFIG", ""))
         match = _DEVICE.search(device)
-        if match and match.group(1) != "ps":
-            # "/job:localhost" is what a session without a cluster says.
-            if match.group(1) == "localhost":
-                return cls("local", 0, is_chief=True)
+        # "/job:localhost" is what a session without a cluster says.
+        if match and match.group(1) == "localhost":
+            return cls("local", 0, is_chief=True)
+        if job is None and match and match.group(1) != "ps":
             job, index = match.group(1), int(match.group(2) or 0)
         if job is None:
-            return cls("local", 0, is_chief=True)
-        if job == "evaluator":
+            # On a parameter server others may say the same.
+            return cls("local", 0, is_chief=True, is_presumed=True)
+        if job in (*_CHIEF_JOBS, "evaluator"):
             return cls(job, index, is_chief=True)
         has_chief = any(name in jobs for name in _CHIEF_JOBS)
-        return cls(
-            job,
-            index,
-            is_chief=job in _CHIEF_JOBS
-            or (job == "worker" and index == 0 and not has_chief),
-        )
+        leads = job == "worker" or (job != "ps" and "worker" not in jobs)
+        is_chief = leads and index == 0 and not has_chief
+        return cls(job, index, is_chief=is_chief, is_presumed=is_chief)
+
+
+def is_of_servers(
+    job_device: str, variable_device: str, environ: Mapping[str, str]
+) -> bool:
+    """Returns whether a device is that of parameter servers, of any job name.
+
+    A scope that puts a whole queue on a parameter server says so of the ops
+    that belong to this process, too.
+
+    Args:
+      job_device: Of an op in the scope.
+      variable_device: Of a variable in the scope.
+      environ: The environment, for TF_CONFIG.
+    """
+    match = _DEVICE.search(job_device)
+    if match is None:
+        return False
+    job = match.group(1)
+    if job == "ps":
+        return True
+    # A replica_device_setter puts them on different jobs.
+    if job in _WORKER_JOBS or f"/job:{job}/" not in f"{variable_device}/":
+        return False
+    _, own_job, _ = _from_tf_config(environ.get("TF_CONFIG", ""))
+    return job != own_job
 
 
 def _from_tf_config(text: str) -> tuple[frozenset[str], str | None, int]:

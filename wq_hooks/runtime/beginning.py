@@ -103,7 +103,7 @@ class Beginning:
                 num_slices=options.num_slices,
                 slice_works=self._slicer.slice_works,
             )
-            _log_changes(options.name, resumption)
+            _log_changes(str(options.name), resumption)
             plan = resumption.plan
         return Ledger(
             plan,

@@ -160,7 +160,7 @@ class SaverGuard:
 
     def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
         """Saves, with the position as it is at this instant."""
-        self._last_save = (sess, _step_of(sess), save_path, args, kwargs)
+        self._last_save = (sess, step_of(sess), save_path, args, kwargs)
         with contextlib.ExitStack() as stack:
             for queue in self._queues:
                 directory = os.path.dirname(save_path)
@@ -182,7 +182,7 @@ class SaverGuard:
             if self._last_save is None:
                 return
             session, step, save_path, args, kwargs = self._last_save
-            if session is not sess or step is None or step != _step_of(sess):
+            if session is not sess or step is None or step != step_of(sess):
                 return
             # What was reported last may not be known yet.
             dispatcher.settle(_SETTLE_SECS)
@@ -209,6 +209,7 @@ class SaverGuard:
         self.is_from_file = True
         for queue in self._queues:
             queue.checkpoint_directory = os.path.dirname(save_path)
+            queue.heed_origin()
             if queue.is_chief and queue.dispatcher is None:
                 MailboxSession(queue.mailbox, sess).invalidate_items()
         missing = self._missing(save_path)
@@ -251,7 +252,7 @@ def _is_position(saved: Any) -> bool:
     return isinstance(saved, WorkQueuePosition)
 
 
-def _step_of(session: tf1.Session) -> int | None:
+def step_of(session: tf1.Session) -> int | None:
     """Returns the global step, None if the graph has none."""
     step = tf1.train.get_global_step(session.graph)
     return None if step is None else int(session.run(step))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import sys
 import threading
 import time
@@ -38,6 +39,8 @@ from wq_hooks.runtime.eager_readers import (
 )
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
+from wq_hooks.runtime.lookout import Lookout
+from wq_hooks.runtime.meeting import Board
 from wq_hooks.runtime.read_records import records_read
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
@@ -83,6 +86,9 @@ class EagerService:
       beat_secs: How often to say that this process is alive; None: there is
         nobody to say it to.
       shut: Called when all is said; ends what still waits for an item.
+      board: Where the process that serves the queue says how it is; None: it
+        is not served.
+      leads: Whether this is that process.
     """
 
     def __init__(
@@ -96,6 +102,8 @@ class EagerService:
         is_end: Callable[[], bool] = lambda: True,
         beat_secs: float | None = None,
         shut: Callable[[], None] = lambda: None,
+        board: Board | None = None,
+        leads: bool = False,
     ):
         self._name = name
         self._task = task
@@ -105,6 +113,8 @@ class EagerService:
         self._is_end = is_end
         self._beat_secs = beat_secs
         self._shut = shut
+        self._board = board
+        self._leads = leads
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -388,6 +398,15 @@ class EagerService:
                 f"Work queue {self._name!r} was closed while a reader waited "
                 "for an item."
             )
+        # Who shares the queue with others looks at what they do.
+        if self._board is None and loop.patience.is_over():
+            logging.warning(
+                "Work queue %s: a reader (%s) has waited %d s for an item; the "
+                "queue is open, and waits for add_works or close_works.",
+                self._name,
+                loop.consumer.name,
+                loop.patience.secs,
+            )
 
     def _begin(self) -> None:
         _live.add(self)
@@ -396,6 +415,9 @@ class EagerService:
         if self._beat_secs is not None:
             self._say_alive()
             self._start(self._beat_forever)
+        if self._board is not None:
+            # A thread of its own: a server that is gone does not answer.
+            self._start(functools.partial(self._look_forever, self._board))
 
     def _interrupt(self) -> None:
         for readers in self._readers:
@@ -404,6 +426,20 @@ class EagerService:
     def _beat_forever(self) -> None:
         while not self._stopped.wait(self._beat_secs):
             self._say_alive()
+
+    def _look_forever(self, board: Board) -> None:
+        lookout = Lookout(
+            self._name,
+            self._task.name,
+            board,
+            self._gates,
+            is_chief=self._leads,
+        )
+        while not self._stopped.wait(lookout.pause_secs):
+            lookout.look()
+
+    def _gates(self) -> list[int]:
+        return [messages.gate_of(x.consumer.name) for x in list(self._loops)]
 
     def _report_leave(self, loop: ConsumerLoop) -> None:
         sender = messages.sender_text(loop.consumer)

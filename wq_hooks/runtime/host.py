@@ -13,8 +13,9 @@ from typing import Protocol
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.tasks import Task
-from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
+from wq_hooks.runtime.mailbox import Mailbox
 from wq_hooks.runtime.ports import Port
+from wq_hooks.runtime.session_origin import SessionOrigin
 
 
 class Host(Protocol):
@@ -23,6 +24,7 @@ class Host(Protocol):
     mailbox: Mailbox
     task: Task
     is_chief: bool
+    is_named: bool
     has_hook: bool
     checkpoint_directory: str | None
     lacking_checkpoint: str | None
@@ -58,8 +60,20 @@ class Host(Protocol):
     def new_ledger(self, position: str) -> Ledger:
         """Returns the ledger that a session of the chief starts with."""
 
-    def compare_works(self, mailbox: MailboxSession) -> bool:
-        """Logs that the works differ from the chief's; False: not yet known."""
+    @property
+    def works_text(self) -> str:
+        """What the chief's board says of the works, if they are the same."""
+
+    @property
+    def origin(self) -> SessionOrigin | None:
+        """What is known of the session that began last, from its creator."""
+
+    @property
+    def is_presumed_chief(self) -> bool:
+        """Whether this task is the chief by convention alone."""
+
+    def heed_origin(self) -> None:
+        """Notes what the creator of a session says, where one is at work."""
 
     def held_position(
         self, directory: str

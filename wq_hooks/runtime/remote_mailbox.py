@@ -26,6 +26,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.core import messages
 from wq_hooks.core.local_mailbox import LocalElement
 from wq_hooks.core.served import NotServedError, Served, find_served
+from wq_hooks.core.waits import Patience
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.connection import Connection, read_registry
 from wq_hooks.runtime.mailbox import MailboxSession
@@ -214,6 +215,7 @@ class RemoteMailbox:
         """Returns what the server says of the queue, when it answers."""
         begin = time.monotonic()
         deadline = begin + timeout_secs
+        patience = Patience()
         while True:
             error = self._try(max(0.1, deadline - time.monotonic()))
             if isinstance(error, Served):
@@ -226,6 +228,16 @@ class RemoteMailbox:
                 is_over = False
             if is_over or now >= deadline or self.is_closing():
                 raise error
+            if patience.is_over():
+                logging.warning(
+                    "Work queue %s: has waited %d of %g s for %s to serve it "
+                    "(%s).",
+                    self._name,
+                    patience.secs,
+                    timeout_secs,
+                    self._target,
+                    error,
+                )
             time.sleep(_PAUSE_SECS)
 
     def _try(self, secs: float) -> Served | WorkQueueError:

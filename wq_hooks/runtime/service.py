@@ -31,13 +31,17 @@ from wq_hooks.core import messages
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.core.ends import Stop, ends_job
 from wq_hooks.core.messages import Claim
+from wq_hooks.errors import TwoChiefsError
 from wq_hooks.runtime import checkpoint
 from wq_hooks.runtime.end_of_data import comes_from, watch_steps
 from wq_hooks.runtime.fast_take import NO_LIFE, TakePortSession, life_text
 from wq_hooks.runtime.host import Host
 from wq_hooks.runtime.interrupt import on_interrupt
+from wq_hooks.runtime.lookout import Lookout, ServerWatch
 from wq_hooks.runtime.mailbox import MailboxSession
+from wq_hooks.runtime.meeting import is_another_chief_there, meet_chief
 from wq_hooks.runtime.ports import DemandPortSession, PortSession
 from wq_hooks.runtime.records_port import RecordsPortSession
 
@@ -49,6 +53,12 @@ _COUNT_EVERY_SECS = 0.1
 _NOTE_EVERY_SECS = 0.05
 _OVER_POLL_SECS = 0.05
 _MAX_NAMES = 20
+# What a step raises whose server is gone.
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
 
 
 class ServiceRunner(tf1.train.QueueRunner):
@@ -132,6 +142,14 @@ class Service:
             server = tf.compat.as_str(session.sess_str)
             task = server.rpartition("/")[2] or task
         self._task = Consumer(task, uuid.uuid4().hex[:12])
+        self._watch = ServerWatch(
+            work_queue.name,
+            self._task.name,
+            work_queue.mailbox.device,
+            tf.compat.as_str(session.sess_str or ""),
+        )
+        if work_queue.is_presumed_chief:
+            self._give_way()
         self._ports: list[PortSession] = []
         self._loops: list[ConsumerLoop] = []
         for number, port in enumerate(work_queue.ports):
@@ -164,6 +182,16 @@ class Service:
         # The consumers whose readers are through with all that they had.
         self._through: list[ConsumerLoop] = []
         watch_steps(session, self._note_end_of_data)
+        self._lookout = Lookout(
+            work_queue.name,
+            self._task.name,
+            self._mailbox,
+            self._gates,
+            is_chief=work_queue.is_chief,
+            origin=work_queue.origin,
+            read_step=lambda: checkpoint.step_of(session),
+            end=self._close_ports,
+        )
 
     def _note_end_of_data(
         self, session: tf1.Session, fetches: Any, error: Any
@@ -178,6 +206,28 @@ class Service:
                 # If the session ends, it is over anyway.
                 with contextlib.suppress(RuntimeError, tf.errors.OpError):
                     loop.complete_all()
+
+    def _give_way(self) -> None:
+        """Becomes a worker where another task is seen to feed the queue."""
+        queue = self._queue
+        chief = is_another_chief_there(
+            self._task.name, self._mailbox, self._coord.wait_for_stop
+        )
+        if chief:
+            logging.warning(
+                "Work queue %s: this task (%s) would be the chief, since its "
+                "TF_CONFIG names none, but %s feeds the queue; this one takes "
+                "items as a worker. Give all tasks the same cluster in "
+                "TF_CONFIG.",
+                queue.name,
+                self._task.name,
+                chief,
+            )
+            queue.is_chief = False
+
+    def note_successor(self) -> None:
+        """Notes that another session of the queue has begun."""
+        self._watch.note_successor()
 
     def _warn_if_alone(self) -> None:
         """Says so if each task of a cluster would have a queue of its own."""
@@ -274,20 +324,49 @@ class Service:
 
     def _feed(self) -> None:
         ledger = self._queue.new_ledger(self._mailbox.take_restored())
-        dispatcher = Dispatcher(self._queue.name, ledger, self._mailbox)
+        dispatcher = Dispatcher(
+            self._queue.name,
+            ledger,
+            self._mailbox,
+            chief=messages.chief_text(
+                self._task.name, is_presumed=self._queue.is_presumed_chief
+            ),
+        )
         self.dispatcher = dispatcher
         # From now on the board tells what is left over from an earlier life.
         dispatcher.feed()
         self._ready.set()
         self._start_daemon(dispatcher.drain_forever, "drainer")
         self._start_daemon(self._stop_dispatcher, "stopper")
-        dispatcher.feed_forever()
+        try:
+            dispatcher.feed_forever()
+        except TwoChiefsError:
+            # What is reported from now on is for the other one.
+            dispatcher.stop(ends_job=False)
+            self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+            raise
         if self._has_ended_well():
             self._has_left.wait(_LEAVE_SECS)
             checkpoint.save_again(self.session, dispatcher)
-        # An error is for a restarted chief to mend: the others wait for it.
-        dispatcher.stop(ends_job=self._has_ended_well())
+        dispatcher.settle(_LEAVE_SECS)
+        is_over = ends_job(
+            has_ended_well=self._has_ended_well(),
+            is_exhausted=dispatcher.ledger.is_exhausted,
+        )
+        has_left = self._has_ended_well() and not is_over
+        dispatcher.stop(
+            ends_job=is_over, left=self._stop_text() if has_left else ""
+        )
         self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+
+    def _stop_text(self) -> str:
+        """Returns how the chief leaves, for the board."""
+        origin = self._queue.origin
+        return Stop(
+            self._task.name,
+            step=checkpoint.step_of(self.session),
+            num_steps=None if origin is None else origin.num_steps,
+        ).to_text()
 
     def _stop_dispatcher(self) -> None:
         self._coord.wait_for_stop()
@@ -329,8 +408,33 @@ class Service:
         if self._loops:
             # What an earlier life of this task held is free at once.
             self._mailbox.report(messages.ALIVE, sender, "")
-        if self._queue.is_chief:
-            self.wait_until_ready()
+        try:
+            with on_interrupt(self._discard_ports):
+                if self._queue.is_chief:
+                    self.wait_until_ready()
+                else:
+                    self._start_daemon(self._watch_server, "watcher")
+                    meet_chief(
+                        self._queue,
+                        self._task.name,
+                        self._mailbox,
+                        self._pause,
+                    )
+                self._begin_loops()
+                if self._take_loops and self.is_live:
+                    self._prepare_last_takes(sender)
+                self._beat_forever(sender)
+            self._settle_at_end()
+        finally:
+            # Also when the parameter server is gone: the next session must
+            # not find what is inside.
+            self._tell_what_was_read()
+            self._discard_ports()
+        self._leave()
+        self._has_left.set()
+
+    def _begin_loops(self) -> None:
+        """Lets items come: the chief has begun, and it is the right one."""
         for loop in self._loops:
             for target in loop.targets:
                 self._start_daemon(target, target.__name__)
@@ -341,28 +445,35 @@ class Service:
                     "counter",
                 )
         self._begin_takes()
-        try:
-            with on_interrupt(self._discard_ports):
-                while not self._queue.compare_works(self._mailbox):
-                    if self._coord.wait_for_stop(_POLL_SECS):
-                        break
-                if self._take_loops and self.is_live:
-                    self._prepare_last_takes(sender)
-                while not self._coord.wait_for_stop(self._queue.beat_secs):
-                    if self._loops:
-                        self._mailbox.report(
-                            messages.ALIVE, sender, self._news_text()
-                        )
-                    for loop in self._take_loops:
-                        loop.report_held()
-            self._settle_at_end()
-        finally:
-            # Also when the parameter server is gone: the next session must
-            # not find what is inside.
-            self._tell_what_was_read()
-            self._discard_ports()
-        self._leave()
-        self._has_left.set()
+
+    def _beat_forever(self, sender: str) -> None:
+        """Says that this task is alive, and looks whether it waits in vain."""
+        next_beat = time.monotonic() + self._queue.beat_secs
+        while not self._pause(self._pause_secs(next_beat)):
+            if self._loops:
+                self._lookout.look()
+            if time.monotonic() < next_beat:
+                continue
+            next_beat = time.monotonic() + self._queue.beat_secs
+            if self._loops:
+                self._mailbox.report(messages.ALIVE, sender, self._news_text())
+            for loop in self._take_loops:
+                loop.report_held()
+
+    def _pause(self, secs: float) -> bool:
+        """Waits; returns whether the session is asked to stop."""
+        self._watch.note_answer()
+        return self._coord.wait_for_stop(secs)
+
+    def _watch_server(self) -> None:
+        self._watch.watch(self._coord.wait_for_stop)
+        if self._queue.origin is not None:
+            # MonitoredSession makes a session again.
+            self._watch.watch_recovery()
+
+    def _pause_secs(self, next_beat: float) -> float:
+        beat_secs = max(0.0, next_beat - time.monotonic())
+        return min(beat_secs, self._lookout.pause_secs)
 
     @property
     def _take_loops(self) -> list[ConsumerLoop]:
@@ -485,6 +596,13 @@ class Service:
                 more if len(names) > _MAX_NAMES else "",
             )
 
+    def _gates(self) -> list[int]:
+        return [messages.gate_of(loop.consumer.name) for loop in self._loops]
+
+    def _close_ports(self) -> None:
+        for port in self._ports:
+            port.close()
+
     def _discard_ports(self) -> None:
         for port in self._ports:
             port.discard()
@@ -509,6 +627,8 @@ class Service:
         try:
             target()
         except Exception as e:
+            if isinstance(e, _LOST):
+                self._watch.note_lost()
             if self._coord.should_stop() or _is_closed(e, self.session):
                 # Closing a session cancels what its threads wait for.
                 logging.debug("Work queue %s: %s", self._queue.name, e)

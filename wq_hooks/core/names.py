@@ -1,0 +1,85 @@
+"""The names of the queues of one place: a graph, or an eager process.
+
+    names = Names("the process", lambda: [queue.name for queue in open_queues])
+    with names.claimed(None) as name:       # "work_queue", "work_queue_1", ...
+        ...                                 # make the queue of that name
+
+The name of a queue is in the checkpoint and on the board, so all tasks of a job
+must come to the same one. That is why a queue without a name gets the first
+one that is free, in the order of making, and no random one.
+
+The trap: what is free is decided when a queue is made. A name that is given
+later, and that a queue without a name has got already, is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Collection, Iterator
+
+DEFAULT = "work_queue"
+
+
+class Names:
+    """Who has which name.
+
+    Args:
+      place: What the queues belong to, for errors.
+      taken: Returns the names of the queues that are open there.
+      fix: What else may be done about a name that is taken, for errors.
+    """
+
+    def __init__(
+        self, place: str, taken: Callable[[], Collection[str]], fix: str = ""
+    ):
+        self._place = place
+        self._taken = taken
+        self._fix = fix
+        # Of queues that are being made, in other threads.
+        self._claimed: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def claimed(self, name: str | None) -> Iterator[str]:
+        """Keeps a name for the queue that the block makes.
+
+        Args:
+          name: The name that was given; None: the first one that is free.
+
+        Yields:
+          The name.
+
+        Raises:
+          ValueError: If another queue has the name that was given.
+        """
+        with self._lock:
+            taken = {*self._taken(), *self._claimed}
+            if name is None:
+                name = first_free(taken)
+            elif name in taken:
+                raise ValueError(
+                    f"Expected a name that no other open queue of "
+                    f"{self._place} has; got name={name!r} twice. Give one of "
+                    f"them another name{self._fix}. A queue without a name is "
+                    f"{DEFAULT!r}, {DEFAULT}_1 and so on."
+                )
+            self._claimed.add(name)
+        try:
+            yield name
+        finally:
+            with self._lock:
+                self._claimed.discard(name)
+
+
+def first_free(taken: Collection[str]) -> str:
+    """Returns the name of a queue that was given none.
+
+    Args:
+      taken: The names that others have.
+    """
+    if DEFAULT not in taken:
+        return DEFAULT
+    names = (f"{DEFAULT}_{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in taken)
