@@ -157,11 +157,18 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         """
         if self._workers is not None and self._workers.is_tracing:
             return self._workers.records(
-                self._new_shared_name(), reader, cycle_length
+                self._new_shared_name(),
+                reader,
+                cycle_length,
+                is_endless=self._options.num_epochs is None,
             )
         self._expect_eager("records")
         return self._service.new_records(
-            self._new_shared_name(), reader, cycle_length, self
+            self._new_shared_name(),
+            reader,
+            cycle_length,
+            self,
+            is_endless=self._options.num_epochs is None,
         )
 
     # Under a ParameterServerStrategy.

@@ -342,7 +342,15 @@ class WorkQueue:
                 items = tf1.data.Dataset.from_tensors(0).repeat()
                 return make(items.map(lambda _: port.take()))
 
-        return records_read(port, from_items, reader, cycle_length=cycle_length)
+        # The reader is traced where it is run.
+        with tf.control_dependencies(None), self._worker_scope():
+            return records_read(
+                port,
+                from_items,
+                reader,
+                cycle_length=cycle_length,
+                is_endless=self._options.num_epochs is None,
+            )
 
     def add_summary(self) -> None:
         """Adds the level of the queue to the graph's summaries.

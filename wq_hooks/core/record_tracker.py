@@ -230,6 +230,24 @@ class RecordTracker:
             self.num_dropped += batch.num_records
             self._count(batch.parts)
 
+    def expect_more(self, records: Mapping[int, int]) -> None:
+        """Notes that an element more may come of records that are divided.
+
+        Args:
+          records: Slots, and how many records it counts as of each.
+        """
+        with self._lock:
+            self._count({slot: -number for slot, number in records.items()})
+
+    def end_division(self, records: Mapping[int, int]) -> None:
+        """Notes that all elements have come of records that are divided.
+
+        Args:
+          records: Those, and the element that was expected last.
+        """
+        with self._lock:
+            self._count(records)
+
     def finish(self, iteration: int, num_in_training: int = 0) -> list[str]:
         """Notes that an iteration has come to the end of the pipeline.
 

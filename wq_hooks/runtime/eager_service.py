@@ -200,6 +200,8 @@ class EagerService:
         reader: Callable[[Any], Any],
         cycle_length: int,
         queue: Any,
+        *,
+        is_endless: bool = False,
     ) -> Records:
         """Returns the records of the items.
 
@@ -208,6 +210,7 @@ class EagerService:
           reader: See `lanes.pairs_read`.
           cycle_length: See `lanes.pairs_read`.
           queue: Lives as long as what is made of them.
+          is_endless: Whether the items never end.
         """
         session = FunctionSession()
         with tf.device("/device:CPU:0"):
@@ -228,7 +231,13 @@ class EagerService:
             dataset._wq_hooks_owner = owner
             return dataset
 
-        return records_read(port, from_items, reader, cycle_length=cycle_length)
+        return records_read(
+            port,
+            from_items,
+            reader,
+            cycle_length=cycle_length,
+            is_endless=is_endless,
+        )
 
     def serve_records(
         self, readers: RecordReaders, task_name: str | None = None

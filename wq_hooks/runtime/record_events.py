@@ -20,7 +20,7 @@ READING = 1  # its reader has given a dataset of its records: its slot
 LANE_ENDED = 2  # its lane; with the counts so far
 BATCH = 3  # a batch goes to the train step: how many records of which slots
 READY = 4  # one will: iteration, number, and likewise
-FILTERED = 5  # left out by a filter: the slots of its records
+FILTERED = 5  # left out by a filter: how many records of which slots
 REMAINDER = 6  # left out by drop_remainder: likewise
 END_OF_DATA = 7  # of an iteration
 TRAINED = 8  # all that was delivered so far was trained; with the counts
@@ -28,6 +28,10 @@ FLUSH = 9  # somebody waits until all events before were counted; likewise
 BEGIN = 10  # an iteration takes the place of the one before; likewise
 # As OPENED, in a lane that makes batches; also of how many records.
 OPENED_IN_BATCHES = 11
+# One more element comes of records that are divided: slots, one of each; and
+# all of them have come: how many records of which slots these were, and one.
+MORE = 14
+DIVIDED = 15
 
 # In the place of a slot there may be the number of a batch: see
 # `core/record_tracker.py`.
@@ -67,15 +71,35 @@ def numbers_of(message: bytes) -> list[int]:
 
 
 def records_per_slot(slots: Any) -> Any:
-    """Returns the slots of a batch and how many records each has, tf.int64.
+    """Returns the slots of an element and how many records each has, tf.int64.
 
     First all slots, then all numbers; see `counter_of`.
 
     Args:
-      slots: Of its records, tf.int64 of any shape.
+      slots: Of its records, tf.int64 of any shape; or tf.string of any shape,
+        each of which is `packed`.
     """
+    if slots.dtype == tf.string:
+        text = tf.strings.reduce_join(tf.reshape(slots, [-1]), separator=" ")
+        numbers = tf.strings.to_number(tf.strings.split(text), tf.int64)
+        each, numbers = tf.unstack(tf.reshape(numbers, [-1, 2]), axis=1)
+        slots, indices = tf.unique(each)
+        counts = tf.math.unsorted_segment_sum(numbers, indices, tf.size(slots))
+        return tf.concat([slots, counts], 0)
+    if slots.shape.rank == 0:
+        return tf.stack([slots, tf.constant(1, tf.int64)])
     unique = tf.unique_with_counts(tf.reshape(slots, [-1]), tf.int64)
     return tf.concat([unique.y, unique.count], 0)
+
+
+def packed(counts: Any) -> Any:
+    """Returns what `records_per_slot` gave as one tf.string scalar.
+
+    Elements have different numbers of slots, and strings all the same shape.
+    """
+    pairs = tf.transpose(tf.reshape(counts, [2, -1]))
+    texts = tf.strings.as_string(tf.reshape(pairs, [-1]))
+    return tf.strings.reduce_join(texts, separator=" ")
 
 
 def counter_of(numbers: Sequence[int]) -> Counter[int]:

@@ -11,7 +11,6 @@ stand in the graph in which it was made.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -122,7 +121,8 @@ class RecordsPort:
           slots: As of `note_batch`.
           is_kept: tf.bool scalar.
         """
-        event = tf.expand_dims(events.event(kind, [slots]), 0)
+        records = events.records_per_slot(slots)
+        event = tf.expand_dims(events.event(kind, [records]), 0)
         # Without control flow: a report of no events is none.
         event = event[: tf.cast(tf.logical_not(is_kept), tf.int32)]
         return self._events.enqueue_many([event, tf.zeros_like(event)])
@@ -234,9 +234,14 @@ class RecordsPortSession(AskedPortSession):
         elif kind == events.BATCH:
             tracker.deliver(events.counter_of(numbers))
         elif kind in (events.FILTERED, events.REMAINDER):
-            tracker.drop(Counter(numbers))
+            records = events.counter_of(numbers)
+            tracker.drop(records)
             if kind == events.REMAINDER:
-                self._num_left_over += len(numbers)
+                self._num_left_over += sum(records.values())
+        elif kind == events.MORE:
+            tracker.expect_more(events.counter_of(numbers))
+        elif kind == events.DIVIDED:
+            tracker.end_division(events.counter_of(numbers))
         elif kind == events.END_OF_DATA:
             self._finish(*numbers)
         elif kind == events.BEGIN:
@@ -264,7 +269,7 @@ class RecordsPortSession(AskedPortSession):
         if self._num_left_over:
             logging.warning(
                 "%d records were read and not trained: what drop_remainder "
-                "leaves at the end of the data.",
+                "leaves at the end of the data, and take and skip leave out.",
                 self._num_left_over,
             )
             self._num_left_over = 0

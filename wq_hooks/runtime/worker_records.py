@@ -237,7 +237,12 @@ class WorkerDatasets:
         yield from merged(coordinator, slots)
 
     def records(
-        self, shared_name: str, reader: Callable[[Any], Any], cycle_length: int
+        self,
+        shared_name: str,
+        reader: Callable[[Any], Any],
+        cycle_length: int,
+        *,
+        is_endless: bool = False,
     ) -> Records:
         """Returns the records of the items, for the worker that runs this.
 
@@ -245,6 +250,7 @@ class WorkerDatasets:
           shared_name: Of its queues, unique in this process.
           reader: See `lanes.pairs_read`.
           cycle_length: See `lanes.pairs_read`.
+          is_endless: Whether the items never end.
         """
         index = (
             tf.distribute.coordinator.experimental_get_current_worker_index()
@@ -268,7 +274,11 @@ class WorkerDatasets:
         )
 
         return records_read(
-            port, items.passes, reader, cycle_length=cycle_length
+            port,
+            items.passes,
+            reader,
+            cycle_length=cycle_length,
+            is_endless=is_endless,
         )
 
     def take_over(self, readers: _WorkerReaders) -> None:
