@@ -224,18 +224,39 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         workers = self._expect_workers("schedule_items")
         yield from workers.items(coordinator, function)
 
-    def mark_trained(self, *, is_through: bool = False) -> None:
-        """Says that all batches that `records` has delivered were trained.
+    def mark_trained(
+        self, num_batches: int | None = None, *, is_through: bool = False
+    ) -> None:
+        """Says which batches that `records` has delivered were trained.
 
-        A batch counts as trained when the next one is asked for; this says so
-        without asking, before a save. The Keras callbacks call it.
+        A batch counts as trained when the train loop asks for the next one;
+        this says so without asking, before a save. The Keras callbacks call it.
+
+        A strategy, or `zip`, behind `to_dataset()` holds batches, and does not
+        show which of them went into a step. Then only `num_batches` counts;
+        without it, nothing does until `is_through`.
 
         Args:
+          num_batches: How many batches were trained since the last call, in
+            the order in which `to_dataset()` has delivered them; None: all that
+            the loop has fetched.
           is_through: Whether all loops over the queue's datasets have come to
             their end. The last items of `input_dataset` are completed then,
-            and with `num_clients` above one the last batches of `records`.
+            and all batches of `records`.
+
+        Raises:
+          ValueError: If `num_batches` is negative.
         """
-        self._service.mark_trained(is_through=is_through)
+        if num_batches is not None and num_batches < 0:
+            raise ValueError(
+                f"Expected num_batches >= 0 or None; got {num_batches}."
+            )
+        self._service.mark_trained(num_batches, is_through=is_through)
+
+    @property
+    def service(self) -> EagerService:
+        """What runs for the queue in this process."""
+        return self._service
 
     def add_summary(self) -> None:
         """Does nothing: WorkQueueCallback writes the summaries."""

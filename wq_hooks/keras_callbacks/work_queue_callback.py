@@ -22,12 +22,13 @@ from wq_hooks.runtime.position_file import PositionFile
 from wq_hooks.summary import write_v2
 from wq_hooks.work_queue import WorkQueue
 
-# Their iterators hold batches on the devices that no step has asked for.
+# Their iterators hold batches that no step has asked for. A batch is divided
+# among all replicas of a job, and each task's own take their share of it in one
+# step.
 _STRATEGIES_THAT_PREFETCH = (
     tf.distribute.MirroredStrategy,
     tf.distribute.MultiWorkerMirroredStrategy,
     tf.distribute.OneDeviceStrategy,
-    tf.distribute.TPUStrategy,
 )
 
 
@@ -103,6 +104,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._viewer = Viewer(work_queue.name)
         self._num_steps = 0
         self._num_steps_in_epoch = 0
+        # Of the batches that they have trained.
+        self._num_told = 0
         self._last_report_secs = 0.0
         self._last_report_steps = 0
 
@@ -118,7 +121,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             expect_dataset_creator()
             self._remote_fit = RemoteFit(self.model, self.work_queue)
         self._viewer = Viewer(self.work_queue.name)
-        self._num_steps = self._num_steps_in_epoch = 0
+        self._num_steps = self._num_steps_in_epoch = self._num_told = 0
+        self.work_queue.service.has_step_counter = not self._is_remote
         self._last_report_secs = time.monotonic()
         self._last_report_steps = 0
         if not self._has_restored:
@@ -176,6 +180,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             self._remote_fit.close()
             self._remote_fit = None
         self.mark_trained()
+        self.work_queue.service.has_step_counter = False
         self._keep_position()
         skip.unskip_fit(self.model)
         self._report()
@@ -190,14 +195,27 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 self.work_queue.restore(position)
 
     def mark_trained(self, *, is_through: bool = False) -> None:
-        """Says, between two steps, that all that was delivered was trained.
+        """Says, between two steps, what the steps have trained.
 
         Args:
           is_through: Whether the end of data was met, and no batch is left.
         """
-        strategy = getattr(self.model, "distribute_strategy", None)
-        if is_through or not isinstance(strategy, _STRATEGIES_THAT_PREFETCH):
+        if self._is_remote:
             self.work_queue.mark_trained(is_through=is_through)
+            return
+        strategy = getattr(self.model, "distribute_strategy", None)
+        steps_per_batch = _steps_per_batch(strategy)
+        num_batches = self._num_steps // (steps_per_batch or 1)
+        self.work_queue.service.mark_trained(
+            num_batches - self._num_told,
+            is_through=is_through,
+            # What a strategy does with the batches is known, but for what
+            # stands between it and `to_dataset`.
+            is_sure=lambda readers: (
+                steps_per_batch is not None and not readers.is_regrouped
+            ),
+        )
+        self._num_told = num_batches
 
     # Inside.
 
@@ -250,6 +268,18 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             )
         step = int(self.model.optimizer.iterations.numpy())
         write_v2(self._writer, view, step, with_layout=is_first)
+
+
+def _steps_per_batch(strategy: Any) -> int | None:
+    """Returns in how many steps a task trains a batch; None: not known.
+
+    Args:
+      strategy: Of the model.
+    """
+    if not isinstance(strategy, _STRATEGIES_THAT_PREFETCH):
+        return None
+    num_own = len(strategy.extended.worker_devices)
+    return int(strategy.num_replicas_in_sync) // num_own
 
 
 def expect_position(work_queue: EagerWorkQueue, what: str) -> None:

@@ -40,6 +40,7 @@ from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
 from wq_hooks.runtime.read_records import records_read
 from wq_hooks.runtime.records import Records
+from wq_hooks.runtime.record_events import ALL_FETCHED, ALL_THROUGH
 from wq_hooks.runtime.records_port import RecordsPort
 
 _JOIN_SECS = 5.0
@@ -113,6 +114,7 @@ class EagerService:
         self._take_loop: ConsumerLoop | None = None
         self._num_loops = 0
         self._num_ends = 0
+        self._has_step_counter = False
         self._cleanup = contextlib.ExitStack()
 
     @property
@@ -208,6 +210,7 @@ class EagerService:
             )
         items = ItemPort(shared_name)
         readers = RecordReaders(port, session, items)
+        readers.tracker.has_step_counter = self._has_step_counter
         self.serve_records(readers)
 
         # Each dataset of the readers holds it, and so what is made of them.
@@ -232,21 +235,48 @@ class EagerService:
         self._serve(readers, counts_records=True, task_name=task_name)
         self._start(readers.count_forever)
 
-    def mark_trained(self, *, is_through: bool) -> None:
-        """Notes that all batches delivered so far were trained.
+    def mark_trained(
+        self,
+        num_batches: int | None = None,
+        *,
+        is_through: bool = False,
+        is_sure: Callable[[RecordReaders], bool] = lambda readers: True,
+    ) -> None:
+        """Notes what was trained.
 
         Args:
+          num_batches: How many batches of `records` more; None: all of which
+            it is known that they were fetched.
           is_through: Whether the readers that have met the end of data have
             nothing more to deliver.
+          is_sure: Whether that is also true of an iteration of these readers
+            that does not report what was fetched.
         """
         for readers in list(self._readers):
             if isinstance(readers, RecordReaders) and not self.is_closed:
-                readers.mark_trained()
+                sure = is_sure(readers)
+                if num_batches != 0 or is_through:
+                    number = ALL_FETCHED if num_batches is None else num_batches
+                    readers.mark_trained(number, is_sure=sure)
+                if is_through:
+                    readers.mark_trained(ALL_THROUGH, is_sure=sure)
         self.settle()
         if is_through:
             for loop in list(self._loops):
                 if loop.has_ended:
                     loop.complete_all()
+
+    @property
+    def has_step_counter(self) -> bool:
+        """Whether somebody counts the steps, and says so by `mark_trained`."""
+        return self._has_step_counter
+
+    @has_step_counter.setter
+    def has_step_counter(self, value: bool) -> None:
+        self._has_step_counter = value
+        for readers in list(self._readers):
+            if isinstance(readers, RecordReaders):
+                readers.tracker.has_step_counter = value
 
     def settle(self) -> None:
         """Waits until what was delivered so far has been counted."""
@@ -265,6 +295,8 @@ class EagerService:
             if self.is_closed:
                 return
             with contextlib.suppress(tf.errors.OpError):
+                if is_through:
+                    self._say_through()
                 self.settle()
             self._stopped.set()
         self._cleanup.close()
@@ -278,6 +310,12 @@ class EagerService:
                 self._report_leave(loop)
         with contextlib.suppress(*_GONE):
             self._shut()
+
+    def _say_through(self) -> None:
+        for readers in self._readers:
+            if isinstance(readers, RecordReaders):
+                if readers.loop is not None and readers.loop.has_ended:
+                    readers.mark_trained(ALL_THROUGH)
 
     def join(self) -> None:
         """Waits until the threads have ended; behind `close`."""

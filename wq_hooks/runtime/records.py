@@ -11,7 +11,8 @@ are those of tf.data.Dataset, applied to what the user sees.
 
 The trap: the batches that come out of `to_dataset` must go straight into the
 train step. Put `prefetch` before it, not behind: a batch counts as trained when
-the next one is asked for.
+the next one is asked for. (In eager mode it is looked at who asks: see
+`watched.py`.)
 """
 
 from __future__ import annotations
@@ -228,7 +229,9 @@ class Records:
     def to_dataset(self) -> Any:
         """Returns a tf.data.Dataset of what the user sees.
 
-        Whenever it is asked for a batch, the one before counts as trained.
+        A batch counts as trained when the train loop asks for the next one.
+        In eager mode that holds behind `map` and `prefetch`, too; see
+        `runtime/watched.py` for what else may follow.
         """
 
         def iterated(_: Any) -> Any:
@@ -244,7 +247,8 @@ class Records:
             return self._port.counter.observed(batches.concatenate(end))
 
         once = tf.data.Dataset.from_tensors(0).flat_map(iterated)
-        return self._port.in_passes(once).with_options(queue_options())
+        batches = self._port.in_passes(once).with_options(queue_options())
+        return self._port.watched(batches)
 
     def _batches(self, iteration: Any) -> Any:
         """Returns the batches, which report the slots of their records.
@@ -259,7 +263,7 @@ class Records:
         if self._run_ahead is None:
             reported = self._pairs.filter(
                 lambda *pair: after(
-                    port.note_batch(self._slots_of(*pair)), True
+                    port.note_batch(iteration, self._slots_of(*pair)), True
                 )
             )
             return reported.map(lambda _, batch: batch)
