@@ -12,6 +12,7 @@ epochs. Another pass goes on where the last one was left.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import uuid
@@ -53,6 +54,18 @@ _open_queues: weakref.WeakValueDictionary[str, EagerWorkQueue] = (
 )
 
 
+def _open_names() -> list[str]:
+    """Returns the names of the process that are not free.
+
+    A name is free when nobody will read from the queue that has it: when it is
+    done, was closed or interrupted, or nobody holds it any more.
+    """
+    if any(queue.local_service.has_begun for queue in _open_queues.values()):
+        # A model, its callbacks and so the queue may hold one another.
+        gc.collect()
+    return [n for n, queue in _open_queues.items() if queue.has_its_name]
+
+
 class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     """What `WorkQueue(...)` makes outside any graph; see WorkQueue.
 
@@ -73,8 +86,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
     def _set_up(self) -> None:
         """Makes what the queue consists of in this process."""
-        other = _open_queues.get(self.name)
-        if other is not None and not other.is_closed:
+        if self.name in _open_names():
             raise ValueError(
                 f"Expected a name that no other open queue of the process "
                 f"has; got name={self.name!r} twice. Give one of them another "
@@ -91,6 +103,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             prefetch=self.prefetch,
             num_clients=self.num_clients,
         )
+        # Whoever could read from it would hold it.
+        weakref.finalize(self, self._service.close_later).atexit = False
         strategy = tf.distribute.get_strategy()
         if is_on_parameter_servers(strategy):
             self._workers = WorkerDatasets(
@@ -254,7 +268,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         self._service.mark_trained(num_batches, is_through=is_through)
 
     @property
-    def service(self) -> EagerService:
+    def local_service(self) -> EagerService:
         """What runs for the queue in this process."""
         return self._service
 
@@ -349,6 +363,13 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     def is_closed(self) -> bool:
         """Whether the queue was closed."""
         return self._service.is_closed
+
+    @property
+    def has_its_name(self) -> bool:
+        """Whether no other queue of the process may have its name."""
+        dispatcher = self._dispatcher
+        is_done = dispatcher is not None and dispatcher.ledger.is_done
+        return not (is_done or self.is_closed or self._service.is_interrupted)
 
     @property
     def has_ended(self) -> bool:

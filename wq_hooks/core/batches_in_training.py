@@ -40,15 +40,11 @@ class BatchesInTraining:
     """The batches of one iteration that are not known to be trained.
 
     Args:
-      num_clients: How many batches are being trained at a time. Above one, it
-        says how many are between an unseen iteration and its step, too.
+      num_clients: How many batches are being trained at a time.
     """
 
     def __init__(self, num_clients: int = 1):
         self.watch = Watch.ASKED
-        # Whether somebody counts the steps; then nothing is concluded from
-        # `num_clients`.
-        self.has_step_counter = False
         self._num_clients = num_clients
         self.begin(Watch.ASKED)
 
@@ -59,12 +55,6 @@ class BatchesInTraining:
     def __iter__(self) -> collections.abc.Iterator[Batch]:
         """The batches that wait for their step."""
         return iter(self._batches)
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether nothing shows of the train loop, and nobody has said it."""
-        is_declared = self._num_clients > 1 and not self.has_step_counter
-        return self.watch is Watch.UNSEEN and not is_declared
 
     def begin(self, watch: Watch) -> None:
         """Forgets all batches: those of a new iteration follow."""
@@ -90,8 +80,7 @@ class BatchesInTraining:
     def pass_on(self, num_batches: int) -> None:
         """Notes how many batches the train loop has fetched in all."""
         self._num_passed = num_batches
-        if not self._is_asked:
-            self._note_fetched(self._num_clients)
+        self._note_fetched(self._num_clients)
 
     def end(self, num_in_training: int) -> None:
         """Notes that the pipeline has met the end of data.
@@ -100,7 +89,7 @@ class BatchesInTraining:
           num_in_training: How many of the last batches may not be trained yet.
         """
         self._has_ended = True
-        if self._is_asked:
+        if self.watch is Watch.ASKED:
             self._note_fetched(num_in_training)
 
     def end_seen(self, num_in_training: int) -> None:
@@ -137,15 +126,8 @@ class BatchesInTraining:
             for _ in range(len(self._batches) - max(num_left, 0))
         ]
 
-    @property
-    def _is_asked(self) -> bool:
-        """Whether what is delivered counts as fetched."""
-        return self.watch is Watch.ASKED or (
-            self.watch is Watch.UNSEEN and not self.is_unknown
-        )
-
     def _note_fetched(self, num_in_training: int) -> None:
-        if self._is_asked:
+        if self.watch is Watch.ASKED:
             self._know(self._num_delivered - num_in_training)
         elif self.watch in (Watch.PASSED, Watch.CUT):
             self._know(self._num_passed - num_in_training)

@@ -286,16 +286,8 @@ class RecordTracker:
     def is_unknown(self) -> bool:
         """Whether batches wait of which nobody can tell if they are trained."""
         with self._lock:
-            return self._in_training.is_unknown and bool(self._in_training)
-
-    @property
-    def has_step_counter(self) -> bool:
-        """Whether somebody counts the steps; see `train`."""
-        return self._in_training.has_step_counter
-
-    @has_step_counter.setter
-    def has_step_counter(self, value: bool) -> None:
-        self._in_training.has_step_counter = value
+            is_unseen = self._in_training.watch is Watch.UNSEEN
+            return is_unseen and len(self._in_training) > 0
 
     def end_seen(self, num_in_training: int = 0) -> None:
         """Notes that the train loop has met the end of its data.

@@ -27,9 +27,9 @@ _SETTLE_SECS = 2.0
 _COUNT_EVERY_SECS = 0.05
 _UNKNOWN = (
     "Between to_dataset() and the train step there is something that does not "
-    "show which batches were trained: a strategy, zip, repeat, or a dataset "
-    "that is the argument of a tf.function. They count as trained when "
-    "queue.mark_trained(num_batches=...) says so, or mark_trained("
+    "show which batches were trained: a strategy, zip, repeat, or a loop in a "
+    "tf.function (write `for batch in iter(dataset)` there). They count as "
+    "trained when queue.mark_trained(num_batches=...) says so, or mark_trained("
     "is_through=True) behind the loop; until then they will come again after a "
     "restore. Put what you can between records(...) and to_dataset()."
 )
@@ -96,6 +96,8 @@ class RecordReaders(RecordsPortSession):
 
     # How an iteration is watched that does not report it.
     unreported = Watch.UNSEEN
+    # Whether somebody counts the steps, and will say what was trained.
+    has_step_counter = False
 
     def __init__(
         self, port: RecordsPort, session: FunctionSession, items: ItemPort
@@ -167,7 +169,7 @@ class RecordReaders(RecordsPortSession):
 
     def _finish(self, iteration: int) -> None:
         super()._finish(iteration)
-        if self.tracker.is_unknown and not self.tracker.has_step_counter:
+        if self.tracker.is_unknown and not self.has_step_counter:
             self._warn_of_unknown()
 
     def _warn_of_unknown(self) -> None:

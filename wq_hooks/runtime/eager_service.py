@@ -39,8 +39,8 @@ from wq_hooks.runtime.eager_readers import (
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
 from wq_hooks.runtime.read_records import records_read
-from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.record_events import ALL_FETCHED, ALL_THROUGH
+from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 
 _JOIN_SECS = 5.0
@@ -62,6 +62,12 @@ def close_all() -> None:
         service.close(is_through=is_through)
     for service in list(_live):
         service.join()
+
+
+def _last_error() -> int:
+    """Returns which error nobody has caught, in an interactive session."""
+    # Not the error itself, whose frames hold what was read.
+    return id(getattr(sys, "last_value", None))
 
 
 class _Owner:
@@ -115,6 +121,8 @@ class EagerService:
         self._num_loops = 0
         self._num_ends = 0
         self._has_step_counter = False
+        self._is_interrupted = False
+        self._last_error = _last_error()
         self._cleanup = contextlib.ExitStack()
 
     @property
@@ -126,6 +134,16 @@ class EagerService:
     def is_closing(self) -> bool:
         """Whether it was closed, or will be with its process."""
         return self.is_closed or _process_ends.is_set()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether ctrl-C or an error has ended what was reading.
+
+        Where somebody types, the error of a cell was caught by the console.
+        """
+        return self._is_interrupted or (
+            self.has_begun and self._last_error != _last_error()
+        )
 
     @property
     def has_begun(self) -> bool:
@@ -210,7 +228,7 @@ class EagerService:
             )
         items = ItemPort(shared_name)
         readers = RecordReaders(port, session, items)
-        readers.tracker.has_step_counter = self._has_step_counter
+        readers.has_step_counter = self._has_step_counter
         self.serve_records(readers)
 
         # Each dataset of the readers holds it, and so what is made of them.
@@ -266,17 +284,12 @@ class EagerService:
                 if loop.has_ended:
                     loop.complete_all()
 
-    @property
-    def has_step_counter(self) -> bool:
-        """Whether somebody counts the steps, and says so by `mark_trained`."""
-        return self._has_step_counter
-
-    @has_step_counter.setter
-    def has_step_counter(self, value: bool) -> None:
-        self._has_step_counter = value
+    def expect_step_counter(self) -> None:
+        """Notes that somebody counts the steps, and will say it."""
+        self._has_step_counter = True
         for readers in list(self._readers):
             if isinstance(readers, RecordReaders):
-                readers.tracker.has_step_counter = value
+                readers.has_step_counter = True
 
     def settle(self) -> None:
         """Waits until what was delivered so far has been counted."""
@@ -313,9 +326,19 @@ class EagerService:
 
     def _say_through(self) -> None:
         for readers in self._readers:
-            if isinstance(readers, RecordReaders):
-                if readers.loop is not None and readers.loop.has_ended:
-                    readers.mark_trained(ALL_THROUGH)
+            is_exact = isinstance(readers, RecordReaders)
+            if is_exact and readers.loop and readers.loop.has_ended:
+                readers.mark_trained(ALL_THROUGH)
+
+    def close_later(self) -> None:
+        """Closes it in a thread of its own, as `release` does.
+
+        The garbage collector may come while somebody builds a graph.
+        """
+        if self.has_begun and not self.is_closing:
+            threading.Thread(
+                target=self.close, kwargs={"is_through": False}, daemon=True
+            ).start()
 
     def join(self) -> None:
         """Waits until the threads have ended; behind `close`."""
@@ -436,6 +459,7 @@ class EagerService:
             self._start(self._beat_forever)
 
     def _interrupt(self) -> None:
+        self._is_interrupted = True
         for readers in self._readers:
             readers.items.fail("Interrupted while waiting for an item.")
 
