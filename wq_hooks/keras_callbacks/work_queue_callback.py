@@ -40,9 +40,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     trained, with `steps_per_execution` all of the execution's; not those that
     Keras or a strategy has fetched ahead. (So it is for `records`: the items of
     an `input_dataset` are completed when the next one is asked for.) When an
-    epoch of Keras has met the end of data, training stops. `on_train_end` reports
-    once more. Under a ParameterServerStrategy, which only schedules steps, all
-    this is done at the end of each epoch of Keras.
+    epoch of Keras has met the end of data, training stops. `on_train_end`
+    reports once more. Under a ParameterServerStrategy, which only schedules
+    steps, all this is done at the end of each epoch of Keras.
 
     Args:
       work_queue: A WorkQueue of eager mode.
