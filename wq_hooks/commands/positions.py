@@ -177,7 +177,7 @@ def _positions_beside(path: str) -> list[Position]:
     if os.path.isfile(beside):
         return _positions_in_file(beside)
     folder, name = os.path.split(_prefix_of(path))
-    if not os.path.exists(path) or not os.path.isdir(folder or "."):
+    if not os.path.exists(path) and not _is_checkpoint(path):
         return []
     # It stands for all that Keras has filled in.
     newest = _newest(folder or ".", lambda other: is_beside(other, name))

@@ -101,11 +101,13 @@ class BatchesInTraining:
 
     def train(self, num_batches: int) -> None:
         """Notes that steps have trained so many batches more, in order."""
-        self._num_told += num_batches
-        if self.watch in (Watch.PASSED, Watch.CUT):
-            self._know(min(self._num_told, self._num_passed))
-        elif self.watch is not Watch.AT_END:
-            self._know(self._num_told)
+        if self.watch is Watch.AT_END:
+            return
+        is_passed = self.watch in (Watch.PASSED, Watch.CUT)
+        # Steps may have had no data: a strategy's, where others had some.
+        most = self._num_passed if is_passed else self._num_delivered
+        self._num_told = min(self._num_told + num_batches, most)
+        self._know(self._num_told)
 
     def train_fetched(self) -> None:
         """Notes that all that is known to be fetched was trained."""
