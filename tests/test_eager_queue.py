@@ -529,6 +529,66 @@ def test_a_queue_that_nobody_has_any_more_leaves_its_name():
     WorkQueue(WORKS).close()
 
 
+def test_a_queue_that_is_done_leaves_its_name():
+    queues = []
+    for _ in range(3):
+        queues.append(WorkQueue(WORKS, name="fold"))
+        texts(queues[-1].input_dataset())
+    assert all(queue.is_done for queue in queues)
+    unfinished = WorkQueue(WORKS, name="fold")
+    unfinished.take()
+    with pytest.raises(ValueError, match="no other open queue"):
+        WorkQueue(WORKS, name="fold")
+    unfinished.close()
+
+
+def test_what_was_left_in_a_function_leaves_its_name(files):
+    """Also where the objects hold one another, and threads are running."""
+
+    class Trial:
+        pass
+
+    def run():
+        trial = Trial()
+        trial.queue = WorkQueue(files, name="trial")
+        records = trial.queue.records(tf.data.TextLineDataset).batch(2)
+        trial.dataset = records.to_dataset().prefetch(2)
+        trial.iterator = iter(trial.dataset)
+        trial.itself = trial
+        next(trial.iterator)
+        trial.queue.mark_trained()
+        return weakref.ref(trial.queue)
+
+    for _ in range(3):
+        gc.disable()
+        try:
+            reference = run()
+            assert reference() is not None
+        finally:
+            gc.enable()
+    gc.collect()
+    assert reference() is None
+    wait_until(
+        lambda: (
+            not [t for t in threading.enumerate() if t.name == "trial-eager"]
+        )
+    )
+
+
+def test_an_error_in_a_notebook_leaves_the_name(monkeypatch):
+    queue = WorkQueue(WORKS, name="cell")
+    queue.take()
+    with pytest.raises(ValueError, match="no other open queue"):
+        WorkQueue(WORKS, name="cell")
+    # What a console notes of an error that ended what it ran.
+    monkeypatch.setattr(sys, "last_value", KeyboardInterrupt(), raising=False)
+    with WorkQueue(WORKS, name="cell") as later:
+        later.take()
+        with pytest.raises(ValueError, match="no other open queue"):
+            WorkQueue(WORKS, name="cell")
+    queue.close()
+
+
 def test_closing_after_a_loop_completes_and_after_an_error_does_not():
     with WorkQueue(WORKS, num_clients=2) as queue:
         texts(queue.input_dataset())

@@ -12,6 +12,7 @@ import wq_hooks
 WITHOUT_TENSORFLOW = [
     "wq_hooks",
     "wq_hooks.command_line",
+    "wq_hooks.core.batches_in_training",
     "wq_hooks.core.consumer",
     "wq_hooks.core.consumer_state",
     "wq_hooks.core.dispatcher",
@@ -32,6 +33,7 @@ WITHOUT_TENSORFLOW = [
     "wq_hooks.core.packed_plan",
     "wq_hooks.core.plan",
     "wq_hooks.launcher.process_group",
+    "wq_hooks.core.positions_beside",
     "wq_hooks.core.progress",
     "wq_hooks.core.record_tracker",
     "wq_hooks.core.resume",

@@ -12,11 +12,12 @@ import pytest
 import tensorflow as tf
 from test_progress import A, B, make_ledger, take, train
 
-from wq_hooks import command_line
+from wq_hooks import WorkQueue, command_line
 from wq_hooks.commands import text
 from wq_hooks.commands.bundle import BundleError, strings_of
 from wq_hooks.commands.positions import read_works
 from wq_hooks.runtime import kept_lists
+from wq_hooks.runtime.position_file import PositionFile
 
 tf1 = tf.compat.v1
 
@@ -164,6 +165,78 @@ class TestWhereItIsFound:
         (report,) = inspect_json(capsys, tmp_path)
         assert report["name"] == "train"
         assert "work_queue" in report["tensor"]
+
+    @pytest.mark.parametrize("name", ["run[lr=0.1]", "a*b?", "w"])
+    @pytest.mark.parametrize(
+        ("beside", "weights", "given"),
+        [
+            ("w.h5", "w.h5", ["w.h5", "w.h5.work_queue.json", ""]),
+            ("w", "w.index", ["w", "w.index", ""]),
+            (
+                "cp-{epoch:04d}",
+                "cp-0003.index",
+                ["cp-{epoch:04d}", "cp-0003.index", "cp-0003", ""],
+            ),
+            ("m-{loss:.2f}.h5", "m-0.50.h5", ["m-0.50.h5", ""]),
+            ("backup", "backup/latest.h5", ["backup", "backup/", ""]),
+        ],
+    )
+    def test_weights_with_a_position_beside_them(
+        self, capsys, tmp_path, name, beside, weights, given
+    ):
+        folder = tmp_path / name
+        (folder / weights).parent.mkdir(parents=True)
+        if weights.endswith(".index"):
+            path = str(folder / weights)[: -len(".index")]
+            tf.train.Checkpoint(step=tf.Variable(1)).write(path)
+        else:
+            (folder / weights).write_text("weights")
+        position_file = PositionFile(folder / beside)
+        position_file.write(make_snapshot("old").to_json())
+        position_file.write(make_snapshot().to_json())
+        for path in given:
+            (report,) = inspect_json(capsys, folder / path)
+            assert (report["name"], report["completed"]) == ("train", 3), path
+
+    def test_beside_what_keras_backs_up(self, capsys, tmp_path):
+        """Keras 2 writes a checkpoint there, which has no queue."""
+        folder = tmp_path / "backup" / "chief"
+        tf.train.Checkpoint(step=tf.Variable(1)).save(str(folder / "ckpt"))
+        PositionFile(tmp_path / "backup").write(make_snapshot().to_json())
+        for path in ("backup", "", "backup.work_queue.json"):
+            assert inspect_json(capsys, tmp_path / path)[0]["completed"] == 3
+
+    def test_the_newest_snapshot_of_a_directory(self, capsys, tmp_path):
+        for number, name in enumerate(("b.json", "a", "c.txt")):
+            path = tmp_path / name
+            path.write_text(make_snapshot(f"queue{number}").to_json())
+            os.utime(path, (number, number))
+        (tmp_path / "notes.json").write_text("{}")
+        assert inspect_json(capsys, tmp_path)[0]["name"] == "queue2"
+
+    def test_a_checkpoint_of_version_1(self, capsys, tmp_path):
+        with tf.Graph().as_default(), tf1.Session() as session:
+            tf1.Variable(make_snapshot().to_json(), name="train/position")
+            session.run(tf1.global_variables_initializer())
+            saver = tf1.train.Saver(write_version=tf1.train.SaverDef.V1)
+            path = saver.save(session, str(tmp_path / "model.ckpt"), 7)
+        for given in (path, tmp_path):
+            (report,) = inspect_json(capsys, given)
+            assert (report["name"], report["completed"]) == ("train", 3)
+
+    def test_what_callbacks_have_written(self, capsys, tmp_path):
+        """As a program has it, in each way to keep a position."""
+        queue = WorkQueue(["a", "b", "c"], shuffle=False)
+        queue.take()
+        queue.take()
+        checkpoint = tf.train.Checkpoint(queue=queue)
+        checkpoint.save(str(tmp_path / "saved" / "ckpt"))
+        checkpoint.write(str(tmp_path / "written" / "ckpt"))
+        (tmp_path / "own.json").write_text(queue.snapshot())
+        queue.close()
+        for given in ("saved", "written", "written/ckpt", "own.json"):
+            (report,) = inspect_json(capsys, tmp_path / given)
+            assert (report["name"], report["completed"]) == ("work_queue", 1)
 
 
 class PythonString(tf.train.experimental.PythonState):

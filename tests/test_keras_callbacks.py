@@ -306,6 +306,86 @@ def test_under_a_strategy_that_prefetches_nothing_is_completed_early(files):
     assert min(trained) >= 0
 
 
+class TwoOptimizers(keras.Model):
+    """Trains its halves by optimizers of its own, as a GAN does."""
+
+    def __init__(self):
+        super().__init__()
+        self.halves = [
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+            for _ in range(2)
+        ]
+        self.first = keras.optimizers.Adam(0.01)
+        self.second = keras.optimizers.SGD(0.01)
+        for half, optimizer in zip(self.halves, (self.first, self.second)):
+            half.build((None, 1))
+            optimizer.build(half.trainable_variables)
+
+    def call(self, x):
+        return self.halves[0](x) + self.halves[1](x)
+
+    def train_step(self, data):
+        x, y = data
+        for half, optimizer in zip(self.halves, (self.first, self.second)):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(x) - y) ** 2)
+            variables = half.trainable_variables
+            gradients = tape.gradient(loss, variables)
+            optimizer.apply_gradients(zip(gradients, variables))
+        return {"loss": loss}
+
+
+def events_of(directory):
+    (path,) = directory.iterdir()
+    return [
+        event.step
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+        if value.tag == "work_queue/completed"
+    ]
+
+
+@pytest.mark.parametrize("compiled", [{}, {"optimizer": None}])
+def test_steps_are_counted_whatever_the_model_trains_with(
+    files, tmp_path, compiled
+):
+    model_dir = tmp_path / "model"
+    for run, last in enumerate((5, 13), 1):
+        log_dir = tmp_path / f"logs-{run}"
+        with WorkQueue(files, shuffle=False) as queue:
+            model = TwoOptimizers()
+            model.compile(**compiled)
+            callback = WorkQueueCheckpoint(
+                queue, model_dir, every_n_steps=2, log_dir=log_dir
+            )
+            options = {"steps_per_epoch": 5} if run == 1 else {}
+            fit(queue, model=model, callbacks=[callback], **options)
+            # The first five, and what followed: two batches were a file.
+            assert callback.step == last
+            assert int(model.first.iterations.numpy()) == last
+        assert tf.train.latest_checkpoint(str(model_dir)).endswith(f"-{last}")
+        assert events_of(log_dir / "work_queue")[-1] == last
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w-{epoch:02d}.weights.h5"])
+def test_steps_go_on_beside_weights_in_a_path_with_brackets(
+    files, tmp_path, name
+):
+    folder = tmp_path / "run[lr=0.1]"
+    folder.mkdir()
+    path = str(folder / name)
+    for number, last in enumerate((5, 13)):
+        with WorkQueue(files, shuffle=False) as queue:
+            model = new_model()
+            callback = WorkQueueCallback(queue, beside=path)
+            save = keras.callbacks.ModelCheckpoint(path, save_weights_only=True)
+            options = {} if number else {"steps_per_epoch": 5}
+            fit(queue, model=model, callbacks=[save, callback], **options)
+            assert callback.step == last
+            assert queue.is_done == bool(number)
+    assert len(list(folder.glob("*.work_queue.json"))) == 1
+
+
 # What is refused
 
 
@@ -320,6 +400,9 @@ def test_wrong_arguments():
     with WorkQueue(["a"]) as queue:
         with pytest.raises(ValueError, match="every_n_secs or every_n_steps"):
             WorkQueueCallback(queue, every_n_secs=None)
+        for path in ("run[lr=0.1]/model", "a\\b"):
+            with pytest.raises(ValueError, match="without brackets"):
+                WorkQueueCheckpoint(queue, path)
         for key in ("every_n_steps", "every_n_secs", "max_to_keep"):
             with pytest.raises(ValueError, match=f"Expected {key} > 0"):
                 WorkQueueCheckpoint(queue, "model", **{key: 0})

@@ -109,3 +109,58 @@ def test_a_file_of_another_kind_is_refused(tmp_path, text, match):
         f.write(text)
     with pytest.raises(ValueError, match=match):
         position_file.read()
+
+
+NAMES = ["run[lr=0.1]", "a*b", "what?", "[!a]", "a b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["w.h5", "w.index", "w-03.h5", "ckpt/w"])
+def test_a_path_is_no_pattern(tmp_path, name, kind):
+    """Neither what it matches nor what would match it counts."""
+    folder = tmp_path / name
+    folder.mkdir()
+    given = {"w.index": "w", "w-03.h5": "w-{epoch:02d}.h5", "ckpt/w": "ckpt"}
+    beside = folder / given.get(kind, kind)
+    save(folder / kind, "one", 100)
+    other = tmp_path / "runl"
+    save(other / "w.h5", "another", 900)
+    PositionFile(beside).write("P1")
+    assert PositionFile(beside).read() == "P1"
+    position_file = PositionFile(beside)
+    assert not position_file.has_changed()
+    save(folder / kind, "two", 200)
+    assert position_file.has_changed()
+
+
+def test_no_position_is_taken_for_weights(tmp_path):
+    """A field at the end of a path would match the file of positions, too."""
+    position_file = PositionFile(tmp_path / "cp-{epoch:04d}")
+    assert not position_file.has_changed()
+    for epoch in (1, 2):
+        prefix = f"cp-{epoch:04d}"
+        save(tmp_path / f"{prefix}.data-00000-of-00001", prefix, 100 * epoch)
+        save(tmp_path / f"{prefix}.index", prefix, 100 * epoch)
+        assert position_file.has_changed()
+        position_file.write(f"P{epoch}", epoch)
+        assert not position_file.has_changed()
+    read = PositionFile(tmp_path / "cp-{epoch:04d}")
+    assert (read.read(), read.step) == ("P2", 2)
+    # The later ones were not saved to the end.
+    (tmp_path / "cp-0002.index").unlink()
+    assert PositionFile(tmp_path / "cp-{epoch:04d}").read() == "P1"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    ["{epoch}/w.h5", "{epoch:02d}-{loss:.2f}/w-{batch}.h5", "{{a}}-{epoch}"],
+)
+def test_fields_anywhere(tmp_path, beside):
+    position_file = PositionFile(tmp_path / beside)
+    assert not position_file.has_changed()
+    for epoch in (1, 2):
+        path = tmp_path / beside.format(epoch=epoch, loss=0.5, batch=7)
+        save(path, f"weights of {epoch}", 100 * epoch)
+        assert position_file.has_changed()
+        position_file.write(f"P{epoch}")
+    assert PositionFile(tmp_path / beside).read() == "P2"

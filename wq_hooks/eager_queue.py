@@ -12,6 +12,7 @@ epochs. Another pass goes on where the last one was left.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import uuid
@@ -55,10 +56,21 @@ _open_queues: weakref.WeakValueDictionary[str, EagerWorkQueue] = (
 
 
 def _open_names() -> list[str]:
-    """Returns the names of the process that are not free."""
+    """Returns the names of the process that are not free.
+
+    A name is free when nobody will read from the queue that has it: when it is
+    done, was closed or interrupted, or nobody holds it any more.
+    """
+    if any(queue.local_service.has_begun for queue in _made_queues()):
+        # A model, its callbacks and so the queue may hold one another.
+        gc.collect()
+    return [queue.name for queue in _made_queues() if queue.has_its_name]
+
+
+def _made_queues() -> list[EagerWorkQueue]:
     # In one go: another thread may make a queue meanwhile.
     queues = [reference() for reference in _open_queues.valuerefs()]
-    return [q.name for q in queues if q is not None and not q.is_closed]
+    return [queue for queue in queues if queue is not None]
 
 
 _names = Names("the process", _open_names, ", or close() the first")
@@ -94,6 +106,8 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             prefetch=self.prefetch,
             num_clients=self.num_clients,
         )
+        # Whoever could read from it would hold it.
+        weakref.finalize(self, self._service.close_later).atexit = False
         strategy = tf.distribute.get_strategy()
         if is_on_parameter_servers(strategy):
             self._workers = WorkerDatasets(
@@ -238,18 +252,39 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         workers = self._expect_workers("schedule_items")
         yield from workers.items(coordinator, function)
 
-    def mark_trained(self, *, is_through: bool = False) -> None:
-        """Says that all batches that `records` has delivered were trained.
+    def mark_trained(
+        self, num_batches: int | None = None, *, is_through: bool = False
+    ) -> None:
+        """Says which batches that `records` has delivered were trained.
 
-        A batch counts as trained when the next one is asked for; this says so
-        without asking, before a save. The Keras callbacks call it.
+        A batch counts as trained when the train loop asks for the next one;
+        this says so without asking, before a save. The Keras callbacks call it.
+
+        A strategy, or `zip`, behind `to_dataset()` holds batches, and does not
+        show which of them went into a step. Then only `num_batches` counts;
+        without it, nothing does until `is_through`.
 
         Args:
+          num_batches: How many batches were trained since the last call, in
+            the order in which `to_dataset()` has delivered them; None: all that
+            the loop has fetched.
           is_through: Whether all loops over the queue's datasets have come to
             their end. The last items of `input_dataset` are completed then,
-            and with `num_clients` above one the last batches of `records`.
+            and all batches of `records`.
+
+        Raises:
+          ValueError: If `num_batches` is negative.
         """
-        self._service.mark_trained(is_through=is_through)
+        if num_batches is not None and num_batches < 0:
+            raise ValueError(
+                f"Expected num_batches >= 0 or None; got {num_batches}."
+            )
+        self._service.mark_trained(num_batches, is_through=is_through)
+
+    @property
+    def local_service(self) -> EagerService:
+        """What runs for the queue in this process."""
+        return self._service
 
     def add_summary(self) -> None:
         """Does nothing: WorkQueueCallback writes the summaries."""
@@ -342,6 +377,13 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     def is_closed(self) -> bool:
         """Whether the queue was closed."""
         return self._service.is_closed
+
+    @property
+    def has_its_name(self) -> bool:
+        """Whether no other queue of the process may have its name."""
+        dispatcher = self._dispatcher
+        is_done = dispatcher is not None and dispatcher.ledger.is_done
+        return not (is_done or self.is_closed or self._service.is_interrupted)
 
     @property
     def has_ended(self) -> bool:

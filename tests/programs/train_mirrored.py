@@ -12,8 +12,6 @@ from wq_hooks import WorkQueue, WorkQueueCallback
 
 BATCH_SIZE = 4
 SAVE_EVERY = 4
-# Of them, the strategy holds two that no step has asked for.
-NUM_CLIENTS = 3
 
 
 def parse_args():
@@ -66,7 +64,7 @@ class Counter(tf.keras.Model):
         return {"num_replicas": num_replicas}
 
 
-def run_loop(strategy, model, dataset_fn, save):
+def run_loop(strategy, model, queue, dataset_fn, save):
     @tf.function
     def train_step(numbers):
         return strategy.run(model.train_step, args=(numbers,))
@@ -77,6 +75,8 @@ def run_loop(strategy, model, dataset_fn, save):
         (own,) = strategy.experimental_local_results(numbers)
         (logs,) = strategy.experimental_local_results(train_step(numbers))
         print(f"ROWS {own.shape[0]} OF {logs['num_replicas']:.0f}")
+        # One replica, and so one batch.
+        queue.mark_trained(1)
         if step % SAVE_EVERY == 0:
             save()
             print(f"SAVED {step}", flush=True)
@@ -98,15 +98,13 @@ def main():
         model = Counter(args.num_records)
         model(tf.zeros([1, 1]))
         model.compile(tf.keras.optimizers.SGD(0.1))
-    options = {"num_clients": NUM_CLIENTS}
     if is_chief:
-        queue = WorkQueue(args.works, shuffle=False, **options)
+        queue = WorkQueue(args.works, shuffle=False)
         saved = {"model": model, "work_queue": queue}
     else:
         queue = WorkQueue.connect(
             f"grpc://localhost:{args.port}",
             task=f"{task['type']}:{task['index']}",
-            **options,
         )
         saved = {"model": model}
     checkpoint = tf.train.Checkpoint(**saved)
@@ -131,7 +129,7 @@ def main():
         return records.prefetch(1).to_dataset()
 
     if args.mode == "loop":
-        run_loop(strategy, model, dataset_fn, save)
+        run_loop(strategy, model, queue, dataset_fn, save)
         queue.mark_trained(is_through=True)
     else:
 

@@ -37,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path",
         metavar="CHECKPOINT|DIR|FILE",
-        help="a checkpoint, a directory of checkpoints (its latest counts), "
-        "or a file with what WorkQueue.snapshot() returned",
+        help="a checkpoint, weights with a position beside them, a file with "
+        "what WorkQueue.snapshot() returned, or a directory of any of these "
+        "(its latest counts)",
     )
     parser.add_argument("--name", help="tell of the queue of this name alone")
     parser.add_argument(

@@ -20,9 +20,9 @@ of it; that is known as long as all batches were full and have come in order,
 none lost to an error.
 
 A record that was lost in the pipeline, since a reader or a function has failed
-at it, was counted and never comes: its item stays open. A batch counts as
-trained when the one after it is asked for. One that a thread has made ahead of
-the train step is ready, and delivered when it is fetched. Without TensorFlow.
+at it, was counted and never comes: its item stays open. A batch that a thread
+has made ahead of the train step is ready, and delivered when it is fetched.
+When it counts as trained, `batches_in_training.py` says. Without TensorFlow.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+from wq_hooks.core.batches_in_training import Batch, BatchesInTraining, Watch
 from wq_hooks.core.messages import Claim
 
 # How many batches a lane may make: a year of batches of one record. And how
@@ -102,13 +103,6 @@ class _Lane:
     has_ended: bool = False
 
 
-class _Batch(NamedTuple):
-    """A batch on its way to the train step."""
-
-    num_records: int
-    parts: Mapping[int, int]  # how many of which slot
-
-
 class RecordTracker:
     """Knows the records of each item; may be used from several threads.
 
@@ -119,13 +113,14 @@ class RecordTracker:
     def __init__(self, num_clients: int = 1):
         self.num_trained = 0
         self.num_dropped = 0
-        self._num_clients = num_clients
         self._lock = threading.Lock()
         self._items: dict[int, _Item] = {}
         self._lanes: dict[int, _Lane] = {}
-        self._in_training: collections.deque[_Batch] = collections.deque()
+        self._in_training = BatchesInTraining(num_clients)
+        # Of the iteration that is read; None: nobody says which.
+        self._iteration: int | None = None
         # By iteration: the batches that were not fetched yet, by number.
-        self._ready: dict[int, dict[int, _Batch]] = {}
+        self._ready: dict[int, dict[int, Batch]] = {}
         self._num_told = 0
 
     def start(self, slot: int, claim: Claim, name: str = "") -> None:
@@ -187,15 +182,34 @@ class RecordTracker:
                     item.is_last_doubtful = False
             self._forget_lanes()
 
-    def deliver(self, records: Mapping[int, int]) -> None:
-        """Notes that a batch goes to the train step.
+    def begin_iteration(self, iteration: int, watch: Watch) -> None:
+        """Notes that all batches that follow are of a new iteration.
+
+        Those of the former one that are not known to be trained were not.
+
+        Args:
+          iteration: Its number.
+          watch: How it shows what was trained.
+        """
+        with self._lock:
+            self._iteration = iteration
+            self._ready.clear()
+            self._in_training.begin(watch)
+
+    def deliver(
+        self, records: Mapping[int, int], iteration: int | None = None
+    ) -> None:
+        """Notes that a batch leaves the pipeline, for the train step.
 
         Args:
           records: How many records of each slot, or of each batch that a lane
             has made, it has.
+          iteration: Of which it is a batch; None: of the one that is read.
         """
         with self._lock:
-            self._deliver(self._batch_of(records))
+            batch = self._batch_of(records)
+            if iteration is None or self._is_read(iteration):
+                self._deliver(batch)
 
     def make_ready(
         self, iteration: int, number: int, records: Mapping[int, int]
@@ -208,8 +222,9 @@ class RecordTracker:
           records: As of `deliver`.
         """
         with self._lock:
-            batches = self._ready.setdefault(iteration, {})
-            batches[number] = self._batch_of(records)
+            batch = self._batch_of(records)
+            if self._is_read(iteration):
+                self._ready.setdefault(iteration, {})[number] = batch
 
     def fetch(self, iteration: int, number: int) -> None:
         """Notes that the batches of an iteration were fetched up to a number.
@@ -218,6 +233,15 @@ class RecordTracker:
         """
         with self._lock:
             self._fetch(iteration, number)
+
+    def pass_on(self, num_batches: int) -> None:
+        """Notes how many batches of the iteration the train loop has fetched.
+
+        They have passed what stands between it and the pipeline.
+        """
+        with self._lock:
+            self._in_training.pass_on(num_batches)
+            self._count_trained()
 
     def drop(self, records: Mapping[int, int]) -> None:
         """Notes that records were left out on purpose: they count as seen.
@@ -262,7 +286,9 @@ class RecordTracker:
         with self._lock:
             self._fetch(iteration, math.inf)
             self._ready.pop(iteration, None)
-            self._train_all_but(num_in_training)
+            if self._is_read(iteration):
+                self._in_training.end(num_in_training)
+                self._count_trained()
             ready = (batches.values() for batches in self._ready.values())
             waits = collections.Counter[int]()
             for batch in itertools.chain(self._in_training, *ready):
@@ -274,10 +300,40 @@ class RecordTracker:
                 and item.num_trained + waits[item.slot] != item.num_parts
             ]
 
-    def train_delivered(self) -> None:
-        """Notes that every batch delivered so far was trained."""
+    @property
+    def is_unknown(self) -> bool:
+        """Whether batches wait of which nobody can tell if they are trained."""
         with self._lock:
-            self._train_all_but(0)
+            is_unseen = self._in_training.watch is Watch.UNSEEN
+            return is_unseen and len(self._in_training) > 0
+
+    def end_seen(self, num_in_training: int = 0) -> None:
+        """Notes that the train loop has met the end of its data.
+
+        Args:
+          num_in_training: How many of the last batches may not be trained yet.
+        """
+        with self._lock:
+            self._in_training.end_seen(num_in_training)
+            self._count_trained()
+
+    def train(self, num_batches: int) -> None:
+        """Notes that steps have trained so many batches more, in order."""
+        with self._lock:
+            self._in_training.train(num_batches)
+            self._count_trained()
+
+    def train_delivered(self) -> None:
+        """Notes that every batch known to have gone to a step was trained."""
+        with self._lock:
+            self._in_training.train_fetched()
+            self._count_trained()
+
+    def train_through(self) -> None:
+        """Notes that the train loop is through with what it was given."""
+        with self._lock:
+            self._in_training.train_through()
+            self._count_trained()
 
     def begin(self) -> list[Claim]:
         """Notes that a new iteration takes the place of the one before.
@@ -382,7 +438,7 @@ class RecordTracker:
             lane.num_in_order = None
         self._settle_doubts(lane)
 
-    def _batch_of(self, records: Mapping[int, int]) -> _Batch:
+    def _batch_of(self, records: Mapping[int, int]) -> Batch:
         """Returns what a batch consists of; see `deliver`."""
         parts = collections.Counter[int]()
         # Numbers of batches go down.
@@ -399,7 +455,7 @@ class RecordTracker:
                 if item.lane is lane and item.begin <= index < item.end
             )
             self._note_arrival(lane, index)
-        return _Batch(sum(records.values()), parts)
+        return Batch(sum(records.values()), parts)
 
     def _made_by(self, number: int) -> tuple[_Lane | None, int]:
         """Returns the lane of a `batch_number`, and the index in it."""
@@ -411,18 +467,21 @@ class RecordTracker:
                 return self._lanes[lane_number], index
         return None, index
 
+    def _is_read(self, iteration: int) -> bool:
+        """Whether the train loop reads an iteration, and no later one."""
+        return self._iteration in (None, iteration)
+
     def _fetch(self, iteration: int, number: float) -> None:
         batches = self._ready.get(iteration, {})
         for fetched in sorted(n for n in batches if n <= number):
             self._deliver(batches.pop(fetched))
 
-    def _deliver(self, batch: _Batch) -> None:
-        self._in_training.append(batch)
-        self._train_all_but(self._num_clients)
+    def _deliver(self, batch: Batch) -> None:
+        self._in_training.deliver(batch)
+        self._count_trained()
 
-    def _train_all_but(self, num_in_training: int) -> None:
-        while len(self._in_training) > num_in_training:
-            batch = self._in_training.popleft()
+    def _count_trained(self) -> None:
+        for batch in self._in_training.take_trained():
             self.num_trained += batch.num_records
             self._count(batch.parts)
 

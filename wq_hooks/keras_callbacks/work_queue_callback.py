@@ -22,12 +22,13 @@ from wq_hooks.runtime.position_file import PositionFile
 from wq_hooks.summary import write_v2
 from wq_hooks.work_queue import WorkQueue
 
-# Their iterators hold batches on the devices that no step has asked for.
+# Their iterators hold batches that no step has asked for. A batch is divided
+# among all replicas of a job, and each task's own take their share of it in one
+# step.
 _STRATEGIES_THAT_PREFETCH = (
     tf.distribute.MirroredStrategy,
     tf.distribute.MultiWorkerMirroredStrategy,
     tf.distribute.OneDeviceStrategy,
-    tf.distribute.TPUStrategy,
 )
 
 
@@ -35,11 +36,13 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     """Reports how far a queue is, and ends `fit` when it has ended.
 
     `on_train_begin` restores the position that belongs to the weights, if
-    `beside` says where those are. After train steps the batches count as
-    trained, with `steps_per_execution` all of the execution's. When an epoch
-    of Keras has met the end of data, training stops. `on_train_end` reports
-    once more. Under a ParameterServerStrategy, which only schedules steps, all
-    this is done at the end of each epoch of Keras.
+    `beside` says where those are. After train steps their batches count as
+    trained, with `steps_per_execution` all of the execution's; not those that
+    Keras or a strategy has fetched ahead. (So it is for `records`: the items of
+    an `input_dataset` are completed when the next one is asked for.) When an
+    epoch of Keras has met the end of data, training stops. `on_train_end`
+    reports once more. Under a ParameterServerStrategy, which only schedules
+    steps, all this is done at the end of each epoch of Keras.
 
     Args:
       work_queue: A WorkQueue of eager mode.
@@ -53,9 +56,11 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         load the weights is up to that callback, or to you.
 
     Example:
-      backup = tf.keras.callbacks.BackupAndRestore("backup", save_freq=100)
+      backup = tf.keras.callbacks.BackupAndRestore("backup")
       model.fit(
           dataset,
+          steps_per_epoch=100,  # Keras 2 cannot go on in an epoch of unknown
+          epochs=1000,  # size; the callback stops at the end of the data.
           callbacks=[backup, WorkQueueCallback(queue, beside="backup")],
       )
     """
@@ -92,6 +97,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 "Expected every_n_secs or every_n_steps; got None for both."
             )
         self.work_queue = work_queue
+        work_queue.local_service.expect_step_counter()
         self._log_dir = None if log_dir is None else os.fspath(log_dir)
         self._every_n_secs = every_n_secs
         self._every_n_steps = every_n_steps
@@ -101,8 +107,12 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._remote_fit: RemoteFit | None = None
         self._writer: Any = None
         self._viewer = Viewer(work_queue.name)
+        # It is counted here: a model may have several optimizers, or none.
+        self._first_step = 0
         self._num_steps = 0
         self._num_steps_in_epoch = 0
+        # Of the batches that they have trained.
+        self._num_told = 0
         self._last_report_secs = 0.0
         self._last_report_steps = 0
 
@@ -118,11 +128,15 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             expect_dataset_creator()
             self._remote_fit = RemoteFit(self.model, self.work_queue)
         self._viewer = Viewer(self.work_queue.name)
-        self._num_steps = self._num_steps_in_epoch = 0
+        self._first_step = self.step
+        self._num_steps = self._num_steps_in_epoch = self._num_told = 0
         self._last_report_secs = time.monotonic()
         self._last_report_steps = 0
         if not self._has_restored:
             self._has_restored = True
+            # Whoever else has restored the model; it may have no optimizer, or
+            # one that its steps do not use.
+            self.continue_from(_iterations_of(self.model))
             self.restore()
         if self.work_queue.is_done:
             logging.info(
@@ -140,7 +154,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Looks whether another callback has saved the weights."""
-        del batch, logs
+        del logs
+        # After a restore it may be any one of the epoch.
+        self._num_steps_in_epoch = batch
         if not self._is_remote:
             self._keep_position()
 
@@ -180,6 +196,11 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         skip.unskip_fit(self.model)
         self._report()
 
+    @property
+    def step(self) -> int:
+        """How many steps were trained, those of former runs included."""
+        return self._first_step + self._num_steps
+
     # For subclasses.
 
     def restore(self) -> None:
@@ -188,16 +209,34 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             position = self._position_file.read()
             if position is not None:
                 self.work_queue.restore(position)
+                self.continue_from(self._position_file.step)
+
+    def continue_from(self, step: int) -> None:
+        """Says how many steps were trained before this `fit`."""
+        self._first_step = step
 
     def mark_trained(self, *, is_through: bool = False) -> None:
-        """Says, between two steps, that all that was delivered was trained.
+        """Says, between two steps, what the steps have trained.
 
         Args:
           is_through: Whether the end of data was met, and no batch is left.
         """
-        strategy = getattr(self.model, "distribute_strategy", None)
-        if is_through or not isinstance(strategy, _STRATEGIES_THAT_PREFETCH):
+        if self._is_remote:
             self.work_queue.mark_trained(is_through=is_through)
+            return
+        strategy = getattr(self.model, "distribute_strategy", None)
+        steps_per_batch = _steps_per_batch(strategy)
+        num_batches = self._num_steps // (steps_per_batch or 1)
+        self.work_queue.local_service.mark_trained(
+            num_batches - self._num_told,
+            is_through=is_through,
+            # What a strategy does with the batches is known, but for what
+            # stands between it and `to_dataset`.
+            is_sure=lambda readers: (
+                steps_per_batch is not None and not readers.is_regrouped
+            ),
+        )
+        self._num_told = num_batches
 
     # Inside.
 
@@ -215,7 +254,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         file = self._position_file
         if file is not None and file.has_changed():
             self.mark_trained()
-            file.write(self.work_queue.snapshot())
+            file.write(self.work_queue.snapshot(), self.step)
 
     def _is_due(self) -> bool:
         if self._every_n_secs is not None:
@@ -248,8 +287,25 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             self._writer = tf.summary.create_file_writer(
                 os.path.join(self._log_dir, "work_queue")
             )
-        step = int(self.model.optimizer.iterations.numpy())
-        write_v2(self._writer, view, step, with_layout=is_first)
+        write_v2(self._writer, view, self.step, with_layout=is_first)
+
+
+def _steps_per_batch(strategy: Any) -> int | None:
+    """Returns in how many steps a task trains a batch; None: not known.
+
+    Args:
+      strategy: Of the model.
+    """
+    if not isinstance(strategy, _STRATEGIES_THAT_PREFETCH):
+        return None
+    num_own = len(strategy.extended.worker_devices)
+    return int(strategy.num_replicas_in_sync) // num_own
+
+
+def _iterations_of(model: Any) -> int:
+    """Returns how many steps the optimizer of a model has made, if it says."""
+    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
+    return 0 if iterations is None else int(iterations.numpy())
 
 
 def expect_position(work_queue: EagerWorkQueue, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import time
 from typing import Any
@@ -14,6 +15,20 @@ from wq_hooks.keras_callbacks.work_queue_callback import (
     expect_position,
 )
 from wq_hooks.work_queue import WorkQueue
+
+
+class _NumSteps(tf.train.experimental.PythonState):
+    """A number in a checkpoint; a variable would be made on all tasks."""
+
+    value = 0
+
+    def serialize(self) -> str:
+        """Returns it for a checkpoint."""
+        return str(self.value)
+
+    def deserialize(self, string_value: str | bytes) -> None:
+        """Takes it from a checkpoint."""
+        self.value = int(tf.compat.as_str(string_value))
 
 
 class WorkQueueCheckpoint(WorkQueueCallback):
@@ -61,7 +76,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         ):
             if value is not None and value <= 0:
                 raise ValueError(f"Expected {key} > 0 or None; got {value}.")
-        self._directory = os.fspath(directory)
+        self._directory = _readable(os.fspath(directory))
         self._save_every_n_steps = every_n_steps
         self._save_every_n_secs = every_n_secs
         self._max_to_keep = max_to_keep
@@ -69,6 +84,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         self._last_save_secs = 0.0
         self._last_save_steps = 0
         self._saved_step: int | None = None
+        self._saved_steps = _NumSteps()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores the newest checkpoint, the first time."""
@@ -103,27 +119,29 @@ class WorkQueueCheckpoint(WorkQueueCallback):
     def restore(self) -> None:
         """Restores the newest checkpoint, if there is one."""
         model = self.model
-        optimizer = model.optimizer
-        if not model.built and hasattr(optimizer, "build"):
+        if not _has_weights(model):
             raise ValueError(
                 "Expected a model that is built before fit; got one that is "
                 "not. Give it an Input layer, or call it on a batch."
             )
-        if hasattr(optimizer, "built") and not optimizer.built:
-            # So that its variables are there to be restored.
-            optimizer.build(model.trainable_variables)
+        saved = {"model": model, "work_queue": self.work_queue}
+        # Others that a model has are its attributes, and so saved with it.
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None:
+            saved["optimizer"] = optimizer
+            if hasattr(optimizer, "built") and not optimizer.built:
+                # So that its variables are there to be restored.
+                optimizer.build(model.trainable_variables)
+        saved["num_steps"] = self._saved_steps
         self.work_queue.checkpoint_directory = self._directory
         self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                model=model, optimizer=optimizer, work_queue=self.work_queue
-            ),
-            self._directory,
-            self._max_to_keep,
+            tf.train.Checkpoint(**saved), self._directory, self._max_to_keep
         )
         path = self._manager.latest_checkpoint
         if path is None:
             return
         self._manager.checkpoint.restore(path)
+        self.continue_from(self._saved_steps.value)
         logging.info("Restored %s.", path)
 
     def _is_save_due(self) -> bool:
@@ -138,7 +156,31 @@ class WorkQueueCheckpoint(WorkQueueCallback):
 
     def _save(self) -> None:
         self.mark_trained()
-        step = int(self.model.optimizer.iterations.numpy())
-        self._manager.save(checkpoint_number=step)
+        self._saved_steps.value = self.step
+        self._manager.save(checkpoint_number=self.step)
         self._last_save_secs = time.monotonic()
         self._last_save_steps = self._saved_step = self._num_steps
+
+
+def _readable(directory: str) -> str:
+    """Returns a directory of checkpoints that TensorFlow can read again."""
+    # It looks for the files of a checkpoint by its path as a pattern.
+    if "\\" in directory or not fnmatch.fnmatchcase(directory, directory):
+        raise ValueError(
+            "Expected a directory without brackets and backslashes, as "
+            "TensorFlow writes checkpoints into one and does not find them "
+            f"again; got {directory!r}. Name it otherwise, or save weights by "
+            "another callback with WorkQueueCallback(queue, beside=...)."
+        )
+    return directory
+
+
+def _has_weights(model: Any) -> bool:
+    """Whether there is something to restore; its parts may have been built."""
+    if model.built:
+        return True
+    try:
+        return bool(model.weights)
+    except ValueError:
+        # What Keras 2 raises where there are none yet.
+        return False

@@ -13,15 +13,26 @@ from __future__ import annotations
 
 import threading
 
+from absl import logging
+
+from wq_hooks.core.batches_in_training import Watch
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.messages import Claim
 from wq_hooks.runtime.function_session import FunctionSession
 from wq_hooks.runtime.item_port import ItemPort
-from wq_hooks.runtime.record_events import FLUSH, TRAINED
+from wq_hooks.runtime.record_events import ALL_FETCHED, FLUSH, TRAINED
 from wq_hooks.runtime.records_port import RecordsPort, RecordsPortSession
 
 _SETTLE_SECS = 2.0
 _COUNT_EVERY_SECS = 0.05
+_UNKNOWN = (
+    "Between to_dataset() and the train step there is something that does not "
+    "show which batches were trained: a strategy, zip, repeat, or a loop in a "
+    "tf.function (write `for batch in iter(dataset)` there). They count as "
+    "trained when queue.mark_trained(num_batches=...) says so, or mark_trained("
+    "is_through=True) behind the loop; until then they will come again after a "
+    "restore. Put what you can between records(...) and to_dataset()."
+)
 
 
 class NoPort:
@@ -83,6 +94,11 @@ class ItemReaders:
 class RecordReaders(RecordsPortSession):
     """A dataset of records, as a consumer sees it."""
 
+    # How an iteration is watched that does not report it.
+    unreported = Watch.UNSEEN
+    # Whether somebody counts the steps, and will say what was trained.
+    has_step_counter = False
+
     def __init__(
         self, port: RecordsPort, session: FunctionSession, items: ItemPort
     ):
@@ -95,6 +111,7 @@ class RecordReaders(RecordsPortSession):
         self._num_flushes = 0
         self._num_flushed = 0
         self._is_discarded = False
+        self._has_warned = False
         self._flushed = threading.Condition()
 
     def wait_for_demand(self) -> None:
@@ -126,9 +143,39 @@ class RecordReaders(RecordsPortSession):
             self._is_discarded = True
             self._flushed.notify_all()
 
-    def mark_trained(self) -> None:
-        """Says that all batches delivered so far were trained."""
-        self._records_port.note_counts(TRAINED)
+    def mark_trained(self, num_batches: int, *, is_sure: bool = True) -> None:
+        """Says what was trained, in order.
+
+        Args:
+          num_batches: How many batches more; or one of ALL_FETCHED and
+            ALL_THROUGH of `record_events`.
+          is_sure: Whether it is also true of an iteration that does not report
+            what was fetched.
+        """
+        self._records_port.note_counts(TRAINED, num_batches, int(is_sure))
+
+    @property
+    def is_regrouped(self) -> bool:
+        """Whether a dataset is there whose elements are not the batches."""
+        return bool(self._records_port.regrouped)
+
+    def _train(self, num_batches: int, is_sure: int = True) -> None:
+        if self.tracker.is_unknown and (
+            not is_sure or num_batches == ALL_FETCHED
+        ):
+            self._warn_of_unknown()
+        else:
+            super()._train(num_batches)
+
+    def _finish(self, iteration: int) -> None:
+        super()._finish(iteration)
+        if self.tracker.is_unknown and not self.has_step_counter:
+            self._warn_of_unknown()
+
+    def _warn_of_unknown(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logging.warning(_UNKNOWN)
 
     def count_forever(self) -> None:
         """Acknowledges items when their last record was trained."""
@@ -146,8 +193,12 @@ class RecordReaders(RecordsPortSession):
         is_awaited = self._num_flushed < self._num_flushes
         return is_awaited or self._is_discarded
 
-    def _begin(self) -> None:
-        """The items say so, too: `give_back`."""
+    def _begin(self, iteration: int) -> None:
+        """The items say it, too: `give_back`."""
+        watch, number = self._watched or (self.unreported, None)
+        self._watched = None
+        self._watch_number = number
+        self.tracker.begin_iteration(iteration, watch)
 
     def settle(self) -> None:
         """Waits until the events so far were counted, and acknowledged."""

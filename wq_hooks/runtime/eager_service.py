@@ -42,6 +42,7 @@ from wq_hooks.runtime.item_port import ItemPort
 from wq_hooks.runtime.lookout import Lookout
 from wq_hooks.runtime.meeting import Board
 from wq_hooks.runtime.read_records import records_read
+from wq_hooks.runtime.record_events import ALL_FETCHED, ALL_THROUGH
 from wq_hooks.runtime.records import Records
 from wq_hooks.runtime.records_port import RecordsPort
 
@@ -64,6 +65,12 @@ def close_all() -> None:
         service.close(is_through=is_through)
     for service in list(_live):
         service.join()
+
+
+def _last_error() -> int:
+    """Returns which error nobody has caught, in an interactive session."""
+    # Not the error itself, whose frames hold what was read.
+    return id(getattr(sys, "last_value", None))
 
 
 class _Owner:
@@ -123,6 +130,9 @@ class EagerService:
         self._take_loop: ConsumerLoop | None = None
         self._num_loops = 0
         self._num_ends = 0
+        self._has_step_counter = False
+        self._is_interrupted = False
+        self._last_error = _last_error()
         self._cleanup = contextlib.ExitStack()
 
     @property
@@ -134,6 +144,16 @@ class EagerService:
     def is_closing(self) -> bool:
         """Whether it was closed, or will be with its process."""
         return self.is_closed or _process_ends.is_set()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether ctrl-C or an error has ended what was reading.
+
+        Where somebody types, the error of a cell was caught by the console.
+        """
+        return self._is_interrupted or (
+            self.has_begun and self._last_error != _last_error()
+        )
 
     @property
     def has_begun(self) -> bool:
@@ -221,6 +241,7 @@ class EagerService:
             )
         items = ItemPort(shared_name)
         readers = RecordReaders(port, session, items)
+        readers.has_step_counter = self._has_step_counter
         self.serve_records(readers)
 
         # Each dataset of the readers holds it, and so what is made of them.
@@ -251,21 +272,43 @@ class EagerService:
         self._serve(readers, counts_records=True, task_name=task_name)
         self._start(readers.count_forever)
 
-    def mark_trained(self, *, is_through: bool) -> None:
-        """Notes that all batches delivered so far were trained.
+    def mark_trained(
+        self,
+        num_batches: int | None = None,
+        *,
+        is_through: bool = False,
+        is_sure: Callable[[RecordReaders], bool] = lambda readers: True,
+    ) -> None:
+        """Notes what was trained.
 
         Args:
+          num_batches: How many batches of `records` more; None: all of which
+            it is known that they were fetched.
           is_through: Whether the readers that have met the end of data have
             nothing more to deliver.
+          is_sure: Whether that is also true of an iteration of these readers
+            that does not report what was fetched.
         """
         for readers in list(self._readers):
             if isinstance(readers, RecordReaders) and not self.is_closed:
-                readers.mark_trained()
+                sure = is_sure(readers)
+                if num_batches != 0 or is_through:
+                    number = ALL_FETCHED if num_batches is None else num_batches
+                    readers.mark_trained(number, is_sure=sure)
+                if is_through:
+                    readers.mark_trained(ALL_THROUGH, is_sure=sure)
         self.settle()
         if is_through:
             for loop in list(self._loops):
                 if loop.has_ended:
                     loop.complete_all()
+
+    def expect_step_counter(self) -> None:
+        """Notes that somebody counts the steps, and will say it."""
+        self._has_step_counter = True
+        for readers in list(self._readers):
+            if isinstance(readers, RecordReaders):
+                readers.has_step_counter = True
 
     def settle(self) -> None:
         """Waits until what was delivered so far has been counted."""
@@ -284,6 +327,8 @@ class EagerService:
             if self.is_closed:
                 return
             with contextlib.suppress(tf.errors.OpError):
+                if is_through:
+                    self._say_through()
                 self.settle()
             self._stopped.set()
         self._cleanup.close()
@@ -297,6 +342,22 @@ class EagerService:
                 self._report_leave(loop)
         with contextlib.suppress(*_GONE):
             self._shut()
+
+    def _say_through(self) -> None:
+        for readers in self._readers:
+            is_exact = isinstance(readers, RecordReaders)
+            if is_exact and readers.loop and readers.loop.has_ended:
+                readers.mark_trained(ALL_THROUGH)
+
+    def close_later(self) -> None:
+        """Closes it in a thread of its own, as `release` does.
+
+        The garbage collector may come while somebody builds a graph.
+        """
+        if self.has_begun and not self.is_closing:
+            threading.Thread(
+                target=self.close, kwargs={"is_through": False}, daemon=True
+            ).start()
 
     def join(self) -> None:
         """Waits until the threads have ended; behind `close`."""
@@ -429,6 +490,7 @@ class EagerService:
             self._start(functools.partial(self._look_forever, self._board))
 
     def _interrupt(self) -> None:
+        self._is_interrupted = True
         for readers in self._readers:
             readers.items.fail("Interrupted while waiting for an item.")
 

@@ -22,9 +22,16 @@ from typing import Any
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.positions_beside import (
+    SUFFIX,
+    VERSION,
+    entries_of,
+    fields_of,
+    name_beside,
+)
 
-_SUFFIX = ".work_queue.json"
-_VERSION = 1
+_INDEX = ".index"
+_DATA = re.compile(r"\.data-\d+-of-\d+\Z")
 _NUM_KEPT = 3
 
 
@@ -39,7 +46,10 @@ class PositionFile:
 
     def __init__(self, beside: str | os.PathLike[str]):
         self._beside = os.fspath(beside).rstrip("/")
-        self.path = re.sub(r"\{[^}]*\}", "_", self._beside) + _SUFFIX
+        self._fields = fields_of(self._beside)
+        self.path = name_beside(self._beside)
+        # Of the position that was read: how many steps were trained by then.
+        self.step = 0
         self._last_seen: str | None = None
 
     def has_changed(self) -> bool:
@@ -56,17 +66,27 @@ class PositionFile:
         self._last_seen = found[0]
         return has_changed and not is_first
 
-    def write(self, position: str) -> None:
-        """Keeps a position that belongs to the weights as they are now."""
+    def write(self, position: str, step: int = 0) -> None:
+        """Keeps a position that belongs to the weights as they are now.
+
+        Args:
+          position: As of WorkQueue.snapshot.
+          step: How many steps were trained by then.
+        """
         found = self._identify()
         if found is None:
             return
         identity, mtime = found
-        entry = {"weights": identity, "mtime": mtime, "position": position}
+        entry = {
+            "weights": identity,
+            "mtime": mtime,
+            "position": position,
+            "step": step,
+        }
         entries = [e for e in self._entries() if e["weights"] != identity]
         text = json.dumps(
             {
-                "version": _VERSION,
+                "version": VERSION,
                 "positions": [entry, *entries[: _NUM_KEPT - 1]],
             }
         )
@@ -92,7 +112,7 @@ class PositionFile:
         identity, mtime = found
         for entry in entries:
             if entry["weights"] == identity:
-                return str(entry["position"])
+                return self._take(entry)
         for entry in entries:
             if entry["mtime"] <= mtime:
                 logging.info(
@@ -101,7 +121,7 @@ class PositionFile:
                     self.path,
                     self._beside,
                 )
-                return str(entry["position"])
+                return self._take(entry)
         if entries:
             logging.warning(
                 "The weights in %s are older than each position in %s; the "
@@ -111,23 +131,16 @@ class PositionFile:
             )
         return None
 
+    def _take(self, entry: dict[str, Any]) -> str:
+        self.step = int(entry["step"])
+        return str(entry["position"])
+
     def _entries(self) -> list[dict[str, Any]]:
         if not tf.io.gfile.exists(self.path):
             return []
         with tf.io.gfile.GFile(self.path) as f:
             text = f.read()
-        try:
-            value = json.loads(text)
-            version, entries = value["version"], value["positions"]
-        except (ValueError, TypeError, KeyError) as e:
-            raise ValueError(
-                f"Expected positions as JSON in {self.path}; got {text!r:.100}."
-            ) from e
-        if version != _VERSION:
-            raise ValueError(
-                f"Expected version {_VERSION} in {self.path}; got {version!r}."
-            )
-        return list(entries)
+        return entries_of(text, self.path)
 
     def _identify(self) -> tuple[str, int] | None:
         """Returns (identity, time of change in ns) of the weights."""
@@ -146,12 +159,37 @@ class PositionFile:
         return digest.hexdigest(), mtime
 
     def _candidates(self) -> list[str]:
-        pattern = re.sub(r"\{[^}]*\}", "*", self._beside)
-        if pattern == self._beside and tf.io.gfile.exists(pattern):
-            return [pattern]
-        found = tf.io.gfile.glob(pattern) if "*" in pattern else []
-        # A TensorFlow checkpoint is several files with a common prefix.
-        return found or tf.io.gfile.glob(f"{pattern}.index")
+        if tf.io.gfile.exists(self._beside):
+            return [self._beside]
+        if not self._fields.patterns:
+            # A TensorFlow checkpoint is several files with a common prefix.
+            index = self._beside + _INDEX
+            return [index] if tf.io.gfile.exists(index) else []
+        found = [self._fields.folder]
+        for pattern in self._fields.patterns:
+            found = [
+                path
+                for folder in found
+                for name in _names_in(folder)
+                if (path := _matched(pattern, folder, name))
+            ]
+        return found
+
+
+def _names_in(folder: str) -> list[str]:
+    if folder and not tf.io.gfile.isdir(folder):
+        return []
+    return [name.rstrip("/") for name in tf.io.gfile.listdir(folder or ".")]
+
+
+def _matched(pattern: re.Pattern[str], folder: str, name: str) -> str | None:
+    """Returns the path of a file or folder that matches, or None."""
+    if SUFFIX in name or _DATA.search(name):
+        return None
+    stem = name[: -len(_INDEX)] if name.endswith(_INDEX) else name
+    if not pattern.fullmatch(stem):
+        return None
+    return os.path.join(folder, name)
 
 
 def _files_in(path: str) -> list[str]:

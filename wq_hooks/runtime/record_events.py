@@ -18,16 +18,19 @@ import tensorflow as tf
 OPENED = 0  # an item begins: its lane, its slot; with the counts so far
 READING = 1  # its reader has given a dataset of its records: its slot
 LANE_ENDED = 2  # its lane; with the counts so far
-BATCH = 3  # a batch goes to the train step: how many records of which slots
+BATCH = 3  # a batch leaves the pipeline: its iteration, how many records of
+# which slots
 READY = 4  # one will: iteration, number, and likewise
 FILTERED = 5  # left out by a filter: how many records of which slots
 REMAINDER = 6  # left out by drop_remainder: likewise
 END_OF_DATA = 7  # of an iteration
-TRAINED = 8  # all that was delivered so far was trained; with the counts
+TRAINED = 8  # how many batches, or one of the below; with the counts
 FLUSH = 9  # somebody waits until all events before were counted; likewise
 BEGIN = 10  # an iteration takes the place of the one before; likewise
 # As OPENED, in a lane that makes batches; also of how many records.
 OPENED_IN_BATCHES = 11
+WATCHED = 12  # the next iteration is: a Watch, the number of its watch
+END_SEEN = 13  # the train loop has met the end: the number of a watch
 # One more element comes of records that are divided: slots, one of each; and
 # all of them have come: how many records of which slots these were, and one.
 MORE = 14
@@ -37,12 +40,18 @@ DIVIDED = 15
 # `core/record_tracker.py`.
 
 # What is counted: items, which shows that there are counts; the records of a
-# lane, and the batches that it makes; and the batches of an iteration that were
-# fetched.
+# lane, and the batches that it makes; the batches of an iteration that were
+# fetched, and those that have passed what is watched.
 ITEMS = "items"
 LANE = "lane/"
 BATCHES = "batches/"
 FETCHED = "fetched/"
+PASSED = "passed/"
+
+# What TRAINED says: so many batches more; all that was fetched; or all, as the
+# loops are through.
+ALL_FETCHED = -1
+ALL_THROUGH = -2
 
 _TensorProto = type(tf.make_tensor_proto(0))
 

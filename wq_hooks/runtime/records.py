@@ -11,7 +11,8 @@ consists; see `operations.py` and `tagged.py`.
 
 The trap: the batches that come out of `to_dataset` must go straight into the
 train step. Put `prefetch` before it, not behind: a batch counts as trained when
-the next one is asked for.
+the next one is asked for. (In eager mode it is looked at who asks: see
+`watched.py`.)
 """
 
 from __future__ import annotations
@@ -268,7 +269,9 @@ class Records(BatchMethods):
     def to_dataset(self) -> Any:
         """Returns a tf.data.Dataset of what the user sees.
 
-        Whenever it is asked for a batch, the one before counts as trained.
+        A batch counts as trained when the train loop asks for the next one.
+        In eager mode that holds behind `map` and `prefetch`, too; see
+        `runtime/watched.py` for what else may follow.
         """
 
         def iterated(_: Any) -> Any:
@@ -288,7 +291,9 @@ class Records(BatchMethods):
         # Built here, where it can be seen, and not within the function.
         self._pipeline()
         once = tf.data.Dataset.from_tensors(0).flat_map(as_it_is(iterated))
-        return self._reading.port.in_passes(once).with_options(queue_options())
+        port = self._reading.port
+        batches = port.in_passes(once).with_options(queue_options())
+        return port.watched(batches)
 
     def _batches(self, iteration: Any) -> Any:
         """Returns the batches, which report the slots of their records.
@@ -305,7 +310,7 @@ class Records(BatchMethods):
         if run_ahead is None:
             reported = tagged.pairs.filter(
                 lambda *pair: after(
-                    port.note_batch(tagged.slots_of(*pair)), True
+                    port.note_batch(iteration, tagged.slots_of(*pair)), True
                 )
             )
             return reported.map(lambda _, batch: batch)

@@ -11,6 +11,7 @@ stand in the graph in which it was made.
 from __future__ import annotations
 
 import secrets
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +19,14 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.batches_in_training import Watch
 from wq_hooks.core.messages import Claim
 from wq_hooks.core.record_tracker import RecordTracker
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.element_counter import ElementCounter, counts_in
 from wq_hooks.runtime.ports import UNLIMITED, AskedPortSession, discard_op
+from wq_hooks.runtime.watched import WatchedDataset
 
 
 class RecordsPort:
@@ -50,6 +53,8 @@ class RecordsPort:
                 )
 
         self.num_clients = num_clients
+        # Datasets whose elements are not the batches, or not all of them.
+        self.regrouped: weakref.WeakSet[Any] = weakref.WeakSet()
         self._demand = queue("demand", [tf.bool], [()])
         self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
         self._events = queue("events", [tf.string] * 2, [(), ()])
@@ -93,13 +98,16 @@ class RecordsPort:
             [events.event(kind, numbers), self.counter.read()]
         )
 
-    def note_batch(self, slots: Any) -> Any:
-        """Returns an op that reports a batch that goes to the train step.
+    def note_batch(self, iteration: Any, slots: Any) -> Any:
+        """Returns an op that reports a batch that leaves the pipeline.
 
         Args:
+          iteration: Of which it is a batch, tf.int64 scalar.
           slots: Of its records, tf.int64 of any shape.
         """
-        return self.note(events.BATCH, events.records_per_slot(slots))
+        return self.note(
+            events.BATCH, iteration, events.records_per_slot(slots)
+        )
 
     def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
         """Returns an op that reports a batch that waits to be fetched.
@@ -129,6 +137,12 @@ class RecordsPort:
 
     def in_passes(self, dataset: Any) -> Any:
         """Returns what a user's pipeline gives in all."""
+        return dataset
+
+    def watched(self, dataset: Any) -> Any:
+        """Returns a user's pipeline so that it is seen who iterates it."""
+        if tf.executing_eagerly():
+            return WatchedDataset(dataset, self)
         return dataset
 
     def in_session(self, session: tf1.Session) -> RecordsPortSession:
@@ -164,6 +178,9 @@ class RecordsPortSession(AskedPortSession):
         self._num_left_over = 0
         self._given_back: list[Claim] = []
         self.last_flush = 0
+        # Of the iteration that begins next; how it is watched.
+        self._watched: tuple[Watch, int] | None = None
+        self._watch_number: int | None = None
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives the pipeline one, and waits until it wants the next."""
@@ -204,6 +221,17 @@ class RecordsPortSession(AskedPortSession):
         for name, count in counts.items():
             if name.startswith(events.FETCHED):
                 self.tracker.fetch(int(name[len(events.FETCHED) :]), count)
+        passed = counts.get(f"{events.PASSED}{self._watch_number}")
+        if passed is not None:
+            self.tracker.pass_on(passed)
+
+    def _train(self, num_batches: int) -> None:
+        if num_batches == events.ALL_THROUGH:
+            self.tracker.train_through()
+        elif num_batches == events.ALL_FETCHED:
+            self.tracker.train_delivered()
+        else:
+            self.tracker.train(num_batches)
 
     def _count(
         self, kind: int, numbers: list[int], counts: Mapping[str, int]
@@ -232,7 +260,8 @@ class RecordsPortSession(AskedPortSession):
             iteration, number, *batch = numbers
             tracker.make_ready(iteration, number, events.counter_of(batch))
         elif kind == events.BATCH:
-            tracker.deliver(events.counter_of(numbers))
+            iteration, *batch = numbers
+            tracker.deliver(events.counter_of(batch), iteration)
         elif kind in (events.FILTERED, events.REMAINDER):
             records = events.counter_of(numbers)
             tracker.drop(records)
@@ -245,16 +274,22 @@ class RecordsPortSession(AskedPortSession):
         elif kind == events.END_OF_DATA:
             self._finish(*numbers)
         elif kind == events.BEGIN:
-            self._begin()
+            self._begin(*numbers)
+        elif kind == events.WATCHED:
+            self._watched = (Watch(numbers[0]), numbers[1])
+        elif kind == events.END_SEEN:
+            if numbers == [self._watch_number]:
+                tracker.end_seen(self.num_in_training)
         elif kind == events.TRAINED:
-            tracker.train_delivered()
+            self._train(*numbers)
         elif kind == events.FLUSH:
             (self.last_flush,) = numbers
 
     def _wait_for_start(self, slot: int) -> None:
         """Waits until the account of an item was opened."""
 
-    def _begin(self) -> None:
+    def _begin(self, iteration: int) -> None:
+        del iteration
         # Of several clients, the others may go on with what they have.
         if self._port.num_clients == 1:
             self._given_back += self.tracker.begin()

@@ -13,6 +13,7 @@ What a worker that dies has begun there goes on to its end.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.element_counter import ElementCounter
 from wq_hooks.runtime.item_port import END, ItemPort
 from wq_hooks.runtime.records_port import RecordsPort
+from wq_hooks.runtime.watched import WatchedDataset
 
 
 class _Selected:
@@ -135,6 +137,7 @@ class WorkerRecordsPort(RecordsPort):
         counts_name: str,
     ):
         self.num_clients = ports[0].num_clients
+        self.regrouped = weakref.WeakSet()
         self._events = _Selected([port._events for port in ports], index)
         self.counter = ElementCounter(counts_name, is_remote=True)
         self._items = items
@@ -145,6 +148,10 @@ class WorkerRecordsPort(RecordsPort):
         return self.note_counts(
             events.READY, iteration, number, events.records_per_slot(slots)
         )
+
+    def watched(self, dataset: Any) -> Any:
+        """Returns a dataset that knows whether something is put behind it."""
+        return WatchedDataset(dataset, self)
 
     def in_passes(self, dataset: Any) -> Any:
         """Returns pass after pass of a dataset, until there is no more."""

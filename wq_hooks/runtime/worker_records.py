@@ -23,7 +23,9 @@ from typing import Any
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.batches_in_training import Watch
 from wq_hooks.core.dispatcher import Dispatcher
+from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.eager_readers import RecordReaders
 from wq_hooks.runtime.eager_service import EagerService
 from wq_hooks.runtime.function_session import FunctionSession
@@ -57,6 +59,8 @@ class _WorkerReaders(RecordReaders):
     """
 
     items: CoordinatorItemPort
+    # `WorkerDatasets.iterator` sees to it.
+    unreported = Watch.ASKED
 
     def __init__(
         self,
@@ -182,9 +186,18 @@ class WorkerDatasets:
         def traced() -> Any:
             self._is_tracing.value = True
             try:
-                return dataset_fn()
+                dataset = dataset_fn()
             finally:
                 self._is_tracing.value = False
+            is_last = getattr(dataset, "watch", None) is Watch.ASKED
+            if not is_last:
+                raise WorkQueueError(
+                    "Expected dataset_fn to return what to_dataset() gives, "
+                    "as a batch counts as trained when the next one is asked "
+                    f"for; got {dataset!r:.200}. Put what follows between "
+                    "records(...) and to_dataset()."
+                )
+            return dataset.unwatched
 
         return iter(
             coordinator.create_per_worker_dataset(
