@@ -73,6 +73,11 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
     def _set_up(self) -> None:
         """Makes what the queue consists of in this process."""
+        if self._local_work_mgr is not None:
+            raise ValueError(
+                "Expected local_work_mgr=None in eager mode; got a manager. "
+                "Keep queue.snapshot() in a file, or make the queue in a graph."
+            )
         other = _open_queues.get(self.name)
         if other is not None and not other.is_closed:
             raise ValueError(

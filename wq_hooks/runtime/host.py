@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
+from wq_hooks.core.consumer import Transport
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.tasks import Task
@@ -41,6 +42,9 @@ class Host(Protocol):
     @property
     def num_clients(self) -> int:
         """How many readers draw from one consumer at a time."""
+
+    def transport(self, mailbox: MailboxSession) -> Transport:
+        """Returns through what the consumers of a session take."""
 
     @property
     def beat_secs(self) -> float:

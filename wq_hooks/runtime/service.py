@@ -126,6 +126,7 @@ class Service:
             server = tf.compat.as_str(session.sess_str)
             task = server.rpartition("/")[2] or task
         self._task = Consumer(task, uuid.uuid4().hex[:12])
+        transport = work_queue.transport(self._mailbox)
         self._ports: list[PortSession] = []
         self._loops: list[ConsumerLoop] = []
         for number, port in enumerate(work_queue.ports):
@@ -137,7 +138,7 @@ class Service:
                     Consumer(
                         consumer_name(task, number), self._task.incarnation
                     ),
-                    self._mailbox,
+                    transport,
                     port_session,
                     prefetch=work_queue.prefetch,
                     num_clients=work_queue.num_clients,
