@@ -92,7 +92,7 @@ def item_of(queue, source):
     if source == "take":
         return queue.take()
     if source == "producer":
-        return queue.input_producer().dequeue()
+        return tf.reshape(queue.input_producer().dequeue(), [])
     return element_of(queue.input_dataset())
 
 

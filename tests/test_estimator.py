@@ -64,7 +64,7 @@ def input_fn(works=WORKS, source="dataset", **queue_args):
         queue = WorkQueue(works, shuffle=False, **queue_args)
         if source == "dataset":
             return queue.input_dataset()
-        return queue.input_producer().dequeue(), None
+        return tf.reshape(queue.input_producer().dequeue(), []), None
 
     return with_queue
 

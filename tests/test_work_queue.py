@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
@@ -10,6 +11,7 @@ import time
 import weakref
 from collections import Counter
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from in_process_cluster import Background
@@ -63,6 +65,44 @@ def position_of(directory, name="work_queue"):
     return json.loads(reader.get_tensor(f"{name}/position"))["body"]
 
 
+@contextlib.contextmanager
+def control_flow(*, is_v2):
+    was_v2 = tf1.control_flow_v2_enabled()
+    (tf1.enable_control_flow_v2 if is_v2 else tf1.disable_control_flow_v2)()
+    try:
+        yield
+    finally:
+        (
+            tf1.enable_control_flow_v2
+            if was_v2
+            else tf1.disable_control_flow_v2
+        )()
+
+
+def in_place(place, item):
+    """Returns a tensor of items that are asked for in one of these places."""
+    if place == "cond":
+        is_wanted = tf1.placeholder_with_default(True, [])
+        return tf.cond(is_wanted, item, lambda: tf.constant(""))
+    if place == "while_loop":
+        return tf.while_loop(
+            lambda i, _: i < 2,
+            lambda i, items: (i + 1, tf.concat([items, [item()]], 0)),
+            [tf.constant(0), tf.zeros([0], tf.string)],
+            shape_invariants=[tf.TensorShape([]), tf.TensorShape([None])],
+            parallel_iterations=1,
+        )[1]
+    if place == "map_fn":
+        return tf.map_fn(
+            lambda _: item(), tf.range(3), fn_output_signature=tf.string
+        )
+    if place == "function":
+        return tf.function(item)()
+    return element_of(
+        tf1.data.Dataset.from_tensors(0).repeat().map(lambda _: item())
+    )
+
+
 class TestOrder:
     """DeepRec's behaviour, as its own tests have it."""
 
@@ -70,7 +110,8 @@ class TestOrder:
         queue = WorkQueue(WORKS, num_epochs=3, shuffle=False)
         names = queue.input_producer().dequeue_many(18)
         with raw_session() as session:
-            assert session.run(names).astype(str).tolist() == WORKS * 3
+            drawn = session.run(names).astype(str).tolist()
+            assert drawn == [[work] for work in WORKS * 3]
             for _ in range(3):
                 with pytest.raises(tf.errors.OutOfRangeError):
                     session.run(names)
@@ -134,7 +175,8 @@ class TestOrder:
         queue = WorkQueue(WORKS, num_epochs=None, shuffle=False)
         names = queue.input_producer().dequeue_many(60)
         with raw_session() as session:
-            assert session.run(names).astype(str).tolist() == WORKS * 10
+            drawn = session.run(names).astype(str).ravel().tolist()
+            assert drawn == WORKS * 10
 
     @pytest.mark.parametrize("source", SOURCES)
     def test_a_single_work(self, source):
@@ -249,6 +291,7 @@ class TestArguments:
         assert (spec.dtype, spec.shape) == (tf.string, [])
         producer = queue.input_producer()
         assert producer.dtypes == [tf.string]
+        assert producer.shapes == [[1]]
         assert isinstance(producer, tf.queue.FIFOQueue)
         assert (queue.size().dtype, queue.size().shape) == (tf.int64, [])
         assert queue.add_summary() is None
@@ -494,13 +537,35 @@ class TestScopes:
         with scope():
             producer = queue.input_producer()
             dataset = queue.input_dataset()
-        fetches = [producer.dequeue(), element_of(dataset)]
+        fetches = [tf.reshape(producer.dequeue(), []), element_of(dataset)]
         assert keys() == ["work_queue/position"]
         for fetch in fetches:
             with raw_session() as session:
                 drawn = draw(session, fetch)
             # The producer holds one, also where nobody reads from it.
             assert drawn == WORKS if fetch is fetches[0] else WORKS[1:]
+
+    @pytest.mark.parametrize("is_v2", [False, True])
+    @pytest.mark.parametrize("source", ["take", "producer"])
+    @pytest.mark.parametrize(
+        "place", ["cond", "while_loop", "map_fn", "function", "dataset"]
+    )
+    def test_inside_branches_loops_and_functions(self, place, source, is_v2):
+        queue = WorkQueue(WORKS, shuffle=False)
+
+        with control_flow(is_v2=is_v2):
+            items = in_place(place, lambda: item_of(queue, source))
+        with raw_session() as session:
+            drawn = []
+            while len(drawn) < len(WORKS):
+                drawn += np.ravel(session.run(items)).astype(str).tolist()
+            assert sorted(drawn) == sorted(WORKS)
+            with pytest.raises(tf.errors.OpError):
+                session.run(items)
+
+    def test_a_queue_is_not_made_inside_a_function(self):
+        with pytest.raises(WorkQueueError, match="outside of functions"):
+            tf.function(lambda: WorkQueue(WORKS).take())()
 
     def test_take_inside_a_gpu_scope(self):
         with tf1.device("/device:GPU:0"):
@@ -513,7 +578,7 @@ class TestScopes:
         with tf.control_dependencies([never]):
             queue = WorkQueue(WORKS, shuffle=False)
             producer = queue.input_producer()
-        item = producer.dequeue()
+        item = tf.reshape(producer.dequeue(), [])
         with raw_session() as session:
             assert draw(session, item) == WORKS
 

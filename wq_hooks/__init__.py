@@ -18,6 +18,7 @@ from wq_hooks._version import __version__
 if TYPE_CHECKING:
     from wq_hooks.hooks import WorkQueueHook
     from wq_hooks.keras_callbacks import WorkQueueCallback, WorkQueueCheckpoint
+    from wq_hooks.local_work_mgr import LocalWorkMgr
     from wq_hooks.queue_runner import GeneralQueueRunner
     from wq_hooks.readers.table import TableRecordDataset, TableRecordReader
     from wq_hooks.sync_replicas import SyncReplicasHook
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MODULE_OF_NAME = {
     "GeneralQueueRunner": "wq_hooks.queue_runner",
+    "LocalWorkMgr": "wq_hooks.local_work_mgr",
     "SyncReplicasHook": "wq_hooks.sync_replicas",
     "TableRecordDataset": "wq_hooks.readers.table",
     "TableRecordReader": "wq_hooks.readers.table",
@@ -36,6 +38,7 @@ _MODULE_OF_NAME = {
 
 __all__ = [
     "GeneralQueueRunner",
+    "LocalWorkMgr",
     "SyncReplicasHook",
     "TableRecordDataset",
     "TableRecordReader",

@@ -96,6 +96,11 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
     def _set_up(self) -> None:
         """Makes what the queue consists of in this process."""
+        if self._local_work_mgr is not None:
+            raise ValueError(
+                "Expected local_work_mgr=None in eager mode; got a manager. "
+                "Keep queue.snapshot() in a file, or make the queue in a graph."
+            )
         self.task = Task.find(device="", environ=os.environ)
         self.is_chief = True
         self._shared_name = f"{self.name}-{next(_numbers)}-{uuid.uuid4().hex}"

@@ -25,6 +25,7 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core import messages
+from wq_hooks.core.consumer import Transport
 from wq_hooks.core.consumer_state import consumer_name
 from wq_hooks.core.feed import FeedLog
 from wq_hooks.core.ledger import Ledger
@@ -37,12 +38,13 @@ from wq_hooks.core.values import as_int
 from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.local_work_mgr import LocalWorkMgr, expect_local_work_mgr
 from wq_hooks.runtime import checkpoint, interrupt, kept_lists
 from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.dataset_ops import new_number, queue_options
 from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
 from wq_hooks.runtime.fast_take import TakePort
-from wq_hooks.runtime.mailbox import Mailbox
+from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
 from wq_hooks.runtime.read_records import expect_reader, records_read
 from wq_hooks.runtime.records import Records
@@ -115,7 +117,8 @@ class WorkQueue:
         have one by their scheme or ending, plain files have none.
       is_open: Whether works may be added while the queue runs; the end of
         data then waits for `close_works`. Needs a number of epochs.
-      local_work_mgr: DeepRec's manager of the works of one task.
+      local_work_mgr: Notes what this task takes, in a prediction job; see
+        `LocalWorkMgr`. Of graph mode only.
 
     What numpy calls an int or a bool is one. In eager mode the queue belongs to
     the process; it is then an `wq_hooks.eager_queue.EagerWorkQueue`, which see.
@@ -125,6 +128,8 @@ class WorkQueue:
       ValueError: If an argument is out of its range, a work is a URL with a
         password, or the graph has a queue of the name that is given.
     """
+
+    _local_work_mgr: LocalWorkMgr | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> WorkQueue:
         """Makes the queue of a graph, or that of an eager process."""
@@ -161,9 +166,9 @@ class WorkQueue:
         save: bool = True,
         source: Callable[[str], TableSource | None] | None = None,
         is_open: bool = False,
-        local_work_mgr: Any = None,
+        local_work_mgr: LocalWorkMgr | None = None,
     ):
-        _expect_no_local_work_mgr(local_work_mgr)
+        self._local_work_mgr = expect_local_work_mgr(local_work_mgr)
         self._works = Works(works, prefix)
         expect_no_passwords(self._works)
         options = Options(
@@ -219,6 +224,12 @@ class WorkQueue:
         name = self.name
         num_epochs = self._options.num_epochs
         self._graph = tf1.get_default_graph()
+        if tf.inside_function():
+            raise WorkQueueError(
+                "Expected the queue to be made outside of functions, branches "
+                f"and loops, which may use it; got WorkQueue {name!r} inside "
+                "of one. Make it before, and call take() there."
+            )
         if self._graph.finalized:
             raise WorkQueueError(
                 "Expected the queue to be made before the session; its graph "
@@ -264,9 +275,14 @@ class WorkQueue:
         tf.errors.OutOfRangeError when run at the end of data. Waits until the
         queue runs: MonitoredTrainingSession and Estimator start it, a bare
         session needs tf.compat.v1.train.start_queue_runners.
+
+        In a branch, a loop or a function it takes each time that runs, from
+        local queues. In a function of tf.data, use `input_dataset`: its maps
+        turn the end of data into an error.
         """
-        if self.prefetch:
-            # What is taken ahead is not taken in the reader's step.
+        if self._takes_in_thread or tf.inside_function():
+            # What is taken ahead is not taken in the reader's step. And what a
+            # function of tf.data runs cannot be elsewhere.
             port = self._add_port(DemandPort)
         else:
             name = consumer_name(self.task.name, len(self.ports))
@@ -281,6 +297,7 @@ class WorkQueue:
     def input_producer(self) -> Any:
         """Returns a local tf.queue.FIFOQueue of tf.string, for Reader ops.
 
+        Its elements are of shape [1], as DeepRec's are; Reader ops take them.
         It holds one item ahead of its reader. An item is completed when the
         reader has drawn the next one.
         """
@@ -626,6 +643,12 @@ class WorkQueue:
         """How many items a consumer takes before its readers ask."""
         return self._options.prefetch
 
+    def transport(self, mailbox: MailboxSession) -> Transport:
+        """Returns through what the consumers of a session take."""
+        if self._local_work_mgr is None:
+            return mailbox
+        return self._local_work_mgr.transport(mailbox, self._works.joined(""))
+
     @property
     def num_clients(self) -> int:
         """How many readers draw from one consumer at a time."""
@@ -800,8 +823,13 @@ class WorkQueue:
         if service is not None and service.dispatcher is not None:
             service.dispatcher.pull_works()
 
+    @property
+    def _takes_in_thread(self) -> bool:
+        """Whether no reader takes in its own step."""
+        return bool(self.prefetch) or self._local_work_mgr is not None
+
     def _add_dataset_port(self, kind: Any, direct_kind: Any) -> Any:
-        if not self.prefetch:
+        if not self._takes_in_thread:
             # What is taken ahead is not taken in the step that gives it.
             kind = functools.partial(direct_kind, mailbox=self.mailbox)
         return self._add_port(
@@ -809,18 +837,16 @@ class WorkQueue:
         )
 
     def _add_port(self, kind: Any) -> Any:
-        if tf1.get_default_graph() is not self._graph:
-            raise ValueError(
-                f"Expected the graph in which WorkQueue {self.name!r} was "
-                "made to be current; got another one."
-            )
-        number = len(self.ports) + 1
-        with (
-            tf.control_dependencies(None),
-            tf1.name_scope(f"{self.name}/"),
-            self._worker_scope(),
-        ):
-            port = kind(f"{self.name}/{self.task.name}/{number}")
+        # Out of branches, loops and functions, which use what is made here.
+        with tf.init_scope():
+            if tf1.get_default_graph() is not self._graph:
+                raise ValueError(
+                    f"Expected the graph in which WorkQueue {self.name!r} was "
+                    "made to be current; got another one."
+                )
+            number = len(self.ports) + 1
+            with tf1.name_scope(f"{self.name}/"), self._worker_scope():
+                port = kind(f"{self.name}/{self.task.name}/{number}")
         self.ports.append(port)
         return port
 
@@ -854,13 +880,3 @@ class WorkQueue:
                 f"Expected {method} to be called on the chief; this is "
                 f"{self.task.name}."
             )
-
-
-def _expect_no_local_work_mgr(manager: object) -> None:
-    """Refuses DeepRec's LocalWorkMgr, which has no counterpart here."""
-    if manager is not None:
-        raise WorkQueueError(
-            "Expected local_work_mgr=None; got "
-            f"{manager!r:.80}. Leases do what it is for: what a task has taken "
-            "and not completed is handed out again when it comes back."
-        )

@@ -150,7 +150,7 @@ def items_of(args: argparse.Namespace, queue: WorkQueue) -> tf.Tensor:
     if args.source == "take":
         return queue.take()
     if args.source == "producer":
-        return queue.input_producer().dequeue()
+        return tf.reshape(queue.input_producer().dequeue(), [])
     if args.source == "dataset":
         dataset = queue.input_dataset()
     else:

@@ -20,9 +20,11 @@ of it; that is known as long as all batches were full and have come in order,
 none lost to an error.
 
 A record that was lost in the pipeline, since a reader or a function has failed
-at it, was counted and never comes: its item stays open. A batch that a thread
-has made ahead of the train step is ready, and delivered when it is fetched.
-When it counts as trained, `batches_in_training.py` says. Without TensorFlow.
+at it, was counted and never comes: its item stays open. That an item has ended
+is known when its lane goes on, or before, to whoever looks ahead
+(`unknown_ends`). A batch that a thread has made ahead of the train step is
+ready, and delivered when it is fetched. When it counts as trained,
+`batches_in_training.py` says. Without TensorFlow.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ import collections
 import itertools
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,12 +70,17 @@ class _Item:
     num_read_before: int = 0  # by its lane
     begin: int = 0  # the same, in parts
     is_read: bool = False
+    is_kept: bool = False  # while it is open, to be read a second time
     num_trained: int = 0
     num_parts: int | None = None  # None while it is being read
     # Whether the last of its batches may have none of its records.
     is_last_doubtful: bool = False
     # Known at its end; until then, a batch may have been taken for one of its.
     is_empty: bool = False
+    # What somebody has found out who has looked ahead: that it has so many
+    # records at least, and whether those are all.
+    num_known: int = 0
+    is_size_known: bool = False
 
     @property
     def is_completed(self) -> bool:
@@ -101,6 +108,26 @@ class _Lane:
     # How many of its batches have come; None: not in order.
     num_in_order: int | None = 0
     has_ended: bool = False
+    # How many records it had read when its last item was found to have ended.
+    num_read_at_end: float = math.inf
+
+    def num_parts(self, num_read: int, num_batches: int) -> int | None:
+        """Returns how many parts its item has so far; None: it is not known.
+
+        Args:
+          num_read: How many records it has read by now.
+          num_batches: How many batches it has made.
+        """
+        if self.item is None:
+            return None
+        if not self.batch_size:
+            return num_read - self.item.begin
+        # One that is under way may have some of it.
+        is_certain = (
+            num_read == num_batches * self.batch_size
+            and self.num_in_order == num_batches
+        )
+        return num_batches - self.item.begin if is_certain else None
 
 
 class RecordTracker:
@@ -122,6 +149,9 @@ class RecordTracker:
         # By iteration: the batches that were not fetched yet, by number.
         self._ready: dict[int, dict[int, Batch]] = {}
         self._num_told = 0
+        # Items that were kept and are not open any more.
+        self._closed: list[int] = []
+        self._is_unsteady = False
 
     def start(self, slot: int, claim: Claim, name: str = "") -> None:
         """Notes that an item is passed on to the reader."""
@@ -156,15 +186,23 @@ class RecordTracker:
                 item.num_read_before = num_read
                 item.begin = num_batches if batch_size else num_read
 
-    def begin_reading(self, slot: int) -> None:
+    def begin_reading(self, slot: int, *, is_kept: bool = False) -> None:
         """Notes that the reader of an item can be asked for its records.
 
         One that fails before says nothing of how many there are: its item
         stays open.
+
+        Args:
+          slot: Of the item.
+          is_kept: Whether somebody can look ahead; see `unknown_ends`.
         """
         with self._lock:
-            if slot in self._items:
-                self._items[slot].is_read = True
+            item = self._items.get(slot)
+            if item is not None:
+                item.is_read = True
+                item.is_kept = is_kept
+            elif is_kept:
+                self._closed.append(slot)
 
     def end_lane(self, lane: int, num_read: int, num_batches: int = 0) -> None:
         """Notes that a lane has read its last item to the end; see `open`."""
@@ -195,6 +233,67 @@ class RecordTracker:
             self._iteration = iteration
             self._ready.clear()
             self._in_training.begin(watch)
+
+    def unknown_ends(
+        self, counts_of: Callable[[int], tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Returns the items whose records were trained, all that were read.
+
+        They may have ended; their lanes would tell when asked for more. Those
+        of which that is known are ended here.
+
+        Args:
+          counts_of: Returns how many records a lane has read by now, and
+            batches made.
+
+        Returns:
+          [(slot, number of records that were read), ...]
+        """
+        with self._lock:
+            found = []
+            for number, lane in self._lanes.items():
+                item = lane.item
+                if item is None or not item.is_kept or self._is_unsteady:
+                    continue
+                num_read, num_batches = counts_of(number)
+                num_own = num_read - item.num_read_before
+                if num_own < max(item.num_known, 1):
+                    continue
+                if item.num_trained != lane.num_parts(num_read, num_batches):
+                    continue
+                if item.is_size_known and num_own == item.num_known:
+                    self._end_item(number, num_read, num_batches)
+                    lane.num_read_at_end = num_read
+                else:
+                    found.append((item.slot, num_own))
+            return found
+
+    def look_ahead(
+        self, slot: int, num_known: int, *, is_size_known: bool
+    ) -> None:
+        """Notes what somebody has found out about an item; see `unknown_ends`.
+
+        Args:
+          slot: Of the item.
+          num_known: How many records it has at least.
+          is_size_known: Whether those are all.
+        """
+        with self._lock:
+            item = self._items.get(slot)
+            if item is not None:
+                item.num_known = num_known
+                item.is_size_known = is_size_known
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Whether an item went on that was found to have ended."""
+        return self._is_unsteady
+
+    def take_closed(self) -> list[int]:
+        """Returns the slots of kept items that are not open any more."""
+        with self._lock:
+            closed, self._closed = self._closed, []
+            return closed
 
     def deliver(
         self, records: Mapping[int, int], iteration: int | None = None
@@ -361,7 +460,7 @@ class RecordTracker:
         with self._lock:
             completed = [i for i in self._items.values() if i.is_completed]
             for item in completed:
-                del self._items[item.slot]
+                self._close(item)
             if completed:
                 self._forget_lanes()
             return [item.claim for item in completed]
@@ -381,11 +480,16 @@ class RecordTracker:
     def _forget(self, items: Sequence[_Item]) -> list[Claim]:
         open_items = [i for i in items if not i.is_completed]
         for item in open_items:
-            del self._items[item.slot]
+            self._close(item)
         self._lanes.clear()
         self._in_training.clear()
         self._ready.clear()
         return [item.claim for item in open_items]
+
+    def _close(self, item: _Item) -> None:
+        del self._items[item.slot]
+        if item.is_kept:
+            self._closed.append(item.slot)
 
     def _forget_lanes(self) -> None:
         """Forgets lanes that have ended and of which no item is left."""
@@ -400,7 +504,10 @@ class RecordTracker:
         """Notes how many parts the item has that a lane was reading."""
         lane = self._lanes.get(number)
         if lane is None or lane.item is None:
+            if lane is not None:
+                self._is_unsteady |= num_read > lane.num_read_at_end
             return
+        lane.num_read_at_end = math.inf
         item, lane.item = lane.item, None
         if not item.is_read:
             return

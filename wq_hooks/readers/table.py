@@ -184,7 +184,7 @@ class TableRecordReader:
 
         # The map of tf.data 2 turns the end of data into an error.
         items = tf1.data.Dataset.from_tensors(0).repeat()
-        items = items.map(lambda _: queue.dequeue())
+        items = items.map(lambda _: tf.reshape(queue.dequeue(), []))
         lines = items.flat_map(lines_of).with_options(queue_options())
         iterator = tf1.data.make_initializable_iterator(lines)
         tf1.add_to_collection(

@@ -138,6 +138,7 @@ class RecordReaders(RecordsPortSession):
     def discard(self) -> None:
         """Ends what waits, for good."""
         self.items.close()
+        self.forget_closed()
         self._run(self._records_port.end_events)
         with self._flushed:
             self._is_discarded = True

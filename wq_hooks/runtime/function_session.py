@@ -12,9 +12,10 @@ captured.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
@@ -48,18 +49,31 @@ class FunctionSession:
         """As tf.compat.v1.Session.run; `options` are not heeded."""
         del options
         feeds = dict(feed_dict or {})
+        return self.run_fed(fetches, list(feeds), list(feeds.values()))
+
+    def run_fed(
+        self, fetches: Any, feeds: Sequence[Any], values: Sequence[Any]
+    ) -> Any:
+        """As `run`; in eager mode a tensor cannot be the key of a dict.
+
+        Args:
+          fetches: As of `run`.
+          feeds: Placeholders.
+          values: What to feed them with.
+        """
         flat = tf.nest.flatten(fetches)
         key = (tuple(map(id, flat)), tuple(map(id, feeds)))
         with self._lock:
             function = self._functions.get(key)
             if function is None:
-                function = self._wrapped.prune(list(feeds), flat)
+                function = self._wrapped.prune(feeds, flat)
                 self._functions[key] = function
-        values = function(
+        fetched = function(
             *(
-                tf.constant(v, placeholder.dtype)
-                for placeholder, v in feeds.items()
+                # A Python number would be kept by TensorFlow: see ItemPort.
+                tf.constant(np.asarray(v, feed.dtype.as_numpy_dtype))
+                for feed, v in zip(feeds, values)
             )
         )
-        values = [None if v is None else v.numpy() for v in values]
-        return tf.nest.pack_sequence_as(fetches, values)
+        fetched = [None if v is None else v.numpy() for v in fetched]
+        return tf.nest.pack_sequence_as(fetches, fetched)

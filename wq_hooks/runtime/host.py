@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
+from wq_hooks.core.consumer import Transport
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.tasks import Task
-from wq_hooks.runtime.mailbox import Mailbox
+from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
 from wq_hooks.runtime.ports import Port
 from wq_hooks.runtime.session_origin import SessionOrigin
 
@@ -44,6 +45,9 @@ class Host(Protocol):
     @property
     def num_clients(self) -> int:
         """How many readers draw from one consumer at a time."""
+
+    def transport(self, mailbox: MailboxSession) -> Transport:
+        """Returns through what the consumers of a session take."""
 
     @property
     def beat_secs(self) -> float:

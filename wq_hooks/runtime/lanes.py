@@ -20,6 +20,7 @@ from wq_hooks.core.record_tracker import MAX_BATCHES, batch_number
 from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.dataset_ops import after, new_number, when_reached
 from wq_hooks.runtime.file_readers import Reader
+from wq_hooks.runtime.record_look_ahead import is_repeatable
 from wq_hooks.runtime.records_port import RecordsPort
 
 
@@ -57,7 +58,7 @@ def pairs_read(
         pairs = records.map(
             lambda *record: (slot, record if is_spread else record[0])
         )
-        _note_reading(port, slot)
+        _note_reading(port, slot, records)
         return port.counter.counted(pairs, events.count_name(events.LANE, lane))
 
     lanes = tf.data.Dataset.range(cycle_length)
@@ -100,7 +101,7 @@ def batches_read(
             )
             slot = after(opened, slot)
             records = reader(text)
-            _note_reading(port, slot)
+            _note_reading(port, slot, records)
             return records
 
         own = port.counter.counted(items, events.ITEMS)
@@ -122,9 +123,12 @@ def batches_read(
     return tf.data.Dataset.from_tensors(0).flat_map(batches_of)
 
 
-def _note_reading(port: RecordsPort, slot: Any) -> None:
-    """Reports that a reader can be asked for records."""
+def _note_reading(port: RecordsPort, slot: Any, records: Any) -> None:
+    """Reports that a reader can be asked for records, and keeps them."""
     # Behind all that the reader does, for it may fail anywhere.
     graph = tf1.get_default_graph()
+    is_kept = port.keeps_records and is_repeatable(graph)
     with tf.control_dependencies(graph.get_operations()):
-        port.note(events.READING, slot)
+        kept = port.look_ahead.keep(slot, records) if is_kept else tf.no_op()
+    with tf.control_dependencies([kept]):
+        port.note(events.READING, slot, int(is_kept))

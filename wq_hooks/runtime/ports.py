@@ -266,6 +266,8 @@ class DemandPortSession(AskedPortSession):
 class ProducerPort:
     """A bare local FIFOQueue of one item, for Reader ops.
 
+    Its elements are of shape [1], as DeepRec's are.
+
     Args:
       shared_name: Of its queue, unique in this process.
     """
@@ -274,13 +276,13 @@ class ProducerPort:
         self.queue = tf1.FIFOQueue(
             1,
             dtypes=[tf.string],
-            shapes=[()],
+            shapes=[(1,)],
             shared_name=f"{shared_name}/producer",
             name="producer",
         )
         self.source = self.queue.queue_ref
         self._size = self.queue.size()
-        self._text = tf1.placeholder(tf.string, [])
+        self._text = tf1.placeholder(tf.string, [1])
         self._put = self.queue.enqueue(self._text)
         self._close = self.queue.close()
         self._discard = discard_op(self.queue)
@@ -308,7 +310,7 @@ class _ProducerPortSession(SessionPort):
 
     def put(self, claim: Claim, text: bytes) -> None:
         del claim
-        self._run(self._port._put, [self._port._text], [text])
+        self._run(self._port._put, [self._port._text], [[text]])
 
     def close(self) -> None:
         self._run(self._port._close)

@@ -16,7 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 OPENED = 0  # an item begins: its lane, its slot; with the counts so far
-READING = 1  # its reader has given a dataset of its records: its slot
+# Its reader has given a dataset of its records: its slot, and whether that was
+# kept (0 or 1).
+READING = 1
 LANE_ENDED = 2  # its lane; with the counts so far
 BATCH = 3  # a batch leaves the pipeline: its iteration, how many records of
 # which slots

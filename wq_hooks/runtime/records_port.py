@@ -26,6 +26,7 @@ from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime import record_events as events
 from wq_hooks.runtime.element_counter import ElementCounter, counts_in
 from wq_hooks.runtime.ports import UNLIMITED, AskedPortSession, discard_op
+from wq_hooks.runtime.record_look_ahead import RecordLookAhead
 from wq_hooks.runtime.watched import WatchedDataset
 
 
@@ -38,6 +39,9 @@ class RecordsPort:
       shared_name: Of its queues, unique in this process.
       num_clients: How many batches are trained at a time.
     """
+
+    # Whether this process can read an item a second time.
+    keeps_records = True
 
     def __init__(self, shared_name: str, num_clients: int = 1):
         def queue(name: str, dtypes: Any, shapes: Any) -> Any:
@@ -59,6 +63,7 @@ class RecordsPort:
         self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
         self._events = queue("events", [tf.string] * 2, [(), ()])
         self.counter = ElementCounter(f"{shared_name}/counts")
+        self.look_ahead = RecordLookAhead(f"{shared_name}/items")
         self.wait = self._demand.dequeue()
         self.feeds = [
             tf1.placeholder(tf.int64, []),
@@ -181,6 +186,8 @@ class RecordsPortSession(AskedPortSession):
         # Of the iteration that begins next; how it is watched.
         self._watched: tuple[Watch, int] | None = None
         self._watch_number: int | None = None
+        self._counts_at_flush: Mapping[str, int] | None = None
+        self._has_warned = False
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives the pipeline one, and waits until it wants the next."""
@@ -206,7 +213,55 @@ class RecordsPortSession(AskedPortSession):
             kind, *numbers = events.numbers_of(message)
             self._count(kind, numbers, counts_in(counts))
         self._fetch(counts_in(summary))
-        return self.tracker.take_completed()
+        self._look_ahead()
+        completed = self.tracker.take_completed()
+        self.forget_closed()
+        return completed
+
+    def _look_ahead(self) -> None:
+        """Finds out, after a flush, which items ended with what was trained."""
+        if self._counts_at_flush is None:
+            return
+        counts, self._counts_at_flush = self._counts_at_flush, None
+
+        def counts_of(lane: int) -> tuple[int, int]:
+            return _counts_of(lane, counts)
+
+        tracker = self.tracker
+        feeds = self._port.look_ahead.feeds
+        for slot, num_read in tracker.unknown_ends(counts_of):
+            # As far again as was read: so all that is read once more, however
+            # often somebody asks, is some times the item.
+            try:
+                num_more = self._run(
+                    self._port.look_ahead.num_more,
+                    feeds,
+                    [slot, num_read, num_read],
+                )
+            except tf.errors.OpError as e:
+                # Its reader will tell, if it comes that far.
+                logging.debug("Not known whether an item has ended: %s", e)
+                continue
+            tracker.look_ahead(
+                slot,
+                num_read + int(num_more),
+                is_size_known=num_more < num_read,
+            )
+        # Those of which that is known now.
+        tracker.unknown_ends(counts_of)
+        if tracker.is_unsteady and not self._has_warned:
+            self._has_warned = True
+            logging.warning(
+                "Expected a reader to give the same records whenever an item "
+                "is read; got more than at a second reading. Items are "
+                "completed when more is asked for from now on."
+            )
+
+    def forget_closed(self) -> None:
+        """Forgets what was kept of items that are not open any more."""
+        look_ahead = self._port.look_ahead
+        for slot in self.tracker.take_closed():
+            self._run(look_ahead.forget, look_ahead.feeds[:1], [slot])
 
     def take_given_back(self) -> list[Claim]:
         """Returns the items that an iteration has left to the next one."""
@@ -251,8 +306,8 @@ class RecordsPortSession(AskedPortSession):
                 batch_size=sum(batch_size),
             )
         elif kind == events.READING:
-            (slot,) = numbers
-            tracker.begin_reading(slot)
+            slot, is_kept = numbers
+            tracker.begin_reading(slot, is_kept=bool(is_kept))
         elif kind == events.LANE_ENDED:
             (lane,) = numbers
             tracker.end_lane(lane, *_counts_of(lane, counts))
@@ -284,6 +339,7 @@ class RecordsPortSession(AskedPortSession):
             self._train(*numbers)
         elif kind == events.FLUSH:
             (self.last_flush,) = numbers
+            self._counts_at_flush = counts
 
     def _wait_for_start(self, slot: int) -> None:
         """Waits until the account of an item was opened."""

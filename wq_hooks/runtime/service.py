@@ -150,6 +150,7 @@ class Service:
         )
         if work_queue.is_presumed_chief:
             self._give_way()
+        transport = work_queue.transport(self._mailbox)
         self._ports: list[PortSession] = []
         self._loops: list[ConsumerLoop] = []
         for number, port in enumerate(work_queue.ports):
@@ -161,7 +162,7 @@ class Service:
                     Consumer(
                         consumer_name(task, number), self._task.incarnation
                     ),
-                    self._mailbox,
+                    transport,
                     port_session,
                     prefetch=work_queue.prefetch,
                     num_clients=work_queue.num_clients,

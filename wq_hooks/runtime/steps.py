@@ -47,6 +47,8 @@ class Steps:
 
     def __init__(self, session: tf1.Session):
         self._session = session
+        # A FunctionSession has it.
+        self._run_fed = getattr(session, "run_fed", None)
         self._prepare = getattr(session, "_make_callable_from_options", None)
         self._prepared: dict[tuple[str, ...], Any] = {}
 
@@ -97,6 +99,8 @@ class Steps:
     def _fetched(
         self, fetches: Any, feeds: Sequence[Any], values: Sequence[Any]
     ) -> Any:
+        if self._run_fed is not None:
+            return self._run_fed(fetches, feeds, values)
         if self._prepare is None:
             return self._session.run(fetches, dict(zip(feeds, values)))
         is_list = isinstance(fetches, list)

@@ -129,6 +129,9 @@ class WorkerItemPort(ItemPort):
 class WorkerRecordsPort(RecordsPort):
     """A RecordsPort as seen by the worker that runs the graph."""
 
+    # The coordinator could not.
+    keeps_records = False
+
     def __init__(
         self,
         ports: Sequence[Any],
