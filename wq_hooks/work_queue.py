@@ -263,7 +263,10 @@ class WorkQueue:
         It holds one item ahead of its reader. An item is completed when the
         reader has drawn the next one.
         """
-        return self._add_port(ProducerPort).queue
+        queue = self._add_port(ProducerPort).queue
+        # Readers of tables see that the items are shared out already.
+        queue._wq_hooks_queue = self
+        return queue
 
     def input_dataset(self) -> Any:
         """Returns a tf.data.Dataset of tf.string scalars, one for each item.
@@ -288,7 +291,9 @@ class WorkQueue:
 
             once = tf1.data.Dataset.from_tensors(0)
             dataset = once.flat_map(lambda _: items(new_number()))
-            return dataset.with_options(queue_options())
+            dataset = dataset.with_options(queue_options())
+            dataset._wq_hooks_queue = self
+            return dataset
 
     def records(
         self,
