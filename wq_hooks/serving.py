@@ -87,7 +87,12 @@ class Serving:
     def new_dispatcher(self, ledger: Ledger) -> Dispatcher:
         """Returns what hands out the items of a ledger from now on."""
         ledger.serve(self._task, in_step=self.in_step)
-        dispatcher = Dispatcher(self.queue.name, ledger, self._server.mailbox)
+        dispatcher = Dispatcher(
+            self.queue.name,
+            ledger,
+            self._server.mailbox,
+            attempts=self.queue.new_attempts(self._task, lambda _: False),
+        )
         self._server.feed_from(dispatcher)
         return dispatcher
 

@@ -24,6 +24,7 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.attempts import AttemptsKeeper
 from wq_hooks.core.consumer_state import consumer_name
 from wq_hooks.core.feed import FeedLog
 from wq_hooks.core.ledger import Ledger
@@ -95,7 +96,8 @@ class WorkQueue:
       lease_secs: A task that was not heard of for so many seconds loses the
         items that it holds.
       max_attempts: An item that was taken this often and never completed is
-        given up, and reported; None: never.
+        given up, and reported; None: never. Counts across restarts of the job:
+        what is in flight is written beside the checkpoints.
       balance_tail: Whether, near the end, a task that would only delay it
         takes no more items.
       backup_tasks: Whether, when nothing remains and somebody is idle, an item
@@ -108,6 +110,9 @@ class WorkQueue:
         have one by their scheme or ending, plain files have none.
       is_open: Whether works may be added while the queue runs; the end of
         data then waits for `close_works`. Needs a number of epochs.
+      attempts_dir: Where it is kept what was in flight, for `max_attempts`;
+        None: beside the checkpoints, as Savers and the Keras callbacks know
+        them. A tf.train.Checkpoint does not tell where it is.
 
     In eager mode the queue belongs to the process; it is then an
     `wq_hooks.eager_queue.EagerWorkQueue`, which see.
@@ -150,6 +155,7 @@ class WorkQueue:
         save: bool = True,
         source: Callable[[str], TableSource | None] | None = None,
         is_open: bool = False,
+        attempts_dir: str | os.PathLike[str] | None = None,
     ):
         self._works = Works(works, prefix)
         expect_no_passwords(self._works)
@@ -186,8 +192,11 @@ class WorkQueue:
             num_workers(os.environ),
             in_order=not shuffle,
         )
+        if attempts_dir is not None:
+            attempts_dir = os.fspath(attempts_dir)
+        self._attempts_dir = attempts_dir
         self._beginning = Beginning(
-            self._works, self._options, slicer, self._feed_log
+            self._works, self._options, slicer, self._feed_log, attempts_dir
         )
         self._set_up()
 
@@ -244,8 +253,7 @@ class WorkQueue:
         queue runs: MonitoredTrainingSession and Estimator start it, a bare
         session needs tf.compat.v1.train.start_queue_runners.
         """
-        if self.prefetch:
-            # What is taken ahead is not taken in the reader's step.
+        if not self._takes_in_step:
             port = self._add_port(DemandPort)
         else:
             name = consumer_name(self.task.name, len(self.ports))
@@ -608,6 +616,11 @@ class WorkQueue:
         return self._options.num_clients
 
     @property
+    def counts_attempts(self) -> bool:
+        """Whether an item may be given up."""
+        return self._options.counts_attempts
+
+    @property
     def beat_secs(self) -> float:
         """How often a task says that it is alive."""
         return self._options.lease_secs / 4
@@ -643,6 +656,9 @@ class WorkQueue:
         interrupt.watch()
         if self.is_chief:
             checkpoint.guard_savers(self._graph, queues_of(self._graph))
+            if self.checkpoint_directory is None:
+                # A session without the hook has restored before this.
+                self.checkpoint_directory = checkpoint.directory_of(self._graph)
         return service
 
     def new_ledger(self, position: bytes) -> Ledger:
@@ -658,6 +674,19 @@ class WorkQueue:
         if position and (self._has_begun or not is_asked_for):
             snapshot = Snapshot.from_json(position)
         return self._begin_ledger(snapshot, self.mailbox.device)
+
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks.
+
+        Args:
+          own_task: See `AttemptsKeeper`.
+          reads_records: See `AttemptsKeeper`.
+        """
+        return self._beginning.new_attempts(
+            lambda: self.checkpoint_directory, own_task, reads_records
+        )
 
     def _begin_ledger(self, snapshot: Snapshot | None, where: str) -> Ledger:
         self._has_begun = True
@@ -680,6 +709,8 @@ class WorkQueue:
             yield
             return
         kept_lists.keep(dispatcher, self.name, directory)
+        # Here it may be known for the first time where to.
+        dispatcher.keep_attempts()
         # What was trained before this instant may still have to be counted.
         service.settle()
         with dispatcher.held_position():
@@ -729,12 +760,19 @@ class WorkQueue:
             service.dispatcher.pull_works()
 
     def _add_dataset_port(self, kind: Any, direct_kind: Any) -> Any:
-        if not self.prefetch:
-            # What is taken ahead is not taken in the step that gives it.
+        if self._takes_in_step:
             kind = functools.partial(direct_kind, mailbox=self.mailbox)
         return self._add_port(
             functools.partial(kind, num_clients=self.num_clients)
         )
+
+    @property
+    def _takes_in_step(self) -> bool:
+        """Whether an item may be taken in the step that gives it.
+
+        Not what is taken ahead, nor where it is noted first who takes it.
+        """
+        return not self.prefetch and not self.counts_attempts
 
     def _add_port(self, kind: Any) -> Any:
         if tf1.get_default_graph() is not self._graph:

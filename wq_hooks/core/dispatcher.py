@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from absl import logging
 
 from wq_hooks.core import messages
+from wq_hooks.core.attempts import AttemptsKeeper
 from wq_hooks.core.board_writer import BoardWriter
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.flow import Flow
@@ -88,6 +89,7 @@ class Dispatcher:
       ledger: Where it starts.
       transport: The mailboxes.
       clock: Returns seconds.
+      attempts: Keeps how often items failed; None: nobody asks.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Dispatcher:
         transport: Transport,
         *,
         clock: Callable[[], float] = time.monotonic,
+        attempts: AttemptsKeeper | None = None,
     ):
         self.ledger = ledger
         self.generation = uuid.uuid4().hex[:12]
@@ -106,6 +109,9 @@ class Dispatcher:
         self._transport = transport
         self._clock = clock
         self._flow = Flow()
+        self._attempts = attempts
+        if attempts is not None:
+            ledger.reads_records = attempts.reads_records
         self._keeper = PositionKeeper(self.snapshot, transport.write_position)
         self._changed = threading.Condition()
         self._stopped = False
@@ -234,6 +240,7 @@ class Dispatcher:
             num_issued = self.ledger.num_issued
             for row in rows:
                 self._apply(Report.from_row(*row), now)
+            self._keep_attempts()
             num_taken = num_issued - self.ledger.num_issued
             self._flow.note_taken(num_taken, now)
             # Far from the end they can wait for the next items.
@@ -264,6 +271,7 @@ class Dispatcher:
             items = self.ledger.issue(1, now)
             for item in items:
                 self.ledger.lease(report.sender, item.ticket, now)
+            self._keep_attempts()
             self._log_events()
             return items[0] if items else None
 
@@ -384,6 +392,17 @@ class Dispatcher:
         with self._changed:
             return self.ledger.snapshot(self._name, self.works_directory)
 
+    def keep_attempts(self) -> None:
+        """Keeps how often items failed; see `AttemptsKeeper.keep`."""
+        with self._changed:
+            self._keep_attempts()
+
+    def forgive(self) -> None:
+        """Notes that the chief ends, or pauses, without a failure."""
+        with self._changed:
+            if self._attempts is not None:
+                self._attempts.forgive(self.ledger)
+
     def progress(self, meter: ProgressMeter) -> Progress:
         """Returns how far the queue is."""
         with self._changed:
@@ -482,8 +501,14 @@ class Dispatcher:
         with self._changed:
             self.ledger.pull_works()
             self.ledger.expire(now)
+            self._keep_attempts()
             self._log_events()
             self._changed.notify_all()
+
+    def _keep_attempts(self) -> None:
+        # Not after the lock: a reader gets its item when this is written.
+        if self._attempts is not None:
+            self._attempts.keep(self.ledger)
 
     def _apply(self, report: Report, now: float) -> None:
         ledger, sender = self.ledger, report.sender

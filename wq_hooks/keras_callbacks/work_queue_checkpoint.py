@@ -112,7 +112,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         if hasattr(optimizer, "built") and not optimizer.built:
             # So that its variables are there to be restored.
             optimizer.build(model.trainable_variables)
-        self.work_queue.checkpoint_directory = self._directory
+        self.work_queue.keep_beside(self._directory)
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(
                 model=model, optimizer=optimizer, work_queue=self.work_queue

@@ -45,6 +45,14 @@ def guard_savers(graph: tf.Graph, queues: Sequence[Host]) -> None:
         guard_saver(saver, queues)
 
 
+def directory_of(graph: tf.Graph) -> str | None:
+    """Returns where the Savers of a graph have restored from, if they have."""
+    for saver in graph.get_collection(tf1.GraphKeys.SAVERS):
+        for path in saver.last_checkpoints[-1:]:
+            return os.path.dirname(path)
+    return None
+
+
 def guard_saver(saver: tf1.train.Saver, queues: Sequence[Host]) -> None:
     """Guards one Saver, once; see the module."""
     if not hasattr(saver, _GUARD):

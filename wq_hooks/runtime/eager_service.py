@@ -135,6 +135,13 @@ class EagerService:
         """Whether a reader has met the end of data."""
         return any(loop.has_ended for loop in self._loops)
 
+    def reads_records(self, name: str) -> bool:
+        """Whether a consumer, by its name, is one that reads records."""
+        return any(
+            loop.consumer.name == name and loop.counts_records
+            for loop in list(self._loops)
+        )
+
     def take(self) -> bytes:
         """Returns an item.
 

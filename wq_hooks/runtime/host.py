@@ -7,9 +7,10 @@ they know no more of it than this.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from wq_hooks.core.attempts import AttemptsKeeper
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.tasks import Task
@@ -43,6 +44,10 @@ class Host(Protocol):
         """How many readers draw from one consumer at a time."""
 
     @property
+    def counts_attempts(self) -> bool:
+        """Whether an item may be given up."""
+
+    @property
     def beat_secs(self) -> float:
         """How often a task says that it is alive."""
 
@@ -56,6 +61,11 @@ class Host(Protocol):
 
     def new_ledger(self, position: bytes) -> Ledger:
         """Returns the ledger that a session of the chief starts with."""
+
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks."""
 
     def compare_works(self, mailbox: MailboxSession) -> bool:
         """Logs that the works differ from the chief's; False: not yet known."""

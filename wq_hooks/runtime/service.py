@@ -24,7 +24,7 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks.core import messages
-from wq_hooks.core.consumer import ConsumerLoop
+from wq_hooks.core.consumer import ConsumerLoop, RecordedTakes
 from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.messages import Claim
@@ -37,6 +37,7 @@ from wq_hooks.runtime.ports import DemandPortSession, PortSession
 from wq_hooks.runtime.records_port import RecordsPortSession
 
 _LEAVE_SECS = 2.0
+_RECORD_SECS = 10.0
 _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
 _ASTRAY_POLL_SECS = 0.2
@@ -137,7 +138,9 @@ class Service:
                     Consumer(
                         consumer_name(task, number), self._task.incarnation
                     ),
-                    self._mailbox,
+                    RecordedTakes(self._mailbox, self._wait_until_recorded)
+                    if work_queue.counts_attempts
+                    else self._mailbox,
                     port_session,
                     prefetch=work_queue.prefetch,
                     num_clients=work_queue.num_clients,
@@ -201,6 +204,8 @@ class Service:
         """
         self._has_hook_ended = True
         self._are_readers_through = are_readers_through
+        if self.dispatcher is not None:
+            self.dispatcher.forgive()
 
     def wait_until_ready(self, timeout_secs: float = math.inf) -> None:
         """Waits, on the chief, until the queue has begun from its position.
@@ -237,7 +242,14 @@ class Service:
 
     def _feed(self) -> None:
         ledger = self._queue.new_ledger(self._mailbox.read_position())
-        dispatcher = Dispatcher(self._queue.name, ledger, self._mailbox)
+        dispatcher = Dispatcher(
+            self._queue.name,
+            ledger,
+            self._mailbox,
+            attempts=self._queue.new_attempts(
+                self._task.name, self._reads_records
+            ),
+        )
         self.dispatcher = dispatcher
         # From now on the board tells what is left over from an earlier life.
         dispatcher.feed()
@@ -251,6 +263,18 @@ class Service:
         # An error is for a restarted chief to mend: the others wait for it.
         dispatcher.stop(ends_job=self._has_ended_well())
         self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+
+    def _reads_records(self, name: str) -> bool:
+        """Whether a consumer, by its name, is this task's and reads records."""
+        return any(
+            loop.consumer.name == name and isinstance(port, RecordsPortSession)
+            for port, loop in zip(self._ports, self._loops)
+        )
+
+    def _wait_until_recorded(self) -> None:
+        """Waits, on the chief, until it is kept what it has just taken."""
+        if self.dispatcher is not None:
+            self.dispatcher.settle(_RECORD_SECS)
 
     def _stop_dispatcher(self) -> None:
         self._coord.wait_for_stop()
@@ -407,6 +431,13 @@ class Service:
         for port, loop in zip(self._ports, self._loops):
             claims = loop.claims_at_end() if is_through else []
             claims += _records_trained(port)
+            if self._is_known_to_end_well():
+                # What is left was not read to its end, and has not failed.
+                loop.hand_back(
+                    port.tracker.abandon()
+                    if isinstance(port, RecordsPortSession)
+                    else ()
+                )
             self._mailbox.report(
                 messages.LEAVE,
                 messages.sender_text(loop.consumer),
@@ -421,6 +452,10 @@ class Service:
         # The Coordinator does not hear of an error in a train step, the hook
         # does: its `end` is not called.
         return self._has_hook_ended or not self._queue.has_hook
+
+    def _is_known_to_end_well(self) -> bool:
+        """Whether a hook says so: what is in flight has not failed."""
+        return self._has_hook_ended and not _has_error(self._coord)
 
     def _settle_at_end(self) -> None:
         # A session that was closed already has nothing more to say.
