@@ -95,12 +95,12 @@ def test_a_new_iteration_forgets_the_former():
 def test_never_more_than_the_steps_have_trained(
     watch, ahead, steps, num_batches
 ):
-    """A loop that says what it has trained, behind something that holds some."""
+    """A loop says what it has trained, behind something that holds some."""
     ahead = 0 if watch is Watch.ASKED else ahead
     batches = BatchesInTraining()
     batches.begin(watch)
     delivered = fetched = untold = counted = 0
-    for says_it in steps:
+    for number, says_it in enumerate(steps):
         fresh = min(num_batches, fetched + 1 + ahead) - delivered
         deliver(batches, fresh)
         delivered += fresh
@@ -109,7 +109,7 @@ def test_never_more_than_the_steps_have_trained(
             batches.end(0)
         if fetched == delivered:
             break
-        fetched += 1
+        fetched = number + 1
         batches.pass_on(fetched)
         # This one is being trained.
         counted += num_trained(batches)

@@ -1000,7 +1000,6 @@ class TestEvents:
             ledger.acknowledge(A, ticket, 0.0)
         assert len(ledger.events.latest) == events._KEPT
         assert len(ledger.durations) == ledger_module._KEPT_DURATIONS
-        assert not ledger._done_ahead
         assert not ledger._open
         assert not ledger._attempts
 

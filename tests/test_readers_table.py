@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 
 import numpy as np
@@ -106,12 +107,155 @@ def test_slices_and_columns_and_nulls(table):
 
 @pytest.mark.parametrize(
     ("defaults", "message"),
-    [([0, 0.0], "2 columns.*got 3"), ([0, 0.0, 0], "int64 in column 2")],
+    [
+        ([0, 0.0], "2 columns.*got 3"),
+        ([0, 0.0, 0], "int64 in column 'c' of .*got"),
+    ],
 )
 def test_another_schema_is_a_clear_error(table, defaults, message):
     dataset = TableRecordDataset([table], defaults)
     with pytest.raises(tf.errors.OpError, match=message):
         list(dataset)
+
+
+def numbers(dataset):
+    return [int(row[0]) for row in dataset.as_numpy_iterator()]
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], " , "])
+def test_no_name_stands_for_all_columns(table, nothing):
+    for key in ("selected_cols", "excluded_cols"):
+        dataset = TableRecordDataset(table, [0, 0.0, ""], **{key: nothing})
+        assert decoded(dataset.as_numpy_iterator()) == ROWS
+
+
+@pytest.mark.parametrize("excluded", ["b", " b ", ["b"], ("b",)])
+def test_columns_may_be_left_out(table, excluded):
+    dataset = TableRecordDataset([table], (0, ""), excluded_cols=excluded)
+    rows = [(int(a), c.decode()) for a, c in dataset.as_numpy_iterator()]
+    assert rows == [(a, c) for a, _, c in ROWS]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 2500, 2501])
+def test_slices_share_a_table_evenly(table, count):
+    parts = [
+        numbers(
+            TableRecordDataset(
+                [table], [0], "a", slice_id=number, slice_count=count
+            )
+        )
+        for number in sorted({0, 1, count // 2, count - 1} & {*range(count)})
+    ]
+    if count <= 3:
+        assert [*itertools.chain(*parts)] == [a for a, _, _ in ROWS]
+    for part in parts:
+        assert len(part) in (2500 // count, -(-2500 // count))
+
+
+def test_each_table_of_a_list_is_cut(table):
+    items = [f"{table}?start=10&end=20", f"{table}?start=100&end=101"]
+    read = [
+        numbers(TableRecordDataset(items, [0, 0.0, ""], None, None, number, 2))
+        for number in (np.int64(0), 1)
+    ]
+    assert read == [[*range(10, 15)], [*range(15, 20), 100]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"selected_cols": "a", "excluded_cols": "b"}, ValueError, "got both"),
+        ({"selected_cols": 5}, TypeError, "selected_cols"),
+        ({"excluded_cols": [1]}, TypeError, "excluded_cols"),
+        ({"slice_id": 1}, ValueError, "slice_id below slice_count"),
+        ({"slice_id": -1, "slice_count": 2}, ValueError, "slice_id >= 0"),
+        ({"slice_count": 0}, ValueError, "slice_count >= 1"),
+        ({"slice_count": 2.0}, TypeError, "slice_count to be an int"),
+        ({"num_threads": -1}, ValueError, "num_threads >= 0"),
+        ({"capacity": "many"}, TypeError, "capacity"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        TableRecordDataset(["sqlite:///a.db#t"], [0], **arguments)
+    with pytest.raises(error, match=message):
+        TableRecordReader(**arguments)
+
+
+def test_what_has_no_effect_is_said_once(table, caplog):
+    for _ in range(2):
+        dataset = TableRecordDataset(
+            [table], [0], "a", num_threads=64, capacity=512
+        )
+        TableRecordReader(num_threads=2)
+    assert len(numbers(dataset)) == len(ROWS)
+    # By an earlier test of this process, or by this one.
+    said = [r for r in caplog.records if "have no effect" in r.getMessage()]
+    assert len(said) <= 1
+    assert all("prefetch()" in record.getMessage() for record in said)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "reader"])
+def test_parts_of_what_a_queue_has_shared_out_are_warned_of(
+    table, kind, caplog
+):
+    def read(queue, **arguments):
+        if kind == "reader":
+            reader = TableRecordReader(**arguments)
+            return reader.read(queue.input_producer())
+        return TableRecordDataset(
+            queue.input_dataset(), [0, 0.0, ""], **arguments
+        )
+
+    with tf.Graph().as_default():
+        queue = WorkQueue([table])
+        read(queue)
+        assert "Leave slice_count" not in caplog.text
+        read(queue, slice_id=1, slice_count=2)
+        assert "Leave slice_count at 1" in caplog.text
+
+
+def test_a_reader_has_the_arguments_of_pai(table):
+    with tf.Graph().as_default():
+        queue = WorkQueue([table])
+        reader = TableRecordReader(
+            csv_delimiter=",",
+            selected_cols="",
+            excluded_cols="b,c",
+            slice_id=1,
+            slice_count=250,
+            num_threads=1,
+            capacity=64,
+        )
+        keys, lines = reader.read_up_to(queue.input_producer(), num_records=4)
+        with raw_session() as session:
+            batches = draw(session, [keys, lines])
+    assert [
+        (key.decode(), int(line))
+        for batch in batches
+        for key, line in zip(*batch)
+    ] == [(f"{table}:{i}", i) for i in range(10, 20)]
+
+
+def test_lines_are_those_that_decode_csv_reads(tmp_path):
+    path = tmp_path / "a.db"
+    texts = ["a,b", 'say "so"', "two\nlines", "two\r\nlines", "cr\r", "", "é"]
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (a, b)")
+        connection.executemany(
+            "INSERT INTO t VALUES (?, ?)", [(t, t.encode()) for t in texts]
+        )
+        connection.commit()
+    with tf.Graph().as_default():
+        queue = WorkQueue([f"sqlite:///{path}#t"])
+        _, line = TableRecordReader().read(queue.input_producer())
+        values = tf.io.decode_csv(line, [["none"], ["none"]])
+        with raw_session() as session:
+            rows = draw(session, values)
+    expected = [text.encode() or b"none" for text in texts]
+    assert [tuple(map(bytes, row)) for row in rows] == [
+        (text, text) for text in expected
+    ]
 
 
 def test_records_of_a_queue_are_completed(table):

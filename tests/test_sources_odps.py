@@ -43,6 +43,11 @@ class StandIn:
     def count(self):
         return len(self.rows)
 
+    @property
+    def table_schema(self):
+        columns = [types.SimpleNamespace(name=name) for name in self.rows[0]]
+        return types.SimpleNamespace(simple_columns=columns)
+
     def read(self, start=None, count=None, columns=None):
         for number, row in enumerate(self.rows[start : start + count], start):
             if number == self.fails_at:
@@ -63,6 +68,16 @@ def test_slices_are_the_records(service):
     assert read == [(i, f"n{i}") for i in range(10)]
     assert service.asked[:2] == ["clicks", "ds=20210101,hh=03"]
     assert list(source.read(4, 4)) == []
+
+
+def test_columns_are_named(service):
+    source = OdpsTable(URL, connect=lambda project: service)
+    assert source.column_names == ["id", "name"]
+    source = OdpsTable(URL, columns=["name"], connect=lambda project: service)
+    assert source.column_names == ["name"]
+    other = OdpsTable("odps://p/tables/none", connect=lambda project: service)
+    with pytest.raises(SourceError, match=r"tables/none.*no such table"):
+        other.column_names  # noqa: B018
 
 
 VALUES = st.none() | st.integers() | st.text(max_size=5) | st.binary(max_size=5)

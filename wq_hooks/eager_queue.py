@@ -456,8 +456,14 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 if self._serving is None:
                     self._warn_if_alone()
                     self._dispatcher = Dispatcher(
-                        self.name, ledger, NoTransport()
+                        self.name,
+                        ledger,
+                        NoTransport(),
+                        attempts=self.new_attempts(
+                            None, self._service.reads_records
+                        ),
                     )
+                    self._warn_if_forgetful()
                 else:
                     self._dispatcher = self._serving.new_dispatcher(ledger)
             return self._dispatcher
@@ -487,12 +493,39 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
                 self.task.name,
             )
 
+    def _warn_if_forgetful(self) -> None:
+        directory = self._attempts_dir or self.checkpoint_directory
+        if self.counts_attempts and not directory:
+            logging.warning(
+                "Work queue %s: max_attempts counts across restarts only as "
+                "far as a checkpoint knows. Give WorkQueue attempts_dir, the "
+                "directory of the checkpoints.",
+                self.name,
+            )
+
+    def keep_beside(self, directory: str) -> None:
+        """Notes where the checkpoints are, and what is kept beside them."""
+        self.checkpoint_directory = directory
+        with self._lock:
+            begun = self._dispatcher
+            is_untouched = begun is not None and not begun.ledger.consumers
+            if self._serving is None and is_untouched:
+                # It did not know of what is kept there.
+                self._dispatcher = None
+
+    def forgive(self) -> None:
+        """Notes that no item has failed, as at the end of training."""
+        if self.is_chief:
+            self._find_dispatcher().forgive()
+
     def _new_shared_name(self) -> str:
         with self._lock:
             self._num_ports += 1
             return f"{self._shared_name}/{self._num_ports}"
 
     def _close(self, *, is_through: bool) -> None:
+        if is_through and not self.is_closed and self._dispatcher is not None:
+            self._dispatcher.forgive()
         self._service.close(is_through=is_through)
         self._service.join()
         if self._serving is not None:

@@ -89,7 +89,11 @@ class Serving:
         """Returns what hands out the items of a ledger from now on."""
         ledger.serve(self._task, in_step=self.in_step)
         dispatcher = Dispatcher(
-            self.queue.name, ledger, self._server.mailbox, chief=self._task
+            self.queue.name,
+            ledger,
+            self._server.mailbox,
+            chief=self._task,
+            attempts=self.queue.new_attempts(self._task, lambda _: False),
         )
         self._server.feed_from(dispatcher)
         return dispatcher

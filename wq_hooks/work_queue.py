@@ -25,6 +25,7 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core import messages
+from wq_hooks.core.attempts import AttemptsKeeper
 from wq_hooks.core.consumer import Transport
 from wq_hooks.core.consumer_state import consumer_name
 from wq_hooks.core.feed import FeedLog
@@ -104,7 +105,8 @@ class WorkQueue:
       lease_secs: A task that was not heard of for so many seconds loses the
         items that it holds.
       max_attempts: An item that was taken this often and never completed is
-        given up, and reported; None: never.
+        given up, and reported; None: never. Counts across restarts of the job:
+        what is in flight is written beside the checkpoints.
       balance_tail: Whether, near the end, a task that would only delay it
         takes no more items.
       backup_tasks: Whether, when nothing remains and somebody is idle, an item
@@ -119,6 +121,9 @@ class WorkQueue:
         data then waits for `close_works`. Needs a number of epochs.
       local_work_mgr: Notes what this task takes, in a prediction job; see
         `LocalWorkMgr`. Of graph mode only.
+      attempts_dir: Where it is kept what was in flight, for `max_attempts`;
+        None: beside the checkpoints, as Savers and the Keras callbacks know
+        them. A tf.train.Checkpoint does not tell where it is.
 
     What numpy calls an int or a bool is one. In eager mode the queue belongs to
     the process; it is then an `wq_hooks.eager_queue.EagerWorkQueue`, which see.
@@ -167,6 +172,7 @@ class WorkQueue:
         source: Callable[[str], TableSource | None] | None = None,
         is_open: bool = False,
         local_work_mgr: LocalWorkMgr | None = None,
+        attempts_dir: str | os.PathLike[str] | None = None,
     ):
         self._local_work_mgr = expect_local_work_mgr(local_work_mgr)
         self._works = Works(works, prefix)
@@ -199,6 +205,9 @@ class WorkQueue:
         # The checkpoint that was restored and has no position, if it has none.
         self.lacking_checkpoint: str | None = None
         self._lock = threading.Lock()
+        if attempts_dir is not None:
+            attempts_dir = os.fspath(attempts_dir)
+        self._attempts_dir = attempts_dir
         with self._names().claimed(name) as own_name:
             self._options = dataclasses.replace(options, name=own_name)
             slicer = Slicer(
@@ -210,7 +219,11 @@ class WorkQueue:
                 in_order=not self._options.shuffle,
             )
             self._beginning = Beginning(
-                self._works, self._options, slicer, self._feed_log
+                self._works,
+                self._options,
+                slicer,
+                self._feed_log,
+                self._attempts_dir,
             )
             self._set_up()
 
@@ -280,7 +293,7 @@ class WorkQueue:
         local queues. In a function of tf.data, use `input_dataset`: its maps
         turn the end of data into an error.
         """
-        if self._takes_in_thread or tf.inside_function():
+        if not self._takes_in_step or tf.inside_function():
             # What is taken ahead is not taken in the reader's step. And what a
             # function of tf.data runs cannot be elsewhere.
             port = self._add_port(DemandPort)
@@ -301,7 +314,10 @@ class WorkQueue:
         It holds one item ahead of its reader. An item is completed when the
         reader has drawn the next one.
         """
-        return self._add_port(ProducerPort).queue
+        queue = self._add_port(ProducerPort).queue
+        # Readers of tables see that the items are shared out already.
+        queue._wq_hooks_queue = self
+        return queue
 
     def input_dataset(self) -> Any:
         """Returns a tf.data.Dataset of tf.string scalars, one for each item.
@@ -326,7 +342,9 @@ class WorkQueue:
 
             once = tf1.data.Dataset.from_tensors(0)
             dataset = once.flat_map(lambda _: items(new_number()))
-            return dataset.with_options(queue_options())
+            dataset = dataset.with_options(queue_options())
+            dataset._wq_hooks_queue = self
+            return dataset
 
     def records(
         self,
@@ -655,6 +673,11 @@ class WorkQueue:
         return self._options.num_clients
 
     @property
+    def counts_attempts(self) -> bool:
+        """Whether an item may be given up."""
+        return self._options.counts_attempts
+
+    @property
     def beat_secs(self) -> float:
         """How often a task says that it is alive."""
         return self._options.lease_secs / 4
@@ -769,6 +792,19 @@ class WorkQueue:
             )
         return self._begin_ledger(snapshot, self.mailbox.device)
 
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks.
+
+        Args:
+          own_task: See `AttemptsKeeper`.
+          reads_records: See `AttemptsKeeper`.
+        """
+        return self._beginning.new_attempts(
+            lambda: self.checkpoint_directory, own_task, reads_records
+        )
+
     def _begin_ledger(self, snapshot: Snapshot | None, where: str) -> Ledger:
         self._has_begun = True
         return self._beginning.begin(snapshot, where, self.checkpoint_directory)
@@ -790,6 +826,8 @@ class WorkQueue:
             yield
             return
         kept_lists.keep(dispatcher, self.name, directory)
+        # Here it may be known for the first time where to.
+        dispatcher.keep_attempts()
         # What was trained before this instant may still have to be counted.
         service.settle()
         with dispatcher.held_position():
@@ -823,17 +861,23 @@ class WorkQueue:
         if service is not None and service.dispatcher is not None:
             service.dispatcher.pull_works()
 
-    @property
-    def _takes_in_thread(self) -> bool:
-        """Whether no reader takes in its own step."""
-        return bool(self.prefetch) or self._local_work_mgr is not None
-
     def _add_dataset_port(self, kind: Any, direct_kind: Any) -> Any:
-        if not self._takes_in_thread:
-            # What is taken ahead is not taken in the step that gives it.
+        if self._takes_in_step:
             kind = functools.partial(direct_kind, mailbox=self.mailbox)
         return self._add_port(
             functools.partial(kind, num_clients=self.num_clients)
+        )
+
+    @property
+    def _takes_in_step(self) -> bool:
+        """Whether an item may be taken in the step that gives it.
+
+        Not what is taken ahead, nor where it is noted first who takes it.
+        """
+        return not (
+            self.prefetch
+            or self.counts_attempts
+            or self._local_work_mgr is not None
         )
 
     def _add_port(self, kind: Any) -> Any:

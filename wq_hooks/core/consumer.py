@@ -77,6 +77,29 @@ class Transport(Protocol):
         """Puts one row into the report mailbox."""
 
 
+class RecordedTakes:
+    """A transport that gives an item only when it is kept who took it.
+
+    Args:
+      transport: Where items come from.
+      wait_until_recorded: Called when one was taken.
+    """
+
+    def __init__(
+        self, transport: Transport, wait_until_recorded: Callable[[], None]
+    ):
+        self._transport = transport
+        self._wait_until_recorded = wait_until_recorded
+        self.report = transport.report
+
+    def take(self, gate: int, sender: str, completed: str) -> Any:
+        """Takes as the transport does."""
+        element = self._transport.take(gate, sender, completed)
+        if claim_in(element) is not None:
+            self._wait_until_recorded()
+        return element
+
+
 class Port(Protocol):
     """The local queue through which the readers get their items."""
 
@@ -206,7 +229,7 @@ class ConsumerLoop:
         self._prefetch = prefetch
         self._is_end = is_end
         self._holdings = Holdings(num_clients)
-        self._counts_records = counts_records
+        self.counts_records = counts_records
         self._arrived = arrived
         # Given to the port, and not arrived.
         self._under_way: list[Claim] = []
@@ -250,7 +273,7 @@ class ConsumerLoop:
         with self._lock:
             if served.is_told:
                 self._holdings.asked_again(self._port.num_ahead)
-            if served.claim is not None and not self._counts_records:
+            if served.claim is not None and not self.counts_records:
                 self._holdings.pass_on(served.claim)
         return served.claim is not None
 
@@ -270,7 +293,7 @@ class ConsumerLoop:
         elif self._arrived is not None:
             with self._lock:
                 self._under_way.append(fetched[0])
-        elif not self._counts_records:
+        elif not self.counts_records:
             with self._lock:
                 self._holdings.pass_on(fetched[0])
         return fetched

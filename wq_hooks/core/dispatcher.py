@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from wq_hooks.core import log as logging
 from wq_hooks.core import messages
+from wq_hooks.core.attempts import AttemptsKeeper
 from wq_hooks.core.board_writer import BoardWriter
 from wq_hooks.core.consumer_state import Consumer
 from wq_hooks.core.flow import Flow
@@ -89,6 +90,7 @@ class Dispatcher:
       transport: The mailboxes.
       chief: Who this is; see `messages.chief_text`.
       clock: Returns seconds.
+      attempts: Keeps how often items failed; None: nobody asks.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Dispatcher:
         *,
         chief: str = "",
         clock: Callable[[], float] = time.monotonic,
+        attempts: AttemptsKeeper | None = None,
     ):
         self.ledger = ledger
         self.generation = uuid.uuid4().hex[:12]
@@ -109,6 +112,9 @@ class Dispatcher:
         self._transport = transport
         self._clock = clock
         self._flow = Flow()
+        self._attempts = attempts
+        if attempts is not None:
+            ledger.reads_records = attempts.reads_records
         self._keeper = PositionKeeper(self.snapshot, transport.write_position)
         self._changed = threading.Condition()
         self._stopped = False
@@ -247,6 +253,7 @@ class Dispatcher:
             num_issued = self.ledger.num_issued
             for row in rows:
                 self._apply(Report.from_row(*row), now)
+            self._keep_attempts()
             num_taken = num_issued - self.ledger.num_issued
             self._flow.note_taken(num_taken, now)
             # Far from the end they can wait for the next items.
@@ -277,6 +284,7 @@ class Dispatcher:
             items = self.ledger.issue(1, now)
             for item in items:
                 self.ledger.lease(report.sender, item.ticket, now)
+            self._keep_attempts()
             self._log_events()
             return items[0] if items else None
 
@@ -441,6 +449,17 @@ class Dispatcher:
         with self._changed:
             return self.ledger.snapshot(self._name, self.works_directory)
 
+    def keep_attempts(self) -> None:
+        """Keeps how often items failed; see `AttemptsKeeper.keep`."""
+        with self._changed:
+            self._keep_attempts()
+
+    def forgive(self) -> None:
+        """Notes that the chief ends, or pauses, without a failure."""
+        with self._changed:
+            if self._attempts is not None:
+                self._attempts.forgive(self.ledger)
+
     def progress(self, meter: ProgressMeter) -> Progress:
         """Returns how far the queue is."""
         with self._changed:
@@ -536,6 +555,7 @@ class Dispatcher:
         with self._changed:
             self.ledger.pull_works()
             self.ledger.expire(now)
+            self._keep_attempts()
             self._log_events()
             self._changed.notify_all()
 
@@ -568,6 +588,11 @@ class Dispatcher:
             own_name,
         )
         self._board.forget()
+
+    def _keep_attempts(self) -> None:
+        # Not after the lock: a reader gets its item when this is written.
+        if self._attempts is not None:
+            self._attempts.keep(self.ledger)
 
     def _apply(self, report: Report, now: float) -> None:
         ledger, sender = self.ledger, report.sender

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from wq_hooks.core.attempts import Attempts
 from wq_hooks.core.consumer_state import Consumer, ConsumerState, task_of
 from wq_hooks.core.events import EventLog
 from wq_hooks.core.members import Members
@@ -60,6 +61,8 @@ class Ledger:
       backup_tasks: Whether, when nothing remains, an item that is held far
         longer than usual is given to an idle consumer as well.
       resumption: Where to start, if not at the beginning of `plan`.
+      known_attempts: What was kept of earlier starts; None: what the
+        resumption says.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Ledger:
         backup_tasks: bool = False,
         is_one_unit: bool = True,
         resumption: Resumption | None = None,
+        known_attempts: Attempts | None = None,
     ):
         start = resumption or Resumption(plan)
         self.plan = plan
@@ -95,16 +99,29 @@ class Ledger:
         self._backups: dict[int, Lease] = {}
         self._next = start.next_ticket
         self._attempts = dict(start.attempts)
+        known = known_attempts or Attempts()
+        if max_attempts is not None:
+            known = known.judged(max_attempts)
+        # Of items that were not issued yet; and what was given up.
+        self._known_attempts = known.failed
+        self._hopeless = dict.fromkeys(known.given_up)
+        # Whether a consumer reads records; see `AttemptsKeeper`.
+        self.reads_records: Callable[[str], bool] = lambda _: False
+        # Of items that were handed back, as if that were a failure.
+        self._handed_back: dict[int, int] = {}
+        # What is leased, and has not failed if it comes back.
+        self._forgiven: set[int] = set()
         self._to_reissue = sorted(start.attempts)
         self._issued: dict[int, float] = {}
         self._leases: dict[int, Lease] = {}
-        self._done_ahead: set[int] = set()
         # Every item that was ever issued and is not completed.
         self._open = {t: plan.item_at(t) for t in self._to_reissue}
+        if known_attempts is not None:
+            self._attempts = {
+                ticket: self._known_attempts.pop(_key(item), 0)
+                for ticket, item in self._open.items()
+            }
         self._low = min(self._open, default=self._next)
-        self._done_ahead.update(
-            t for t in range(self._low, self._next) if t not in self._open
-        )
         self.completed = self._next - len(self._open)
         self._suspects: dict[int, float] = {}
         self._packed = PackedPlan(plan)
@@ -307,6 +324,12 @@ class Ledger:
                 item = self.plan.item_at(self._next)
                 self._open[item.ticket] = item
                 self._next += 1
+                num_failed = self._known_attempts.pop(_key(item), 0)
+                if num_failed:
+                    self._attempts[item.ticket] = num_failed
+            if self._is_hopeless(item.ticket):
+                self._give_up(item.ticket, now)
+                continue
             self._issued[item.ticket] = now
             items.append(item)
         return items
@@ -377,6 +400,8 @@ class Ledger:
         if attempt > 1:
             self.repeated += 1
         self._attempts[ticket] = attempt
+        self._handed_back.pop(ticket, None)
+        self._forgiven.discard(ticket)
         self._leases[ticket] = Lease(consumer, now, attempt)
         if is_current:
             self._hold(consumer, ticket, now)
@@ -437,7 +462,10 @@ class Ledger:
             if backup.consumer != consumer:
                 self._leases[ticket] = backup
             return
-        self._attempts[ticket] = self._leases.pop(ticket).attempt - 1
+        attempt = self._leases.pop(ticket).attempt
+        self._attempts[ticket] = attempt - 1
+        if ticket not in self._forgiven:
+            self._handed_back[ticket] = attempt
         heapq.heappush(self._to_reissue, ticket)
         self._note("returned", now, consumer, ticket)
 
@@ -568,6 +596,54 @@ class Ledger:
         """
         return self._packed.long_lists(self._low)
 
+    def failed_attempts(self, own_task: str | None) -> Attempts:
+        """Returns how often each item would have failed if this ended now.
+
+        Args:
+          own_task: The task that ends, with what it holds; None: all do, and
+            what was handed back may have failed.
+        """
+        failed = dict(self._known_attempts)
+        held = [
+            ticket
+            for state in self.consumers.values()
+            for ticket in self._held_in_order(state)
+        ]
+        for ticket in dict.fromkeys([*held, *self._attempts]):
+            attempts = self._attempts.get(ticket, 0)
+            if ticket not in self._leases:
+                if own_task is None:
+                    attempts = self._handed_back.get(ticket, attempts)
+            elif ticket in self._forgiven or not self._is_held_by(
+                own_task, ticket
+            ):
+                attempts -= 1
+            if attempts > 0:
+                failed[_key(self._open[ticket])] = attempts
+        return Attempts(failed, tuple(self._hopeless))
+
+    def forgive(self, own_task: str | None) -> None:
+        """Notes that a task ends, or pauses, without a failure.
+
+        What it holds is no failed attempt then, whoever may return it.
+
+        Args:
+          own_task: The task; None: all.
+        """
+        self._handed_back.clear()
+        self._forgiven.update(
+            t for t in self._leases if self._is_held_by(own_task, t)
+        )
+
+    def _is_held_by(self, task: str | None, ticket: int) -> bool:
+        holder = task_of(self._leases[ticket].consumer.name)
+        return task is None or task == holder
+
+    def _held_in_order(self, state: ConsumerState) -> list[int]:
+        """Returns what a consumer holds, what it is reading now first."""
+        held = list(state.held)
+        return held[::-1] if self.reads_records(state.consumer.name) else held
+
     def _first_not_begun(self) -> int:
         """Returns the first of the last tickets that nobody has taken.
 
@@ -615,33 +691,69 @@ class Ledger:
     def _complete(self, ticket: int) -> None:
         del self._open[ticket]
         self._attempts.pop(ticket, None)
+        self._handed_back.pop(ticket, None)
+        self._forgiven.discard(ticket)
         self._waiting_backups.discard(ticket)
         self.completed += 1
-        self._done_ahead.add(ticket)
-        while self._low in self._done_ahead:
-            self._done_ahead.remove(self._low)
-            self._low += 1
+        if ticket == self._low:
+            # There are few open items; many may be done behind this one.
+            self._low = min(self._open, default=self._next)
 
     def _return_all(self, state: ConsumerState, now: float, why: str) -> None:
         self._note(why, now, state.consumer)
-        for ticket in sorted(state.held):
+        has_given_up = False
+        for ticket in self._held_in_order(state):
             backup = self._backups.pop(ticket, None)
             if backup is None:
-                self._return(ticket, now)
+                # One item is the cause: the others are tried again.
+                has_given_up |= self._return(ticket, now, spares=has_given_up)
             elif backup.consumer != state.consumer:
                 self._leases[ticket] = backup
         state.held.clear()
 
-    def _return(self, ticket: int, now: float) -> None:
+    def _return(self, ticket: int, now: float, *, spares: bool = False) -> bool:
+        """Returns an item to the line; returns whether it is given up.
+
+        Args:
+          ticket: The item.
+          now: In seconds.
+          spares: Whether it is not given up, though it has failed too often.
+        """
         lease = self._leases.pop(ticket)
         held = now - lease.since, lease.attempt
-        if self._max_attempts and lease.attempt >= self._max_attempts:
-            self.given_up.append((ticket, self._open[ticket].text))
-            self._note("given_up", now, lease.consumer, ticket, *held)
-            self._complete(ticket)
-            return
+        if ticket in self._forgiven:
+            self._attempts[ticket] = lease.attempt - 1
+        elif self._max_attempts and lease.attempt >= self._max_attempts:
+            if not spares:
+                self._give_up(ticket, now, lease.consumer, *held)
+                return True
+            self._attempts[ticket] = self._max_attempts - 1
         heapq.heappush(self._to_reissue, ticket)
         self._note("returned", now, lease.consumer, ticket, *held)
+        return False
+
+    def _is_hopeless(self, ticket: int) -> bool:
+        """Whether an item has failed too often in earlier starts."""
+        if self._max_attempts is None or ticket in self._leases:
+            return False
+        return (
+            self._attempts.get(ticket, 0) >= self._max_attempts
+            or _key(self._open[ticket]) in self._hopeless
+        )
+
+    def _give_up(
+        self,
+        ticket: int,
+        now: float,
+        consumer: Consumer | None = None,
+        secs: float = 0.0,
+        attempt: int = 0,
+    ) -> None:
+        item = self._open[ticket]
+        self.given_up.append((ticket, item.text))
+        self._hopeless[_key(item)] = None
+        self._note("given_up", now, consumer, ticket, secs, attempt)
+        self._complete(ticket)
 
     def _drop_settled(self) -> None:
         """Forgets the heads of the line that need not be issued any more.
@@ -670,3 +782,8 @@ class Ledger:
         item = None if ticket is None else self._open.get(ticket)
         name = "" if consumer is None else consumer.name
         self.events.note(kind, now, name, item, secs, attempt)
+
+
+def _key(item: Item) -> tuple[int, str]:
+    """Returns what an item is known by at another start."""
+    return item.epoch, item.text

@@ -52,6 +52,11 @@ class Options:
     save: bool = True
     is_open: bool = False
 
+    @property
+    def counts_attempts(self) -> bool:
+        """Whether an item may be given up."""
+        return self.max_attempts is not None and self.ack != "take"
+
     def __post_init__(self) -> None:
         if isinstance(self.num_slices, str):
             if self.num_slices != AUTO:

@@ -110,7 +110,7 @@ def _round_keys(
         digest = hashlib.blake2b(
             f"{seed}/{epoch}/{number}".encode(), digest_size=16
         ).digest()
-        pivot = int.from_bytes(digest[:8], "little") % num_items
+        pivot = int.from_bytes(digest[:8], "little") % max(num_items, 1)
         salt = int.from_bytes(digest[8:], "little")
         keys.append((np.uint64(pivot), np.uint64(salt)))
     return keys

@@ -27,6 +27,10 @@ from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError
 
+# Greater than any number in a position; a sum of some fits int64.
+MAX_NUMBER = 1 << 60
+_NUMBERS = frozenset(("first_ticket", "first_epoch", "epoch", "slicing"))
+
 
 @dataclass(frozen=True)
 class Item:
@@ -338,6 +342,29 @@ def mask_of_lines(lines: Sequence[str]) -> npt.NDArray[np.bool_]:
     ).astype(bool)
 
 
+def whole(value: Any, least: int = 0) -> int:
+    """Returns a number of a position, if it can be one.
+
+    Raises:
+      ValueError: If it is no integer, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"no integer: {value!r:.80}")
+    if not least <= value <= MAX_NUMBER:
+        raise ValueError(f"out of range: {value!r:.80}")
+    return value
+
+
+def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a segment, if its order can be one."""
+    seed = fields["seed"]
+    if not isinstance(fields["shuffle"], bool):
+        raise ValueError(f"no bool: {fields['shuffle']!r:.80}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"no seed: {seed!r:.80}")
+    return fields
+
+
 def _fields(segment: Segment) -> dict[str, Any]:
     """Returns the fields of a segment, as they were before works were cut."""
     fields = dict(vars(segment))
@@ -355,15 +382,18 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
     try:
         fields = dict(value)
         kind = fields.pop("kind")
+        for key in _NUMBERS.intersection(fields):
+            fields[key] = whole(fields[key])
         if kind == "epochs":
-            return Epochs(**fields)
+            if fields["num_epochs"] is not None:
+                whole(fields["num_epochs"])
+            return Epochs(**_ordered(fields))
         if kind == "listed":
-            entries = tuple((int(e), int(i)) for e, i in fields["entries"])
-            first, slicing = fields["first_ticket"], fields.get("slicing", 0)
-            return Listed(int(first), entries, int(slicing))
+            entries = tuple((whole(e), whole(i)) for e, i in fields["entries"])
+            return Listed(**{**fields, "entries": entries})
         if kind == "masked":
             lines = [fields.pop("mask"), str(fields.pop("num_works"))]
-            return Masked(mask=mask_of_lines(lines), **fields)
+            return Masked(mask=mask_of_lines(lines), **_ordered(fields))
     except (
         KeyError,
         TypeError,

@@ -18,6 +18,7 @@ from wq_hooks.core.kept_lists import read_names, read_slicings, with_masks
 from wq_hooks.core.merge_slices import merge_slices
 from wq_hooks.core.merge_works import Merged, merge_works
 from wq_hooks.core.plan import Epochs, Listed, Masked, Plan, Segment
+from wq_hooks.core.possible import expect_possible
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
@@ -59,6 +60,7 @@ def resume(
     read_works: Callable[[Snapshot], list[str] | None] = lambda _: None,
     num_slices: int | str | None = None,
     slice_works: Callable[[], Slicing | None] = lambda: None,
+    listed_end: int | None = None,
 ) -> Resumption:
     """Returns where a run with these arguments continues.
 
@@ -74,18 +76,23 @@ def resume(
       slice_works: Returns how the works are to be cut now, or None: not at
         all. Called only if the works or `num_slices` have changed.
 
+      listed_end: Where the snapshot's listed works end, if it says so.
+
     Raises:
       SnapshotError: If the works have changed and the list that the snapshot
-        was made of cannot be found, or does not fit the snapshot.
+        was made of cannot be found, or does not fit the snapshot; or its
+        numbers do not fit together.
     """
     snapshot = with_masks(snapshot, read_works)
+    old_slicings = read_slicings(snapshot, read_works)
+    expect_possible(snapshot, old_slicings, listed_end)
     if works.fingerprint == snapshot.fingerprint:
         if len(works) != snapshot.num_works:
             raise SnapshotError(
                 f"Expected {snapshot.num_works} works; got {len(works)}."
             )
         segments = list(snapshot.segments)
-        slicings = read_slicings(snapshot, read_works)
+        slicings = old_slicings
         next_ticket = snapshot.next_ticket
         attempts = {i.ticket: i.attempts for i in snapshot.outstanding}
         counts = (len(works), 0, 0)
@@ -93,9 +100,8 @@ def resume(
             slicings = (*slicings, slice_works())
     else:
         old = Works(read_names(snapshot, read_works))
-        slicings = read_slicings(snapshot, read_works)
         slicing = slice_works()
-        merged = _merge(works, old, snapshot, slicings, slicing)
+        merged = _merge(works, old, snapshot, old_slicings, slicing)
         segments, slicings = merged.segments, merged.slicings
         next_ticket, attempts = merged.next_ticket, merged.attempts
         counts = _counts(works, old)

@@ -49,7 +49,8 @@ def resume_feed(
         ),
         added=None,
     )
-    resumption = resume(works, listed, **asked)
+    resumption = resume(works, listed, listed_end=added.begin, **asked)
+    _expect_possible(snapshot, added)
     if resumption.plan.total is None:
         raise SnapshotError(
             f"Expected a number of epochs: works were added to queue "
@@ -57,6 +58,26 @@ def resume_feed(
             "last epoch; got num_epochs=None."
         )
     return _with_added(resumption, snapshot, added, log)
+
+
+def _expect_possible(snapshot: Snapshot, added: Added) -> None:
+    """Sees that the added works fit to the listed ones.
+
+    Raises:
+      SnapshotError: If they do not.
+    """
+    tickets = [item.ticket for item in snapshot.outstanding]
+    if (
+        len(set(tickets)) != len(tickets)
+        or max(tickets, default=-1) >= snapshot.next_ticket
+        or added.first_ticket < added.begin
+        or added.num_added < len(added.names)
+    ):
+        raise SnapshotError(
+            f"Expected a position of queue {snapshot.name!r:.80} whose numbers "
+            "fit together; those of its added works do not. Ask to start "
+            "over, or restore an older checkpoint."
+        )
 
 
 def _with_added(

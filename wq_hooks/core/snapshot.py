@@ -18,10 +18,12 @@ from typing import Any
 
 from wq_hooks.core.feed import Added
 from wq_hooks.core.plan import (
+    MAX_NUMBER,
     Masked,
     Segment,
     segment_from_json,
     segment_to_json,
+    whole,
 )
 from wq_hooks.core.slicing import Slicing
 from wq_hooks.core.works import pack_names, unpack_names
@@ -161,13 +163,13 @@ class Snapshot:
             return cls(
                 name=str(body["name"]),
                 segments=tuple(segment_from_json(s) for s in body["segments"]),
-                next_ticket=int(body["next_ticket"]),
+                next_ticket=whole(body["next_ticket"]),
                 outstanding=tuple(
-                    OpenItem(int(ticket), str(name), holder, int(attempts))
+                    OpenItem(whole(ticket), str(name), holder, whole(attempts))
                     for ticket, name, holder, attempts in body["outstanding"]
                 ),
-                given_up=tuple((int(t), str(n)) for t, n in body["given_up"]),
-                num_works=int(body["num_works"]),
+                given_up=tuple((whole(t), str(n)) for t, n in body["given_up"]),
+                num_works=whole(body["num_works"]),
                 fingerprint=str(body["fingerprint"]),
                 packed_works=body["packed_works"],
                 works_directory=body["works_directory"],
@@ -237,16 +239,20 @@ def _added_from_json(value: Any) -> Added | None:
     if value is None:
         return None
     packed = str(value["names"])
+    names = tuple(unpack_names(packed)) if packed else ()
+    groups = [(p, whole(num)) for p, num in value.get("priorities", ())]
+    if groups and sum(num for _, num in groups) != len(names):
+        raise ValueError(f"priorities of other than {len(names)} works")
     return Added(
-        begin=int(value["begin"]),
-        first_ticket=int(value["first_ticket"]),
-        names=tuple(unpack_names(packed)) if packed else (),
-        num_added=int(value["num_added"]),
+        begin=whole(value["begin"]),
+        first_ticket=whole(value["first_ticket"]),
+        names=names,
+        num_added=whole(value["num_added"]),
         log=str(value["log"]),
-        num_logged=int(value["num_logged"]),
+        num_logged=whole(value["num_logged"]),
         priorities=tuple(
-            int(priority)
-            for priority, num in value.get("priorities", ())
+            whole(priority, least=-MAX_NUMBER)
+            for priority, num in groups
             for _ in range(num)
         ),
     )

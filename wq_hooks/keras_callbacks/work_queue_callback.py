@@ -194,6 +194,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self.mark_trained()
         self._keep_position()
         skip.unskip_fit(self.model)
+        self.work_queue.forgive()
         self._report()
 
     @property
@@ -206,6 +207,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def restore(self) -> None:
         """Continues where the last run has saved, if it has."""
         if self._position_file is not None:
+            folder = os.path.dirname(self._position_file.path)
+            self.work_queue.keep_beside(folder or os.curdir)
             position = self._position_file.read()
             if position is not None:
                 self.work_queue.restore(position)

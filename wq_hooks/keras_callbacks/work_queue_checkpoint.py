@@ -133,7 +133,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
                 # So that its variables are there to be restored.
                 optimizer.build(model.trainable_variables)
         saved["num_steps"] = self._saved_steps
-        self.work_queue.checkpoint_directory = self._directory
+        self.work_queue.keep_beside(self._directory)
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(**saved), self._directory, self._max_to_keep
         )

@@ -14,22 +14,18 @@ values each second; files that TensorFlow reads itself are quicker.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
+from absl import logging
 
-from wq_hooks.core.slice_text import parse_slice
-from wq_hooks.errors import SourceError
 from wq_hooks.readers.blocks import as_it_is
+from wq_hooks.readers.columns import Column, csv_value
+from wq_hooks.readers.table_rows import Names, TableRows
 from wq_hooks.runtime.dataset_ops import queue_options
-from wq_hooks.sources.registry import source_of
-
-_BATCH_ROWS = 1024
 
 
 @as_it_is
@@ -37,46 +33,42 @@ def table_records(
     item: Any,
     record_defaults: Sequence[Any],
     *,
-    selected_cols: str | Sequence[str] = "",
+    selected_cols: Names = None,
+    excluded_cols: Names = None,
+    slice_id: int = 0,
+    slice_count: int = 1,
 ) -> Any:
     """Returns the rows of an item as a tf.data.Dataset of tuples of scalars.
+
+    A value that the type of its column cannot hold is an error, which names
+    item and column; a floating-point number is rounded.
 
     Args:
       item: A tf.string scalar: a table, or `table?start=A&end=B`.
       record_defaults: One value for each column: its type is the column's
         (int: tf.int64, float: tf.float32, str or bytes: tf.string, or
-        a tensor or numpy scalar of any dtype), and it stands for NULL.
+        a tensor or numpy value of any dtype), and it stands for NULL. Of an
+        empty list or tensor, or a tf.DType, NULL is an error. Of several
+        numbers, the column has lists of so many.
       selected_cols: Names of the columns, or one string of them with commas;
-        "": all.
+        None or "": all.
+      excluded_cols: Likewise, of the columns that are left out.
+      slice_id: Which part of the item is read.
+      slice_count: Into how many parts, of about the same length, it is cut.
     """
-    defaults = [_default(value) for value in record_defaults]
-    columns = _names(selected_cols)
-
-    def batches(text: bytes) -> Iterator[tuple[Any, ...]]:
-        for _, rows in _batches(text, columns):
-            yield _columns(rows, defaults, tf.compat.as_str_any(text))
-
-    dataset = tf.data.Dataset.from_generator(
-        batches,
-        output_signature=tuple(
-            tf.TensorSpec([None], tf.as_dtype(default.dtype))
-            if default.dtype != np.dtype(object)
-            else tf.TensorSpec([None], tf.string)
-            for default in defaults
-        ),
-        args=(item,),
-    )
-    return dataset.flat_map(
-        lambda *batch: tf.data.Dataset.from_tensor_slices(batch)
-    )
+    rows = TableRows(selected_cols, excluded_cols, slice_id, slice_count)
+    return _records(item, _columns(record_defaults), rows)
 
 
 @as_it_is
 def table_lines(
     item: Any,
     *,
-    selected_cols: str | Sequence[str] = "",
+    selected_cols: Names = None,
     csv_delimiter: str = ",",
+    excluded_cols: Names = None,
+    slice_id: int = 0,
+    slice_count: int = 1,
 ) -> Any:
     """Returns the rows of an item as a dataset of (key, line of CSV).
 
@@ -84,29 +76,12 @@ def table_lines(
       item: A tf.string scalar: a table, or `table?start=A&end=B`.
       selected_cols: See `table_records`.
       csv_delimiter: Between the values; NULL is an empty one.
+      excluded_cols: See `table_records`.
+      slice_id: See `table_records`.
+      slice_count: See `table_records`.
     """
-    columns = _names(selected_cols)
-
-    def batches(text: bytes) -> Iterator[tuple[Any, Any]]:
-        path, start, _ = parse_slice(tf.compat.as_str_any(text))
-        number = start or 0
-        for count, rows in _batches(text, columns):
-            keys = [f"{path}:{number + i}".encode() for i in range(count)]
-            lines = [_csv_line(row, csv_delimiter) for row in rows]
-            number += count
-            yield (
-                np.array(keys, dtype=object),
-                np.array(lines, dtype=object),
-            )
-
-    dataset = tf.data.Dataset.from_generator(
-        batches,
-        output_signature=(tf.TensorSpec([None], tf.string),) * 2,
-        args=(item,),
-    )
-    return dataset.flat_map(
-        lambda *batch: tf.data.Dataset.from_tensor_slices(batch)
-    )
+    rows = TableRows(selected_cols, excluded_cols, slice_id, slice_count)
+    return _lines(item, rows, csv_delimiter)
 
 
 class TableRecordDataset:
@@ -117,24 +92,42 @@ class TableRecordDataset:
         such as `queue.input_dataset()`.
       record_defaults: See `table_records`.
       selected_cols: See `table_records`.
+      excluded_cols: See `table_records`.
+      slice_id: See `table_records`.
+      slice_count: See `table_records`. For tables that each worker lists. A
+        WorkQueue has shared them out already: leave it at 1 there.
+      num_threads: Has no effect.
+      capacity: Has no effect.
     """
 
     def __new__(
         cls,
         filenames: Any,
         record_defaults: Sequence[Any],
-        selected_cols: str | Sequence[str] = "",
+        selected_cols: Names = None,
+        excluded_cols: Names = None,
+        slice_id: int = 0,
+        slice_count: int = 1,
+        num_threads: int = 0,
+        capacity: int = 0,
     ) -> Any:
         """Returns the dataset."""
+        columns = _columns(record_defaults)
+        rows = TableRows(
+            selected_cols,
+            excluded_cols,
+            slice_id,
+            slice_count,
+            num_threads,
+            capacity,
+        )
         items = filenames
-        if not isinstance(items, tf.data.Dataset):
+        if isinstance(items, tf.data.Dataset):
+            _warn_of_parts(items, rows)
+        else:
             names = tf.reshape(tf.convert_to_tensor(items, tf.string), [-1])
             items = tf.data.Dataset.from_tensor_slices(names)
-        return items.flat_map(
-            lambda item: table_records(
-                item, record_defaults, selected_cols=selected_cols
-            )
-        )
+        return items.flat_map(lambda item: _records(item, columns, rows))
 
 
 class TableRecordReader:
@@ -146,15 +139,32 @@ class TableRecordReader:
     Args:
       csv_delimiter: Between the values.
       selected_cols: See `table_records`.
+      excluded_cols: See `table_records`.
+      slice_id: See `table_records`.
+      slice_count: See `TableRecordDataset`.
+      num_threads: Has no effect.
+      capacity: Has no effect.
     """
 
     def __init__(
         self,
         csv_delimiter: str = ",",
-        selected_cols: str | Sequence[str] = "",
+        selected_cols: Names = None,
+        excluded_cols: Names = None,
+        slice_id: int = 0,
+        slice_count: int = 1,
+        num_threads: int = 0,
+        capacity: int = 0,
     ):
         self._csv_delimiter = csv_delimiter
-        self._selected_cols = selected_cols
+        self._rows = TableRows(
+            selected_cols,
+            excluded_cols,
+            slice_id,
+            slice_count,
+            num_threads,
+            capacity,
+        )
 
     def read(self, queue: Any) -> tuple[Any, Any]:
         """Returns (key, line), tf.string scalars, another each time.
@@ -174,12 +184,10 @@ class TableRecordReader:
         return keys, lines
 
     def _next(self, queue: Any, num_records: int | None) -> Any:
+        _warn_of_parts(queue, self._rows)
+
         def lines_of(item: Any) -> Any:
-            lines = table_lines(
-                item,
-                selected_cols=self._selected_cols,
-                csv_delimiter=self._csv_delimiter,
-            )
+            lines = _lines(item, self._rows, self._csv_delimiter)
             return lines if num_records is None else lines.batch(num_records)
 
         # The map of tf.data 2 turns the end of data into an error.
@@ -193,94 +201,52 @@ class TableRecordReader:
         return iterator.get_next()
 
 
-def _batches(
-    text: bytes, columns: list[str] | None
-) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """Yields (number of rows, rows) of an item."""
-    path, start, end = parse_slice(text.decode("utf-8", "surrogateescape"))
-    source: Any = source_of(path)
-    if columns is not None:
-        source = type(source)(path, columns=columns)
-    if end is None:
-        end = source.count_records()
-    rows: list[tuple[Any, ...]] = []
-    for row in source.read(start or 0, end):
-        rows.append(row)
-        if len(rows) == _BATCH_ROWS:
-            yield len(rows), rows
-            rows = []
-    if rows:
-        yield len(rows), rows
+def _columns(record_defaults: Sequence[Any]) -> list[Column]:
+    return [
+        Column.of(value, number) for number, value in enumerate(record_defaults)
+    ]
 
 
-def _columns(
-    rows: list[tuple[Any, ...]], defaults: list[Any], text: str
-) -> tuple[Any, ...]:
-    """Returns the values of rows as one array for each column."""
-    if len(rows[0]) != len(defaults):
-        raise SourceError(
-            f"Expected {len(defaults)} columns, as in record_defaults, in "
-            f"{text!r:.300}; got {len(rows[0])}."
-        )
-    arrays = []
-    for number, (values, default) in enumerate(zip(zip(*rows), defaults)):
-        if default.dtype == np.dtype(object):
-            arrays.append(
-                np.array([_as_bytes(v, default) for v in values], dtype=object)
-            )
-            continue
-        try:
-            filled = [default if v is None else v for v in values]
-            arrays.append(
-                np.array(filled).astype(default.dtype, casting="same_kind")
-            )
-        except (TypeError, ValueError) as e:
-            raise SourceError(
-                f"Expected {default.dtype} in column {number} of "
-                f"{text!r:.300}: {e}"
-            ) from e
-    return tuple(arrays)
+@as_it_is
+def _records(item: Any, columns: list[Column], rows: TableRows) -> Any:
+    def batches(text: bytes) -> Iterator[tuple[Any, ...]]:
+        for batch in rows.batches(text):
+            yield batch.values(columns)
+
+    return _unbatched(item, batches, tuple(column.spec for column in columns))
 
 
-def _as_bytes(value: Any, default: Any) -> bytes:
-    if value is None:
-        value = default.item()
-    return value if isinstance(value, bytes) else str(value).encode()
+@as_it_is
+def _lines(item: Any, rows: TableRows, csv_delimiter: str) -> Any:
+    def batches(text: bytes) -> Iterator[tuple[Any, Any]]:
+        for batch in rows.batches(text):
+            path = batch.path.encode("utf-8", "surrogateescape")
+            keys = [
+                b"%b:%d" % (path, number)
+                for number in range(batch.first, batch.first + len(batch.rows))
+            ]
+            lines = batch.lines(csv_value, csv_delimiter)
+            yield np.array(keys, object), np.array(lines, object)
+
+    return _unbatched(item, batches, (tf.TensorSpec([None], tf.string),) * 2)
 
 
-def _default(value: Any) -> Any:
-    """Returns a default as a numpy scalar; text as an object."""
-    if isinstance(value, (list, tuple)) and len(value) == 1:
-        value = value[0]  # As decode_csv has them.
-    if isinstance(value, np.number):
-        return np.array(value)  # A numpy.float64 is a float as well.
-    if isinstance(value, (str, bytes)):
-        return np.array(tf.compat.as_bytes(value), dtype=object)
-    if isinstance(value, bool):
-        return np.array(value)
-    if isinstance(value, int):
-        return np.array(value, np.int64)
-    if isinstance(value, float):
-        return np.array(value, np.float32)
-    if isinstance(value, tf.Tensor):
-        value = tf.get_static_value(value)
-    return np.array(value)
-
-
-def _names(selected_cols: str | Sequence[str]) -> list[str] | None:
-    if isinstance(selected_cols, str):
-        selected_cols = selected_cols.split(",")
-    names = [name.strip() for name in selected_cols]
-    return [name for name in names if name] or None
-
-
-def _csv_line(row: tuple[Any, ...], delimiter: str) -> bytes:
-    line = io.StringIO()
-    values = (
-        value.decode("utf-8", "surrogateescape")
-        if isinstance(value, bytes)
-        else value
-        for value in row
+def _unbatched(item: Any, batches: Any, signature: Any) -> Any:
+    """Returns the elements of what Python yields batch by batch."""
+    dataset = tf.data.Dataset.from_generator(
+        batches, output_signature=signature, args=(item,)
     )
-    csv.writer(line, delimiter=delimiter, lineterminator="").writerow(values)
-    return line.getvalue().encode("utf-8", "surrogateescape")
+    return dataset.flat_map(
+        lambda *batch: tf.data.Dataset.from_tensor_slices(batch)
+    )
+
+
+def _warn_of_parts(items: Any, rows: TableRows) -> None:
+    """Says so if nobody would read the other parts of a queue's items."""
+    if rows.slice_count > 1 and hasattr(items, "_wq_hooks_queue"):
+        logging.warning(
+            "slice_count=%d: of each item of the work queue, which one task "
+            "gets, one part is read, and the others by nobody. Leave "
+            "slice_count at 1.",
+            rows.slice_count,
+        )

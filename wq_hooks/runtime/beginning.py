@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import secrets
+from collections.abc import Callable
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.attempts import Attempts, AttemptsKeeper
 from wq_hooks.core.feed import Feed, FeedLog
 from wq_hooks.core.ledger import Ledger
 from wq_hooks.core.options import Options
@@ -20,7 +22,7 @@ from wq_hooks.core.resume import Resumption
 from wq_hooks.core.resume_feed import resume_feed
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
-from wq_hooks.runtime import kept_lists
+from wq_hooks.runtime import attempts_file, kept_lists
 from wq_hooks.sources.slicer import Slicer
 
 
@@ -32,6 +34,8 @@ class Beginning:
       options: Of the queue.
       slicer: Cuts the works.
       feed_log: What is added to them.
+      attempts_directory: Where the attempts at items are kept; None: beside
+        the checkpoints.
     """
 
     def __init__(
@@ -40,11 +44,20 @@ class Beginning:
         options: Options,
         slicer: Slicer,
         feed_log: FeedLog,
+        attempts_directory: str | None = None,
     ):
         self._works = works
         self._options = options
         self._slicer = slicer
         self._feed_log = feed_log
+        self._attempts_directory = attempts_directory
+        # What was kept by an earlier job is not asked for.
+        self._is_forgetful = options.start_over
+
+    @property
+    def _name(self) -> str:
+        # Options are checked before the queue has a name.
+        return str(self._options.name)
 
     @property
     def num_items(self) -> int:
@@ -62,6 +75,7 @@ class Beginning:
           directory: Of the checkpoint that the position is from, if known.
         """
         ledger = self.new_ledger(snapshot, directory)
+        self._is_forgetful = False
         logging.info(
             "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
             self._options.name,
@@ -114,6 +128,40 @@ class Beginning:
             backup_tasks=options.backup_tasks,
             is_one_unit=self._slicer.is_one_unit,
             resumption=resumption,
+            known_attempts=self._known_attempts(directory),
+        )
+
+    def new_attempts(
+        self,
+        find_directory: Callable[[], str | None],
+        own_task: str | None,
+        reads_records: Callable[[str], bool],
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks.
+
+        Args:
+          find_directory: Returns that of the checkpoints, if known.
+          own_task: See `AttemptsKeeper`.
+          reads_records: See `AttemptsKeeper`.
+        """
+        if not self._options.counts_attempts:
+            return None
+
+        def write(text: str) -> bool:
+            directory = self._attempts_directory or find_directory()
+            return bool(directory) and attempts_file.write(
+                str(directory), self._name, text
+            )
+
+        return AttemptsKeeper(self._name, write, own_task, reads_records)
+
+    def _known_attempts(self, directory: str | None) -> Attempts | None:
+        if not self._options.counts_attempts:
+            return None
+        if self._is_forgetful:
+            return Attempts()
+        return attempts_file.read(
+            self._attempts_directory or directory, self._name
         )
 
     def _fresh_plan(self) -> Plan:

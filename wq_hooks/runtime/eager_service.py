@@ -165,6 +165,13 @@ class EagerService:
         """Whether a reader has met the end of data."""
         return any(loop.has_ended for loop in self._loops)
 
+    def reads_records(self, name: str) -> bool:
+        """Whether a consumer, by its name, is one that reads records."""
+        return any(
+            loop.consumer.name == name and loop.counts_records
+            for loop in list(self._loops)
+        )
+
     def take(self) -> bytes:
         """Returns an item.
 
@@ -345,8 +352,9 @@ class EagerService:
 
     def _say_through(self) -> None:
         for readers in self._readers:
-            is_exact = isinstance(readers, RecordReaders)
-            if is_exact and readers.loop and readers.loop.has_ended:
+            if not isinstance(readers, RecordReaders):
+                continue
+            if readers.loop and readers.loop.has_ended:
                 readers.mark_trained(ALL_THROUGH)
 
     def close_later(self) -> None:

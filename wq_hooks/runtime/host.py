@@ -7,9 +7,10 @@ they know no more of it than this.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from wq_hooks.core.attempts import AttemptsKeeper
 from wq_hooks.core.consumer import Transport
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ledger import Ledger
@@ -50,6 +51,10 @@ class Host(Protocol):
         """Returns through what the consumers of a session take."""
 
     @property
+    def counts_attempts(self) -> bool:
+        """Whether an item may be given up."""
+
+    @property
     def beat_secs(self) -> float:
         """How often a task says that it is alive."""
 
@@ -78,6 +83,11 @@ class Host(Protocol):
 
     def heed_origin(self) -> None:
         """Notes what the creator of a session says, where one is at work."""
+
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks."""
 
     def held_position(
         self, directory: str

@@ -28,7 +28,7 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core import messages
-from wq_hooks.core.consumer import ConsumerLoop
+from wq_hooks.core.consumer import ConsumerLoop, RecordedTakes
 from wq_hooks.core.consumer_state import Consumer, consumer_name
 from wq_hooks.core.dispatcher import Dispatcher
 from wq_hooks.core.ends import Stop, ends_job
@@ -46,6 +46,7 @@ from wq_hooks.runtime.ports import DemandPortSession, PortSession
 from wq_hooks.runtime.records_port import RecordsPortSession
 
 _LEAVE_SECS = 2.0
+_RECORD_SECS = 10.0
 _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
 _ASTRAY_POLL_SECS = 0.2
@@ -162,7 +163,9 @@ class Service:
                     Consumer(
                         consumer_name(task, number), self._task.incarnation
                     ),
-                    transport,
+                    RecordedTakes(transport, self._wait_until_recorded)
+                    if work_queue.counts_attempts
+                    else transport,
                     port_session,
                     prefetch=work_queue.prefetch,
                     num_clients=work_queue.num_clients,
@@ -289,6 +292,8 @@ class Service:
     def note_end(self) -> None:
         """Notes, from a hook, that the session ends without an error."""
         self._has_hook_ended = True
+        if self.dispatcher is not None:
+            self.dispatcher.forgive()
 
     def wait_until_ready(self, timeout_secs: float = math.inf) -> None:
         """Waits, on the chief, until the queue has begun from its position.
@@ -332,6 +337,9 @@ class Service:
             chief=messages.chief_text(
                 self._task.name, is_presumed=self._queue.is_presumed_chief
             ),
+            attempts=self._queue.new_attempts(
+                self._task.name, self._reads_records
+            ),
         )
         self.dispatcher = dispatcher
         # From now on the board tells what is left over from an earlier life.
@@ -368,6 +376,18 @@ class Service:
             step=checkpoint.step_of(self.session),
             num_steps=None if origin is None else origin.num_steps,
         ).to_text()
+
+    def _reads_records(self, name: str) -> bool:
+        """Whether a consumer, by its name, is this task's and reads records."""
+        return any(
+            loop.consumer.name == name and isinstance(port, RecordsPortSession)
+            for port, loop in zip(self._ports, self._loops)
+        )
+
+    def _wait_until_recorded(self) -> None:
+        """Waits, on the chief, until it is kept what it has just taken."""
+        if self.dispatcher is not None:
+            self.dispatcher.settle(_RECORD_SECS)
 
     def _stop_dispatcher(self) -> None:
         self._coord.wait_for_stop()
@@ -557,6 +577,13 @@ class Service:
             is_through = has_ended_well and loop in self._through
             claims = loop.claims_at_end() if is_through else []
             claims += _records_trained(port)
+            if self._is_known_to_end_well():
+                # What is left was not read to its end, and has not failed.
+                loop.hand_back(
+                    port.tracker.abandon()
+                    if isinstance(port, RecordsPortSession)
+                    else ()
+                )
             self._mailbox.report(
                 messages.LEAVE,
                 messages.sender_text(loop.consumer),
@@ -571,6 +598,10 @@ class Service:
         # The Coordinator does not hear of an error in a train step, the hook
         # does: its `end` is not called.
         return self._has_hook_ended or not self._queue.has_hook
+
+    def _is_known_to_end_well(self) -> bool:
+        """Whether a hook says so: what is in flight has not failed."""
+        return self._has_hook_ended and not _has_error(self._coord)
 
     def _settle_at_end(self) -> None:
         # A session that was closed already has nothing more to say.

@@ -16,12 +16,22 @@ from wq_hooks.core.slice_text import Slice, parse_slice, slice_text
 from wq_hooks.errors import SourceError
 
 _CHUNK_BYTES = 1 << 18
+# Behind it comes a path from the root.
+_LOCAL = "file:///"
 _COMPRESSED = {".gz": "GZIP", ".zz": "ZLIB", ".zlib": "ZLIB"}
 
 
 def is_local(path: str) -> bool:
-    """Whether a path has no scheme."""
-    return "://" not in path
+    """Whether a path has no scheme, or that of local files."""
+    return "://" not in path or path.startswith(_LOCAL)
+
+
+def local_path(path: str) -> str:
+    """Returns a local path without its scheme, as TensorFlow reads it.
+
+    Nothing in it is quoted.
+    """
+    return path[len(_LOCAL) - 1 :] if path.startswith(_LOCAL) else path
 
 
 def open_bytes(path: str) -> IO[bytes]:
@@ -32,7 +42,7 @@ def open_bytes(path: str) -> IO[bytes]:
     """
     try:
         if is_local(path):
-            return open(path, "rb")
+            return open(local_path(path), "rb")
         file = _gfile().GFile(path, "rb")
         file.size()  # A GFile opens when it is first used.
         return cast("IO[bytes]", file)
@@ -59,7 +69,7 @@ def version_of(path: str) -> tuple[int, int]:
     """
     try:
         if is_local(path):
-            local = os.stat(path)
+            local = os.stat(local_path(path))
             return local.st_size, local.st_mtime_ns
         remote = _gfile().stat(path)
         return int(remote.length), int(remote.mtime_nsec)
@@ -110,7 +120,8 @@ def _decompress(file: IO[bytes], path: str) -> None:
                 stream = new_stream()
             stream.decompress(chunk)
             is_begun, chunk = True, stream.unused_data
-    if not (is_begun and stream.eof):
+    # TensorFlow takes a file without a byte for one without data.
+    if is_begun and not stream.eof:
         raise SourceError(
             f"Expected the whole of a compressed file; got {path!r:.300}, "
             "which was cut: it ends before its data do."
@@ -121,10 +132,15 @@ def parse_item(text: str) -> Slice:
     """Returns what the text of an item says, a path or a slice.
 
     Raises:
-      SourceError: If it reads as a slice and is the path of a local file too.
+      SourceError: If it reads as a slice of one local file, and is the path of
+        another.
     """
     piece = parse_slice(text)
-    if piece.start is not None and is_local(text) and os.path.exists(text):
+    if piece.start is None or not is_local(text):
+        return piece
+    if os.path.exists(local_path(text)):
+        if not os.path.exists(local_path(piece.path)):
+            return Slice(text, None, None)
         raise SourceError(
             f"Expected a slice or a path; got {text!r:.300}, which reads as a "
             "slice and is the name of a file too. Rename the file, or list "

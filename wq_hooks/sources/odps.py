@@ -60,6 +60,25 @@ class OdpsTable:
     def __repr__(self) -> str:
         return f"OdpsTable({self.name!r})"
 
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns, in the order of a record's values.
+
+        Raises:
+          SourceError: If the table cannot be read.
+        """
+        if self._columns is not None:
+            return self._columns
+        try:
+            table = self._connect(self._project).get_table(self._table)
+            return [c.name for c in table.table_schema.simple_columns]
+        except SourceError:
+            raise
+        except Exception as e:
+            raise SourceError(
+                f"Expected to read the columns of {self.name!r:.300}: {e}"
+            ) from e
+
     def count_records(self) -> int:
         """Returns the number of records.
 

@@ -75,6 +75,8 @@ class ParquetRows:
                 )
             try:
                 yield from self._rows(file, start, end)
+            except SourceError:
+                raise
             except Exception as e:
                 raise SourceError(
                     "Expected to read "
@@ -107,8 +109,20 @@ class ParquetRows:
                 piece = batch.slice(first, last - first)
                 if self._columns is not None:
                     piece = piece.select(self._columns)
-                columns = [column.to_pylist() for column in piece.columns]
+                names = piece.schema.names
+                columns = [
+                    self._values(*named) for named in zip(names, piece.columns)
+                ]
                 yield from zip(*columns)
+
+    def _values(self, name: str, column: Any) -> Any:
+        try:
+            return column.to_pylist()
+        except Exception as e:
+            raise SourceError(
+                f"Expected values that Python can hold in column {name!r} of "
+                f"{self.name!r:.300}, of type {column.type}: {e}"
+            ) from e
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:

@@ -144,6 +144,7 @@ def write_index(path: str) -> str:
     offsets = np.array(index.offsets, dtype="<u8").tobytes()
     target = index_path(path)
     if files.is_local(path):
+        target = files.local_path(target)
         part = f"{target}.{os.getpid()}.part"
         with open(part, "wb") as file:
             file.write(head + offsets)
@@ -153,7 +154,7 @@ def write_index(path: str) -> str:
 
         with tf.io.gfile.GFile(target, "wb") as file:
             file.write(head + offsets)
-    return target
+    return index_path(path)
 
 
 def index_path(path: str) -> str:

@@ -1,0 +1,257 @@
+"""Which rows and columns of a table an item stands for, and reads them.
+
+    rows = TableRows(selected_cols="a,b", slice_id=0, slice_count=4)
+    for batch in rows.batches(b"sqlite:///a.db#t"): ...
+
+Without TensorFlow. The arguments are those of PAI-TF's readers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Union
+
+from absl import logging
+
+from wq_hooks.core.slice_text import parse_slice, slice_text
+from wq_hooks.errors import SourceError
+from wq_hooks.sources.registry import source_of
+
+# Names of columns, or one string of them with commas; None or "": no names.
+Names = Union[str, Sequence[str], None]
+_BATCH_ROWS = 1024
+
+
+class ColumnReader(Protocol):
+    """Reads the values of a column."""
+
+    @property
+    def type_name(self) -> str:
+        """What the values are to be, for errors."""
+
+    def array(self, values: Sequence[Any]) -> Any:
+        """Returns values; raises ValueError if it cannot."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of an item, one after another.
+
+    Attributes:
+      path: Of the table.
+      first: The number of the first row in the table.
+      rows: The rows.
+      item: The text of the item, for errors.
+      name_of: Returns the name of a column by its place, for errors.
+    """
+
+    path: str
+    first: int
+    rows: list[tuple[Any, ...]]
+    item: str
+    name_of: Callable[[int], str]
+
+    def values(self, columns: Sequence[ColumnReader]) -> tuple[Any, ...]:
+        """Returns the values of each column, as its reader has them.
+
+        Raises:
+          SourceError: If there are more or less columns than readers, or one
+            cannot have a value; it names item and column.
+        """
+        if len(self.rows[0]) != len(columns):
+            raise SourceError(
+                f"Expected {len(columns)} columns, as in record_defaults, in "
+                f"{self.item!r:.300}; got {len(self.rows[0])}."
+            )
+        results = []
+        for place, (column, values) in enumerate(zip(columns, zip(*self.rows))):
+            try:
+                results.append(column.array(values))
+            except ValueError as e:
+                raise self._error(column.type_name, place, e) from e
+        return tuple(results)
+
+    def lines(
+        self, value_of: Callable[[Any], Any], delimiter: str
+    ) -> list[Any]:
+        """Returns the rows as lines of CSV.
+
+        Args:
+          value_of: Makes of a value what csv can write, or raises ValueError.
+          delimiter: Between the values.
+
+        Raises:
+          SourceError: If a value cannot be written; it names item and column.
+        """
+        return [self._line(row, value_of, delimiter) for row in self.rows]
+
+    def _line(
+        self,
+        row: tuple[Any, ...],
+        value_of: Callable[[Any], Any],
+        delimiter: str,
+    ) -> bytes:
+        values = []
+        for place, value in enumerate(row):
+            try:
+                values.append(value_of(value))
+            except ValueError as e:
+                raise self._error("text or a number", place, e) from e
+        line = io.StringIO()
+        # Values that hold one of these are quoted then.
+        end = "\r\n"
+        csv.writer(line, delimiter=delimiter, lineterminator=end).writerow(
+            values
+        )
+        text = line.getvalue()[: -len(end)]
+        return text.encode("utf-8", "surrogateescape")
+
+    def _error(
+        self, expected: str, place: int, reason: ValueError
+    ) -> SourceError:
+        return SourceError(
+            f"Expected {expected} in column {self.name_of(place)} of "
+            f"{self.item!r:.300}: {reason}."
+        )
+
+
+class TableRows:
+    """Reads the rows of items.
+
+    Args:
+      selected_cols: The columns that are read; none: all.
+      excluded_cols: The columns that are left out.
+      slice_id: Which part of each item is read.
+      slice_count: Into how many parts, of about the same length, each is cut.
+      num_threads: Has no effect, which is said once.
+      capacity: Likewise.
+
+    Raises:
+      TypeError: If one is of a wrong type.
+      ValueError: If both kinds of columns are named, or a number is out of its
+        range.
+    """
+
+    def __init__(
+        self,
+        selected_cols: Names = None,
+        excluded_cols: Names = None,
+        slice_id: int = 0,
+        slice_count: int = 1,
+        num_threads: int = 0,
+        capacity: int = 0,
+    ):
+        self._selected = _names("selected_cols", selected_cols)
+        self._excluded = _names("excluded_cols", excluded_cols)
+        if self._selected and self._excluded:
+            raise ValueError(
+                "Expected selected_cols or excluded_cols; got both: "
+                f"{selected_cols!r:.200} and {excluded_cols!r:.200}."
+            )
+        self._slice_id = _whole("slice_id", slice_id, 0)
+        self.slice_count = _whole("slice_count", slice_count, 1)
+        if self._slice_id >= self.slice_count:
+            raise ValueError(
+                "Expected slice_id below slice_count; got "
+                f"slice_id={slice_id}, slice_count={slice_count}."
+            )
+        num_threads = _whole("num_threads", num_threads, 0)
+        if num_threads or _whole("capacity", capacity, 0):
+            logging.log_first_n(
+                logging.WARNING,
+                "num_threads and capacity of table readers have no effect: "
+                "rows are read %d at a time when they are asked for. End the "
+                "dataset in prefetch() to read ahead.",
+                1,
+                _BATCH_ROWS,
+            )
+
+    def batches(self, text: bytes) -> Iterator[Batch]:
+        """Yields the rows of an item.
+
+        Raises:
+          SourceError: If it cannot be read, or lacks a column.
+        """
+        item = text.decode("utf-8", "surrogateescape")
+        path, start, end = parse_slice(item)
+        source: Any = source_of(path)
+        columns = self._columns_of(source)
+        if columns is not None:
+            source = type(source)(path, columns=columns)
+        if end is None:
+            end = max(int(source.count_records() or 0), start or 0)
+        first, end = self._part(start or 0, end)
+
+        def name_of(place: int) -> str:
+            names: Any = columns or getattr(source, "column_names", ())
+            return repr(names[place]) if place < len(names) else str(place)
+
+        rows: list[tuple[Any, ...]] = []
+        if self.slice_count > 1:
+            item = slice_text(path, first, end)
+        for row in source.read(first, end) if first < end else ():
+            rows.append(row)
+            if len(rows) == _BATCH_ROWS:
+                yield Batch(path, first, rows, item, name_of)
+                first += len(rows)
+                rows = []
+        if rows:
+            yield Batch(path, first, rows, item, name_of)
+
+    def _part(self, start: int, end: int) -> tuple[int, int]:
+        number, count, size = self._slice_id, self.slice_count, end - start
+        return (
+            start + size * number // count,
+            start + size * (number + 1) // count,
+        )
+
+    def _columns_of(self, source: Any) -> list[str] | None:
+        """Returns the names of the columns that are read; None: all."""
+        if not self._excluded:
+            return self._selected
+        names = getattr(source, "column_names", None)
+        if names is None:
+            raise SourceError(
+                "Expected a source with column_names, for excluded_cols; "
+                f"{source!r:.200} has none. Use selected_cols."
+            )
+        missing = [name for name in self._excluded if name not in names]
+        rest = [name for name in names if name not in self._excluded]
+        if missing or not rest:
+            raise SourceError(
+                f"Expected columns of {source.name!r:.300} in excluded_cols, "
+                f"less than all; got {self._excluded!r:.200} of "
+                f"{list(names)!r:.300}."
+            )
+        return rest
+
+
+def _names(key: str, value: Names) -> list[str] | None:
+    if value is None:
+        return None
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not all(
+        isinstance(name, str) for name in names
+    ):
+        raise TypeError(
+            f"Expected {key} to be names of columns with commas between, or a "
+            f"list of names; got {value!r:.200}."
+        )
+    names = [name.strip() for name in names]
+    return [name for name in names if name] or None
+
+
+def _whole(key: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError as e:
+        raise TypeError(
+            f"Expected {key} to be an int; got {value!r:.200}."
+        ) from e
+    if number < least:
+        raise ValueError(f"Expected {key} >= {least}; got {key}={number}.")
+    return number
