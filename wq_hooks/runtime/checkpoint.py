@@ -36,6 +36,12 @@ _SETTLE_SECS = 2.0
 # CheckpointSaverHook among them, keep how they read the global step. There is
 # no public name for it; Estimator puts it there before it calls an input_fn.
 _STEP_READS = "global_step_read_op_cache"
+# Where a Scaffold, and a Supervisor, puts what it is not given.
+_OPS_OF_SCAFFOLDS = (
+    tf1.GraphKeys.READY_OP,
+    tf1.GraphKeys.INIT_OP,
+    tf1.GraphKeys.LOCAL_INIT_OP,
+)
 
 
 def guards_of(graph: tf.Graph) -> list[SaverGuard]:
@@ -74,7 +80,10 @@ def is_trained_from(graph: tf.Graph) -> bool:
     """
     if graph.get_collection(tf1.GraphKeys.EVAL_STEP):
         return False
-    if not graph.finalized or graph.get_collection(_STEP_READS):
+    if graph.get_collection(_STEP_READS):
+        return True
+    if not any(graph.get_collection(key) for key in _OPS_OF_SCAFFOLDS):
+        # A session by hand: who restores there means it.
         return True
     # A session that trains restores the newest checkpoint of a directory. For
     # a prediction Estimator names the file, and nothing counts steps.
@@ -230,7 +239,7 @@ class SaverGuard:
         for queue in self._queues:
             position = b""
             if queue.name not in missing and queue.is_saved:
-                position = reader.get_tensor(queue.mailbox.position.name)
+                position = reader.get_tensor(queue.mailbox.position.key)
             MailboxSession(queue.mailbox, sess).restore_position(
                 position.decode()
             )
@@ -244,7 +253,7 @@ class SaverGuard:
             queue.name
             for queue in self._queues
             if queue.is_saved
-            and not reader.has_tensor(queue.mailbox.position.name)
+            and not reader.has_tensor(queue.mailbox.position.key)
         ]
 
 

@@ -16,6 +16,7 @@ between two steps ends as well.
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -56,9 +57,12 @@ class _Watch:
 
     def __init__(self, session: tf1.Session):
         self.callbacks: list[Any] = []
+        self._run: Callable[[], Any]
         # No session may be kept alive by its own watch.
         self._session = weakref.ref(session)
-        self._run = weakref.WeakMethod(session.run)
+        run = session.run
+        is_method = inspect.ismethod(run)
+        self._run = weakref.WeakMethod(run) if is_method else lambda: run
         session.run = self.run
 
     def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:

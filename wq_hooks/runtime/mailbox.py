@@ -75,21 +75,24 @@ class Mailbox:
         # in its `control_dependencies`.
         with tf.control_dependencies(None), tf1.name_scope(f"{name}/"):
             with tf.device("/device:CPU:0"):
-                # Not used: the scope that is current puts this where the
-                # chief's variables are, and the queue goes there as well.
-                self.device = tf.raw_ops.VarHandleOp(
+                # The scope that is current puts this where the chief's
+                # variables are, and the queue goes there as well. Nothing is
+                # kept in it.
+                place = tf.raw_ops.VarHandleOp(
                     dtype=_STRING,
                     shape=[],
-                    shared_name=f"{name}/place",
-                    name="place",
-                ).device
+                    shared_name=f"{name}/position",
+                    name="position",
+                )
+            self.device = place.device
             with tf.device(None), tf.device(self.device):
                 self._build(name, str(remaining), str(level))
                 # Restores of another process, or of another graph, are not
                 # those of this one.
                 self.restore_token = uuid.uuid4().hex[:12]
                 self.position = WorkQueuePosition(
-                    tf.identity(self.look_up(messages.POSITION), "position"),
+                    place,
+                    tf.identity(self.look_up(messages.POSITION)),
                     self._restored,
                     on_saver,
                 )

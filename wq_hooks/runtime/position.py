@@ -1,6 +1,6 @@
 """The position of a queue, as what a tf.compat.v1.train.Saver saves.
 
-    position = WorkQueuePosition(name, saved, restore, on_build)
+    position = WorkQueuePosition(place, saved, restore, on_build)
     tf1.add_to_collection(tf1.GraphKeys.SAVEABLE_OBJECTS, position)
 
 It is no variable. A Saver that is not told what to save takes it along, as it
@@ -30,25 +30,33 @@ class WorkQueuePosition(saveable_object.SaveableObject):
     """A position; the class is named so that users can tell it from others.
 
     Args:
-      saved: The position to be saved, a tf.string scalar. The name of its op
-        is that of the position in the checkpoint.
+      place: The handle of a string variable, in which nothing is kept. Its op
+        has the name that the position has in a checkpoint.
+      saved: The position to be saved, a tf.string scalar.
       restore: Maps a position, a tf.string scalar, to the op that restores it.
       on_build: Called with each Saver that takes the position along, when it
         is built.
+
+    Attributes:
+      key: Names the position in a checkpoint.
     """
 
     def __init__(
         self,
+        place: Any,
         saved: Any,
         restore: Callable[[Any], tf.Operation],
         on_build: Callable[[tf1.train.Saver], None] | None,
     ):
         self._restore_op = restore
         self._on_build = on_build
-        name = saved.op.name
-        spec = saveable_object.SaveSpec(saved, "", name)
-        # An op of this name has to exist for a graph that is exported.
-        super().__init__(saved, [spec], name)
+        self.key = place.op.name
+        spec = saveable_object.SaveSpec(saved, "", self.key)
+        # In an exported graph we are but a name. Who imports it finds the
+        # tensor of this name in our place, which has to be one that a Saver
+        # can save.
+        read = tf.raw_ops.ReadVariableOp(resource=place, dtype=tf.string)
+        super().__init__(saved, [spec], read.name)
 
     @property
     def specs(self) -> Any:
