@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
-from absl import logging
+from wq_hooks.core import log as logging
 
 from wq_hooks.core.slice_text import parse_slice, slice_text
 from wq_hooks.errors import SourceError

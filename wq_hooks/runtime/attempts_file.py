@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 import tensorflow as tf
-from absl import logging
+from wq_hooks.core import log as logging
 
 from wq_hooks.core.attempts import Attempts, read_attempts
 from wq_hooks.errors import SnapshotError
