@@ -456,7 +456,8 @@ def test_errors_of_tf_data_come_when_the_method_is_called(queue):
         records.filter(lambda line: line)
     with pytest.raises(ValueError, match="a bad function"):
         records.map(fails)
-    with pytest.raises(TypeError, match="Dataset"):
+    # In TensorFlow 2.21 tf.data fails at the text of its TypeError.
+    with pytest.raises((TypeError, AttributeError)):
         records.flat_map(lambda line: line)
     with pytest.raises(TypeError, match="transformation_func"):
         records.apply(lambda _: None)
