@@ -480,7 +480,7 @@ class TestLookingAhead:
         self.train(tracker, {1: 4})
         tracker.look_ahead(1, 8, is_size_known=False)
         for num_read in (4, 6):
-            assert tracker.unknown_ends(lambda _: (num_read, 0)) == []
+            assert tracker.unknown_ends(lambda _, n=num_read: (n, 0)) == []
             self.train(tracker, {1: 2})
         assert tracker.unknown_ends(lambda _: (8, 0)) == [(1, 8)]
 
