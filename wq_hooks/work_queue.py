@@ -367,7 +367,10 @@ class WorkQueue:
 
         Args:
           reader: Maps an item, a tf.string scalar, to a tf.data.Dataset of
-            its records. What it filters out does not count.
+            its records. What it filters out does not count. Before a save, an
+            item may be read a second time, to see whether it has ended; not
+            where random numbers are drawn, and its end is then known when
+            more is asked for.
           cycle_length: How many items are read in turn.
         """
         expect_reader(reader)
