@@ -18,8 +18,8 @@ import weakref
 from typing import Any
 
 import tensorflow.compat.v1 as tf1
-from wq_hooks.core import log as logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core import waits
 from wq_hooks.core.waits import Patience
 from wq_hooks.runtime.host import Host
