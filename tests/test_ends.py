@@ -20,10 +20,15 @@ tf1 = tf.compat.v1
 
 @pytest.mark.parametrize("has_ended_well", [True, False])
 @pytest.mark.parametrize("is_exhausted", [True, False])
-def test_the_job_ends_at_the_end_of_data_alone(has_ended_well, is_exhausted):
+@pytest.mark.parametrize("is_last_step", [True, False])
+def test_the_job_ends_at_the_end_of_data_or_at_its_last_step(
+    has_ended_well, is_exhausted, is_last_step
+):
     assert ends_job(
-        has_ended_well=has_ended_well, is_exhausted=is_exhausted
-    ) == (has_ended_well and is_exhausted)
+        has_ended_well=has_ended_well,
+        is_exhausted=is_exhausted,
+        is_last_step=is_last_step,
+    ) == (has_ended_well and (is_exhausted or is_last_step))
 
 
 class TestStop:
@@ -104,14 +109,13 @@ class Job:
 
 
 @pytest.mark.parametrize("with_hook", [False, True])
-@pytest.mark.parametrize("way", ["last_step", "num_steps", "loop", "asked for"])
+@pytest.mark.parametrize("way", ["num_steps", "loop", "asked for"])
 def test_a_chief_that_comes_back_finds_its_workers(
     cluster, tmp_path, with_hook, way
 ):
     hooks = [WorkQueueHook()] if with_hook else []
     job = Job(cluster, tmp_path, num_epochs=50)
     stops = {
-        "last_step": [tf1.train.StopAtStepHook(last_step=3)],
         "num_steps": [tf1.train.StopAtStepHook(num_steps=3)],
         "asked for": [StopWhen(lambda step: step >= 3)],
         "loop": [],
@@ -134,6 +138,19 @@ def test_a_chief_that_comes_back_finds_its_workers(
     assert len(job.worker.names) > num_before
     assert chief.queue.is_chief
     assert second.queue.is_chief
+
+
+@pytest.mark.parametrize("with_hook", [False, True])
+def test_at_the_last_step_of_the_job_the_others_get_the_end(
+    cluster, tmp_path, with_hook
+):
+    hooks = [WorkQueueHook()] if with_hook else []
+    job = Job(cluster, tmp_path, num_epochs=50)
+    _, thread = job.begin_chief([*hooks, tf1.train.StopAtStepHook(last_step=3)])
+    # It was asked for no last step, so nothing else would end it.
+    job.begin_worker(hooks)
+    num_trained = len(thread.result()) + len(job.working.result(STOP_SECS))
+    assert 3 <= num_trained < 50 * len(WORKS)
 
 
 class StopWhen(tf1.train.SessionRunHook):
@@ -199,7 +216,7 @@ def test_at_the_end_of_data_the_others_get_the_end(cluster, tmp_path):
 
 def test_an_open_queue_stays_open_for_the_next_chief(cluster, tmp_path):
     job = Job(cluster, tmp_path, works=["a"], is_open=True)
-    chief, thread = job.begin_chief([tf1.train.StopAtStepHook(last_step=1)])
+    chief, thread = job.begin_chief([tf1.train.StopAtStepHook(num_steps=1)])
     thread.result()
     job.begin_worker()
     chief, thread = job.begin_chief()

@@ -12,16 +12,20 @@ import json
 from dataclasses import dataclass
 
 
-def ends_job(*, has_ended_well: bool, is_exhausted: bool) -> bool:
+def ends_job(
+    *, has_ended_well: bool, is_exhausted: bool, is_last_step: bool
+) -> bool:
     """Returns whether the others get the end of data when the chief leaves.
 
     | the chief's session ends | the others |
     | --- | --- |
     | at the end of data: nothing remains to be handed out | get the end |
+    | in good order, at the global step that was asked for as the last one \
+(`StopAtStepHook(last_step=...)`, `TrainSpec(max_steps=...)`) | get the end |
     | by an error, or the process was killed | wait for the next chief |
-    | before the end of data, in good order: a stop was asked for (a handler \
-of SIGTERM, `StopAtStepHook`, another hook), the loop was left | wait for the \
-next chief; but see `Stop.is_over` |
+    | in good order, before both: a stop was asked for (a handler of SIGTERM, \
+`StopAtStepHook(num_steps=...)`, another hook), the loop was left | wait for \
+the next chief; but see `Stop.is_over` |
 
     A stop does not say whether the chief comes back. If it does and the others
     have gone, it trains the rest alone, and nobody notices; if it does not,
@@ -30,8 +34,9 @@ next chief; but see `Stop.is_over` |
     Args:
       has_ended_well: Whether the session has ended without an error.
       is_exhausted: Whether nothing remains to be handed out.
+      is_last_step: Whether the global step is the last one of the job.
     """
-    return has_ended_well and is_exhausted
+    return has_ended_well and (is_exhausted or is_last_step)
 
 
 @dataclass(frozen=True)

@@ -352,12 +352,20 @@ class Service:
         is_over = ends_job(
             has_ended_well=self._has_ended_well(),
             is_exhausted=dispatcher.ledger.is_exhausted,
+            is_last_step=self._is_last_step(),
         )
         has_left = self._has_ended_well() and not is_over
         dispatcher.stop(
             ends_job=is_over, left=self._stop_text() if has_left else ""
         )
         self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+
+    def _is_last_step(self) -> bool:
+        """Whether the session has come to the last step of the job."""
+        origin = self._queue.origin
+        last = None if origin is None else origin.last_step_of_job
+        step = None if last is None else checkpoint.step_of(self.session)
+        return step is not None and last is not None and step >= last
 
     def _stop_text(self) -> str:
         """Returns how the chief leaves, for the board."""

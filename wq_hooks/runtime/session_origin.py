@@ -45,6 +45,19 @@ class SessionOrigin:
         return min((s for s in steps if s is not None), default=None)
 
     @property
+    def last_step_of_job(self) -> int | None:
+        """The global step that was given as the last; None: there is none.
+
+        A number of steps is counted by each session for itself.
+        """
+        steps = [
+            getattr(hook, "_last_step", None)
+            for hook in self.stops
+            if getattr(hook, "_num_steps", None) is None
+        ]
+        return min((s for s in steps if s is not None), default=None)
+
+    @property
     def num_steps(self) -> int | None:
         """How many steps the session was asked for; None: not so."""
         numbers = [getattr(hook, "_num_steps", None) for hook in self.stops]
