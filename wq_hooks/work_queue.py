@@ -792,7 +792,8 @@ class WorkQueue:
                 "Work queue %s: the Saver of this session saves a list that "
                 "lacks the position, so the next run starts at the beginning. "
                 "Add tf.compat.v1.get_collection(tf.compat.v1.GraphKeys."
-                "SAVEABLE_OBJECTS) to the list.",
+                "SAVEABLE_OBJECTS) to the list; to model_to_estimator give "
+                "checkpoint_format='saver'.",
                 self.name,
             )
         return self._begin_ledger(snapshot, self.mailbox.device)
