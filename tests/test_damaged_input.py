@@ -186,10 +186,6 @@ CASES = {
         of_compressed(lambda p: p.write_bytes(b"x" * 9999)),
     ),
     "compressed, cut": (*COMPRESSED, of_compressed(truncate(20))),
-    "compressed, emptied": (
-        *COMPRESSED,
-        of_compressed(lambda p: os.truncate(p, 0)),
-    ),
     "compressed TFRecord, cut": (
         write_compressed_records,
         sources.TFRecords,
