@@ -37,6 +37,7 @@ class ConsumerState:
     # What it holds and does not know of, since when.
     unknown: dict[int, float] = field(default_factory=dict)
     asking_since: float | None = None
+    has_ended: bool = False
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     # Seconds from one completion to the next, while it had something to do,
