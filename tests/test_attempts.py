@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 
 import pytest
@@ -12,7 +13,7 @@ from job import names
 from resuming import WORKER, start
 from sessions import train
 
-from wq_hooks import WorkQueueHook
+from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.attempts import (
     Attempts,
     AttemptsKeeper,
@@ -326,3 +327,46 @@ def test_a_damaged_file_is_said_and_forgotten(tmp_path, caplog):
     write_attempts(tmp_path, b"\xff{")
     train(NAMES, directory=tmp_path, queue_args={"max_attempts": 2})
     assert "attempts.json cannot be read" in caplog.text
+
+
+# Eager mode.
+
+
+@pytest.mark.parametrize("bad", [0, 2, 4])
+@pytest.mark.parametrize("source", ["take", "dataset", "records"])
+def test_an_eager_process_that_fails_at_an_item_gives_it_up(
+    tmp_path, caplog, source, bad
+):
+    trained = []
+
+    def run():
+        queue = WorkQueue(
+            NAMES,
+            shuffle=False,
+            max_attempts=MAX_ATTEMPTS,
+            attempts_dir=tmp_path,
+        )
+        with queue:
+            for item in eager_items(queue, source):
+                if item == NAMES[bad]:
+                    raise DamagedError
+                trained.append(item)
+
+    num_failed, _ = restart_until_through(run)
+    assert num_failed == MAX_ATTEMPTS
+    assert set(trained) == {*NAMES} - {NAMES[bad]}
+    assert f"gave up {NAMES[bad]}" in caplog.text
+
+
+def eager_items(queue, source):
+    if source == "take":
+        with contextlib.suppress(tf.errors.OutOfRangeError):
+            while True:
+                yield queue.take().numpy().decode()
+        return
+    dataset = queue.input_dataset()
+    if source == "records":
+        records = queue.records(tf.data.Dataset.from_tensors)
+        dataset = records.to_dataset()
+    for item in dataset:
+        yield item.numpy().decode()

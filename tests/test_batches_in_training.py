@@ -95,21 +95,20 @@ def test_a_new_iteration_forgets_the_former():
 def test_never_more_than_the_steps_have_trained(
     watch, ahead, steps, num_batches
 ):
-    """A loop says what it has trained, behind something that holds some."""
+    """A loop that says what it has trained, behind what holds some."""
     ahead = 0 if watch is Watch.ASKED else ahead
     batches = BatchesInTraining()
     batches.begin(watch)
-    delivered = fetched = untold = counted = 0
-    for number, says_it in enumerate(steps):
-        fresh = min(num_batches, fetched + 1 + ahead) - delivered
+    delivered = untold = counted = 0
+    for fetched, says_it in enumerate(steps, 1):
+        fresh = min(num_batches, fetched + ahead) - delivered
         deliver(batches, fresh)
         delivered += fresh
         if delivered == num_batches and watch is not Watch.ASKED:
             # What reads ahead has met it.
             batches.end(0)
-        if fetched == delivered:
+        if fetched > delivered:
             break
-        fetched = number + 1
         batches.pass_on(fetched)
         # This one is being trained.
         counted += num_trained(batches)

@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 from in_process_cluster import Background, InProcessCluster
 from sessions import draw, initializers, wait_until
+from trainers import WORKS, Trainer, bare
 
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.errors import TwoChiefsError
@@ -24,7 +25,6 @@ from wq_hooks.runtime import service
 
 tf1 = tf.compat.v1
 
-WORKS = [f"part-{i}" for i in range(12)]
 WITH_CHIEF = {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}
 WITHOUT_CHIEF = {"worker": ["b:1"], "ps": ["c:1"]}
 
@@ -55,56 +55,16 @@ def tf_config(monkeypatch, cluster=None, job=None, index=0):
         yield
 
 
-class Trainer:
-    """A task whose graph is built now, and which trains when it is told to."""
-
-    def __init__(self, cluster, index, container, device=None, **queue_args):
-        args = {"shuffle": False, **queue_args}
-        with cluster.task(index, container) as self.task:
-            self.graph = tf1.get_default_graph()
-            step = tf1.train.get_or_create_global_step()
-            scope = contextlib.ExitStack()
-            if device is not None:
-                scope.enter_context(tf1.device(None))
-                scope.enter_context(tf1.container(container))
-                scope.enter_context(tf1.device(device))
-            with scope:
-                self.queue = WorkQueue(WORKS, **args)
-                self.item = self.queue.take()
-            with tf.control_dependencies([self.item]):
-                self.stepped = step.assign_add(1)
-
-    def train(self, *, is_chief, is_ready, may_train, hook=None):
-        """Trains in a MonitoredTrainingSession; returns the items."""
-        names = []
-        with (
-            self.graph.as_default(),
-            tf1.train.MonitoredTrainingSession(
-                self.task.target,
-                is_chief=is_chief,
-                config=self.task.config,
-                hooks=[] if hook is None else [hook],
-                save_summaries_steps=None,
-                log_step_count_steps=None,
-            ) as session,
-        ):
-            is_ready.set()
-            assert may_train.wait(60)
-            while not session.should_stop():
-                names.append(session.run([self.item, self.stepped])[0].decode())
-        return names
-
-
 def train_both(chief, worker, *, with_hook=False):
     """Returns what the two have trained, who began one after the other."""
     has_begun, is_there = threading.Event(), threading.Event()
-    hooks = [WorkQueueHook() if with_hook else None for _ in range(2)]
+    hooks = [[WorkQueueHook()] if with_hook else [] for _ in range(2)]
     first = Background(
         lambda: chief.train(
             is_chief=True,
             is_ready=has_begun,
             may_train=is_there,
-            hook=hooks[0],
+            hooks=hooks[0],
         )
     )
     wait_until(lambda: has_begun.is_set() or first.is_done)
@@ -113,7 +73,7 @@ def train_both(chief, worker, *, with_hook=False):
             is_chief=False,
             is_ready=is_there,
             may_train=is_there,
-            hook=hooks[1],
+            hooks=hooks[1],
         )
     )
     return first.result(), second.result()
@@ -308,20 +268,3 @@ class TestAWorkerWhoseClusterLacksTheChief:
 def see_nobody(*args):
     del args
     return ""
-
-
-@contextlib.contextmanager
-def bare(trainer, *, init=False, fails=False):
-    """A bare session of a task, whose queue runners run."""
-    with (
-        trainer.graph.as_default(),
-        tf1.Session(trainer.task.target, config=trainer.task.config) as session,
-    ):
-        if init:
-            session.run(initializers())
-        coord = tf1.train.Coordinator()
-        threads = tf1.train.start_queue_runners(session, coord)
-        yield session, coord
-        if not fails:
-            coord.request_stop()
-            coord.join(threads, stop_grace_period_secs=60)

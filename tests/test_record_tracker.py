@@ -451,6 +451,84 @@ def test_an_iteration_leaves_the_next_what_it_has_not_opened():
     assert tracker.under_way() == []
 
 
+class TestLookingAhead:
+    """What ends an item before its lane is asked for more."""
+
+    def opened(self, batch_size=0):
+        tracker = RecordTracker()
+        tracker.start(1, claim(1))
+        tracker.open(1, 0, 0, batch_size=batch_size)
+        tracker.begin_reading(1, is_kept=True)
+        return tracker
+
+    def train(self, tracker, records):
+        batch(tracker, records)
+        tracker.train_delivered()
+
+    def test_an_item_that_has_ended_is_completed(self):
+        tracker = self.opened()
+        self.train(tracker, {1: 4})
+        assert tracker.unknown_ends(lambda _: (4, 0)) == [(1, 4)]
+        tracker.look_ahead(1, 4, is_size_known=True)
+        assert tracker.take_completed() == []
+        assert tracker.unknown_ends(lambda _: (4, 0)) == []
+        assert tracker.take_completed() == [claim(1)]
+        assert tracker.take_closed() == [1]
+
+    def test_one_that_goes_on_is_looked_at_again_when_that_was_read(self):
+        tracker = self.opened()
+        self.train(tracker, {1: 4})
+        tracker.look_ahead(1, 8, is_size_known=False)
+        for num_read in (4, 6):
+            assert tracker.unknown_ends(lambda _, n=num_read: (n, 0)) == []
+            self.train(tracker, {1: 2})
+        assert tracker.unknown_ends(lambda _: (8, 0)) == [(1, 8)]
+
+    def test_while_records_are_on_their_way_nobody_looks(self):
+        tracker = self.opened()
+        batch(tracker, {1: 4})
+        assert tracker.unknown_ends(lambda _: (4, 0)) == []
+        tracker.train_delivered()
+        assert tracker.unknown_ends(lambda _: (5, 0)) == []
+        assert tracker.unknown_ends(lambda _: (0, 0)) == []
+
+    def test_nor_at_one_that_cannot_be_read_again(self):
+        tracker = RecordTracker()
+        tracker.start(1, claim(1))
+        read(tracker, 1, 0, 0)
+        self.train(tracker, {1: 4})
+        assert tracker.unknown_ends(lambda _: (4, 0)) == []
+
+    def test_a_lane_that_makes_batches(self):
+        tracker = self.opened(batch_size=2)
+        self.train(tracker, {batch_number(0, 0): 2})
+        # Before the second has come.
+        assert tracker.unknown_ends(lambda _: (4, 2)) == []
+        self.train(tracker, {batch_number(0, 1): 2})
+        assert tracker.unknown_ends(lambda _: (4, 2)) == [(1, 4)]
+        tracker.look_ahead(1, 4, is_size_known=True)
+        tracker.unknown_ends(lambda _: (4, 2))
+        assert tracker.take_completed() == [claim(1)]
+
+    def test_after_a_lost_batch_nobody_looks(self):
+        tracker = self.opened(batch_size=2)
+        self.train(tracker, {batch_number(0, 1): 2})
+        assert tracker.unknown_ends(lambda _: (4, 2)) == []
+
+    def test_a_reader_that_gives_more_than_before_is_not_believed_again(self):
+        tracker = self.opened()
+        self.train(tracker, {1: 4})
+        tracker.look_ahead(1, 4, is_size_known=True)
+        tracker.unknown_ends(lambda _: (4, 0))
+        assert not tracker.is_unsteady
+        tracker.start(2, claim(2))
+        tracker.open(2, 0, 6)
+        tracker.begin_reading(2, is_kept=True)
+        assert tracker.is_unsteady
+        self.train(tracker, {2: 1})
+        assert tracker.unknown_ends(lambda _: (7, 0)) == []
+
+
 class TestLanesThatMakeBatches:
     """The records of batch k of lane 3 bear the number of that batch."""
 

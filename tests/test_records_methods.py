@@ -324,7 +324,9 @@ def test_an_error_in_what_a_function_has_made_leaves_the_item_open(
 
 
 BEHIND = {
-    "filter": lambda d: d.filter(lambda line: line != "2:1").batch(2),
+    "filter": lambda d: d.filter(lambda line: tf.not_equal(line, "2:1")).batch(
+        2
+    ),
     "batch": lambda d: d.batch(2),
     "drop_remainder": lambda d: d.batch(2, drop_remainder=True),
     "padded_batch": lambda d: d.padded_batch(2),
@@ -352,7 +354,10 @@ def test_functions_are_traced_once_when_they_are_given(files, behind, mode):
         dataset = dataset.map(traced("map", tf.identity))
         assert calls == ["reader", "map"]
         for word in ("0:1", "2:2", "3:8"):
-            keep = traced("filter", lambda line: line != word)  # noqa: B023
+            keep = traced(
+                "filter",
+                lambda line: tf.not_equal(line, word),  # noqa: B023
+            )
             dataset = dataset.filter(keep)
         dataset = dataset.map(traced("map", tf.identity))
         assert calls == ["reader", "map", *["filter"] * 3, "map"]
@@ -417,7 +422,7 @@ def test_errors_are_ignored_where_it_is_known_what_they_lose(queue):
     with pytest.raises(ValueError, match="right behind the map or filter"):
         records.shuffle(3).batch(2).ignore_errors()
     with pytest.raises(ValueError, match=r"Call unbatch\(\) in the reader"):
-        records.map(lambda x: tf.data.Dataset.from_tensors(x)).unbatch()
+        records.map(tf.data.Dataset.from_tensors).batch(2).unbatch()
 
 
 @pytest.mark.parametrize(
@@ -441,13 +446,18 @@ def test_what_cannot_keep_the_account_names_its_place(queue, name, place):
     assert not hasattr(records, name)
 
 
+def fails(line):
+    raise ValueError("a bad function")
+
+
 def test_errors_of_tf_data_come_when_the_method_is_called(queue):
     records = queue.records(READER)
     with pytest.raises((TypeError, ValueError), match="predicate"):
         records.filter(lambda line: line)
-    with pytest.raises(ZeroDivisionError):
-        records.map(lambda line: 1 / 0)
-    with pytest.raises(TypeError, match="Dataset"):
+    with pytest.raises(ValueError, match="a bad function"):
+        records.map(fails)
+    # In TensorFlow 2.21 tf.data fails at the text of its TypeError.
+    with pytest.raises((TypeError, AttributeError)):
         records.flat_map(lambda line: line)
     with pytest.raises(TypeError, match="transformation_func"):
         records.apply(lambda _: None)

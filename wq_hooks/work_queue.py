@@ -40,7 +40,7 @@ from wq_hooks.core.view import View, Viewer
 from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.local_work_mgr import LocalWorkMgr, expect_local_work_mgr
-from wq_hooks.runtime import checkpoint, interrupt, kept_lists
+from wq_hooks.runtime import checkpoint, interrupt, kept_lists, session_wait
 from wq_hooks.runtime.beginning import Beginning
 from wq_hooks.runtime.dataset_ops import new_number, queue_options
 from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
@@ -278,6 +278,7 @@ class WorkQueue:
             runner = ServiceRunner(self.new_service, idle, idle.dequeue().op)
         tf1.add_to_collection(tf1.GraphKeys.QUEUE_RUNNERS, runner)
         queues_of(self._graph).append(self)
+        session_wait.watch(self)
 
     # What the user asks for.
 
@@ -366,7 +367,10 @@ class WorkQueue:
 
         Args:
           reader: Maps an item, a tf.string scalar, to a tf.data.Dataset of
-            its records. What it filters out does not count.
+            its records. What it filters out does not count. Before a save, an
+            item may be read a second time, to see whether it has ended; not
+            where random numbers are drawn, and its end is then known when
+            more is asked for.
           cycle_length: How many items are read in turn.
         """
         expect_reader(reader)
@@ -710,8 +714,6 @@ class WorkQueue:
             self.heed_origin(session)
             service = Service(self, session, coord)
             self._services[session] = service
-            if self._last_service is not None:
-                self._last_service.note_successor()
             self._last_service = service
         interrupt.watch()
         return service
@@ -728,14 +730,17 @@ class WorkQueue:
           session: The session; None: it is not there yet.
         """
         origin = find_origin(session)
-        is_running = self._last_service is not None and (
-            self._last_service.is_live
-        )
-        if session is None and (origin is None or is_running):
+        if session is None and (origin is None or self.is_running):
             # Somebody restores of their own accord.
             return
         self._origin = origin
         self.is_chief = self._role()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a session runs that has not been asked to stop."""
+        service = self._last_service
+        return service is not None and service.is_live
 
     @property
     def origin(self) -> SessionOrigin | None:

@@ -36,7 +36,10 @@ class ConsumerState:
     held: dict[int, float] = field(default_factory=dict)
     # What it holds and does not know of, since when.
     unknown: dict[int, float] = field(default_factory=dict)
+    # Its last question; the first one since it had an item, for one that is
+    # held back asks again and again.
     asking_since: float | None = None
+    waiting_since: float | None = None
     has_ended: bool = False
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))

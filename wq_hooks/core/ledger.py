@@ -262,9 +262,9 @@ class Ledger:
                 task_of(name)
                 for name, state in self.consumers.items()
                 if not state.has_left
-                and state.asking_since is not None
-                and state.asking_since <= since
                 and not state.has_ended
+                and state.waiting_since is not None
+                and state.waiting_since <= since
             }
         )
 
@@ -369,7 +369,10 @@ class Ledger:
     def ask(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer wants an item."""
         if self.heard(consumer, now):
-            self.consumers[consumer.name].asking_since = now
+            state = self.consumers[consumer.name]
+            state.asking_since = now
+            if state.waiting_since is None:
+                state.waiting_since = now
 
     def lease(self, consumer: Consumer, ticket: int, now: float) -> bool:
         """Notes that a consumer took an item from the mailbox.
@@ -381,7 +384,8 @@ class Ledger:
         self._issued.pop(ticket, None)
         self._suspects.pop(ticket, None)
         if is_current:
-            self.consumers[consumer.name].asking_since = None
+            state = self.consumers[consumer.name]
+            state.asking_since = state.waiting_since = None
         if ticket in self._waiting_backups:
             self._waiting_backups.remove(ticket)
             first = self._leases.get(ticket)
@@ -510,7 +514,7 @@ class Ledger:
         if state is None or state.consumer != consumer or state.has_left:
             return
         state.has_left = True
-        state.asking_since = None
+        state.asking_since = state.waiting_since = None
         self._return_all(state, now, "left")
 
     def expire(self, now: float) -> None:

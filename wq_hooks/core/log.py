@@ -31,6 +31,7 @@ class _Fallback(logging.Handler):
 
 
 _logger = logging.getLogger("absl.wq_hooks")
+_said: set[str] = set()
 _handler = _Fallback()
 _handler.setFormatter(logging.Formatter("%(levelname)s:wq_hooks:%(message)s"))
 _logger.addHandler(_handler)
@@ -41,3 +42,15 @@ warning = _logger.warning
 error = _logger.error
 exception = _logger.exception
 log = _logger.log
+
+
+def warning_once(text: str, *args: object) -> None:
+    """Logs a warning the first time that it is given in this process.
+
+    Args:
+      text: The format. What was said is told by it, whatever `args` are.
+      *args: Of the format.
+    """
+    if text not in _said:
+        _said.add(text)
+        warning(text, *args)

@@ -49,9 +49,9 @@ def _reason(
 ) -> str | None:
     """Returns what cannot be, or None."""
     segments = snapshot.segments
-    if snapshot.num_works < 1 or not segments:
+    if snapshot.num_works < 1:
         return "it has no works"
-    if not isinstance(segments[-1], Epochs):
+    if not segments or not isinstance(segments[-1], Epochs):
         return "its plan does not end in whole epochs"
     for slicing in slicings:
         if slicing is not None and slicing.num_works != snapshot.num_works:

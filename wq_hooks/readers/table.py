@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.readers.blocks import as_it_is
 from wq_hooks.readers.columns import Column, csv_value
 from wq_hooks.readers.table_rows import Names, TableRows

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core.slice_text import parse_slice, slice_text
 from wq_hooks.errors import SourceError
 from wq_hooks.sources.registry import source_of
@@ -161,12 +160,10 @@ class TableRows:
             )
         num_threads = _whole("num_threads", num_threads, 0)
         if num_threads or _whole("capacity", capacity, 0):
-            logging.log_first_n(
-                logging.WARNING,
+            logging.warning_once(
                 "num_threads and capacity of table readers have no effect: "
                 "rows are read %d at a time when they are asked for. End the "
                 "dataset in prefetch() to read ahead.",
-                1,
                 _BATCH_ROWS,
             )
 

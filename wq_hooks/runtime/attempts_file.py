@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 
 import tensorflow as tf
-from absl import logging
 
+from wq_hooks.core import log as logging
 from wq_hooks.core.attempts import Attempts, read_attempts
 from wq_hooks.errors import SnapshotError
 
@@ -35,11 +35,9 @@ def write(directory: str, name: str, text: str) -> bool:
             file.write(text)
         tf.io.gfile.rename(temporary, path, overwrite=True)
     except tf.errors.OpError as e:
-        logging.log_first_n(
-            logging.WARNING,
+        logging.warning_once(
             "Work queue %s: the attempts at its items cannot be kept, so "
             "max_attempts may count from the last checkpoint: %s",
-            1,
             name,
             e,
         )

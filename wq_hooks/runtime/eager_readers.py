@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import threading
 
-from absl import logging
-
+from wq_hooks.core import log as logging
 from wq_hooks.core.batches_in_training import Watch
 from wq_hooks.core.consumer import ConsumerLoop
 from wq_hooks.core.messages import Claim

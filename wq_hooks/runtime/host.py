@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import tensorflow as tf
+
 from wq_hooks.core.attempts import AttemptsKeeper
 from wq_hooks.core.consumer import Transport
 from wq_hooks.core.dispatcher import Dispatcher
@@ -72,6 +74,14 @@ class Host(Protocol):
     @property
     def works_text(self) -> str:
         """What the chief's board says of the works, if they are the same."""
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph that the queue belongs to."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a session runs that has not been asked to stop."""
 
     @property
     def origin(self) -> SessionOrigin | None:

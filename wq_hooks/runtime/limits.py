@@ -63,12 +63,14 @@ def _kept_marked(tagged: TaggedDataset, marked: Any) -> TaggedDataset:
 
     def with_mark(is_kept: Any, pair: Any) -> Any:
         slots, element = pair
-        return tagged.slots_of(slots, element), (is_kept, pair)
+        return tagged.slots_of(slots, element), (is_kept, element)
 
     kept = tagged.of(marked.map(as_it_is(with_mark)), is_numbered=False).kept(
-        events.REMAINDER, lambda _, element: element[0]
+        events.REMAINDER, lambda _, marked: marked[0]
     )
-    return kept.of(kept.pairs.map(as_it_is(lambda _, element: element[1])))
+    return kept.of(
+        kept.pairs.map(as_it_is(lambda slots, marked: (slots, marked[1])))
+    )
 
 
 def expect_end(is_endless: bool, method: str) -> None:

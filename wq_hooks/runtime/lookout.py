@@ -13,7 +13,6 @@ the parameter server answers at all (`ServerWatch`).
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -28,8 +27,6 @@ from wq_hooks.runtime.session_origin import SessionOrigin
 # How soon a task that waits leaves, when its own last step is reached.
 _STOP_LOOK_SECS = 1.0
 _NUM_BEATS = 2.5
-# WorkerSessionCreator gives up after that long.
-_MAX_LOST_SECS = 1800.0
 
 
 class Lookout:
@@ -203,20 +200,10 @@ class ServerWatch:
         self._device = device or "this process"
         self._target = target or "this process"
         self._heard = time.monotonic()
-        self._is_lost = False
-        self._followed = threading.Event()
 
     def note_answer(self) -> None:
         """Notes that the server has answered, or was not asked."""
         self._heard = time.monotonic()
-
-    def note_lost(self) -> None:
-        """Notes that a step has failed since the server was not there."""
-        self._is_lost = True
-
-    def note_successor(self) -> None:
-        """Notes that another session has begun."""
-        self._followed.set()
 
     def watch(self, pause: Callable[[float], bool]) -> None:
         """Watches a session until it is asked to stop.
@@ -241,21 +228,3 @@ class ServerWatch:
                 secs,
                 self._target,
             )
-
-    def watch_recovery(self) -> None:
-        """Watches, when the server was lost, until there is a new session."""
-        patience = Patience()
-        while self._is_lost and patience.secs < _MAX_LOST_SECS:
-            if self._followed.wait(waits.FIRST_SECS / 4):
-                return
-            if patience.is_over():
-                logging.warning(
-                    "Work queue %s: %s has lost the parameter server (%s), and "
-                    "waits %d s for a new session on %s. It goes on from the "
-                    "last checkpoint when the server is back.",
-                    self._name,
-                    self._task,
-                    self._device,
-                    patience.secs,
-                    self._target,
-                )

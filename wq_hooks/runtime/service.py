@@ -54,12 +54,6 @@ _COUNT_EVERY_SECS = 0.1
 _NOTE_EVERY_SECS = 0.05
 _OVER_POLL_SECS = 0.05
 _MAX_NAMES = 20
-# What a step raises whose server is gone.
-_LOST = (
-    tf.errors.AbortedError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.UnavailableError,
-)
 
 
 class ServiceRunner(tf1.train.QueueRunner):
@@ -132,6 +126,7 @@ class Service:
         self._mailbox = MailboxSession(work_queue.mailbox, session)
         self._ready = threading.Event()
         self._has_left = threading.Event()
+        self._is_keeper_over = threading.Event()
         self._is_in_haste = threading.Event()
         self._has_hook_ended = False
         task = work_queue.task.name
@@ -228,10 +223,6 @@ class Service:
                 chief,
             )
             queue.is_chief = False
-
-    def note_successor(self) -> None:
-        """Notes that another session of the queue has begun."""
-        self._watch.note_successor()
 
     def _warn_if_alone(self) -> None:
         """Says so if each task of a cluster would have a queue of its own."""
@@ -449,6 +440,7 @@ class Service:
         finally:
             # Also when the parameter server is gone: the next session must
             # not find what is inside.
+            self._is_keeper_over.set()
             self._tell_what_was_read()
             self._discard_ports()
         self._leave()
@@ -487,10 +479,7 @@ class Service:
         return self._coord.wait_for_stop(secs)
 
     def _watch_server(self) -> None:
-        self._watch.watch(self._coord.wait_for_stop)
-        if self._queue.origin is not None:
-            # MonitoredSession makes a session again.
-            self._watch.watch_recovery()
+        self._watch.watch(self._is_keeper_over.wait)
 
     def _pause_secs(self, next_beat: float) -> float:
         beat_secs = max(0.0, next_beat - time.monotonic())
@@ -659,8 +648,6 @@ class Service:
         try:
             target()
         except Exception as e:
-            if isinstance(e, _LOST):
-                self._watch.note_lost()
             if self._coord.should_stop() or _is_closed(e, self.session):
                 # Closing a session cancels what its threads wait for.
                 logging.debug("Work queue %s: %s", self._queue.name, e)

@@ -79,11 +79,15 @@ class WatchedDataset(tf.data.Dataset):
         self._is_parallel = is_parallel
         self._reporting: Any = None
         super().__init__(tf.data.experimental.to_variant(dataset))
+        # In a graph they are not known.
+        self._known = self.options() if tf.executing_eagerly() else None
 
     @property
     def watch(self) -> Watch:
         """How the train loop can be seen from its end."""
-        is_in_order = self.options().deterministic is not False
+        is_in_order = (
+            self._known is not None and self._known.deterministic is not False
+        )
         if self._is_parallel and not is_in_order:
             return _regrouped(self._watch)
         return self._watch
@@ -198,10 +202,16 @@ class WatchedDataset(tf.data.Dataset):
         if self.watch is Watch.UNSEEN:
             return self._inner
         if not tf.executing_eagerly():
-            return _reporting(self._inner, self._port, self.watch)
+            return self._new_reporting()
         if self._reporting is None:
-            self._reporting = _reporting(self._inner, self._port, self.watch)
+            self._reporting = self._new_reporting()
         return self._reporting
+
+    def _new_reporting(self) -> Any:
+        options = self._known or tf.data.Options()
+        reporting = _reporting(self._inner, self._port, self.watch)
+        # Ours come last: what is between this and the loop is not seen.
+        return reporting.with_options(options).with_options(queue_options())
 
 
 def _regrouping(name: str) -> Callable[..., Any]:
@@ -248,6 +258,4 @@ def _reporting(dataset: Any, port: RecordsPort, watch: Watch) -> Any:
         return port.counter.observed(passed)
 
     iterated = tf.autograph.experimental.do_not_convert(iterated)
-    once = tf.data.Dataset.from_tensors(0).flat_map(iterated)
-    # Ours come last: what is between this and the train loop is not seen.
-    return once.with_options(dataset.options()).with_options(queue_options())
+    return tf.data.Dataset.from_tensors(0).flat_map(iterated)
