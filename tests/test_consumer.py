@@ -210,6 +210,9 @@ class TestAcknowledgements:
         assert running.port.is_closed()
         running.join()
         assert running.transport.completed == ["", "gen 0", "gen 1", "gen 2"]
+        # Since then the consumer takes no more.
+        report = running.transport.reports.get(timeout=HANG_SECS)
+        assert report == (messages.ENDED, SENDER, "")
         assert running.transport.reports.empty()
         assert running.loop.claims_at_end() == []
 
@@ -264,6 +267,8 @@ class TestAcknowledgements:
         assert set(running.transport.completed) == {""}
         report = running.transport.reports.get(timeout=HANG_SECS)
         assert report == (messages.ACK, SENDER, "gen 1 gen 0")
+        report = running.transport.reports.get(timeout=HANG_SECS)
+        assert report == (messages.ENDED, SENDER, "")
         assert running.transport.reports.empty()
         assert running.loop.claims_at_end() == []
 

@@ -555,6 +555,19 @@ class TestReports:
         chief.run()
         assert (chief.ledger.completed, chief.ledger.in_flight) == (1, 0)
 
+    def test_a_consumer_says_that_it_has_met_the_end_of_data(self):
+        chief = Chief("a")
+        chief.run()
+        claim = chief.take_item(A)
+        chief.mailbox.report(messages.ENDED, A)
+        chief.run()
+        # Its reader is still at the item.
+        assert chief.ledger.consumers[A.name].has_ended
+        assert chief.ledger.in_flight == 1
+        chief.mailbox.report(messages.ACK, A, claim)
+        chief.run()
+        assert chief.ledger.is_done
+
     @pytest.mark.parametrize(
         "kind", [messages.ASK, messages.ACK, messages.LEASE, messages.LEAVE]
     )

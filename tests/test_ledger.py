@@ -887,6 +887,24 @@ class TestTail:
         ledger.heard(A, 14.0)
         assert ledger.barred(14.0) == frozenset()
 
+    def test_it_is_let_in_when_the_others_have_met_the_end_of_data(self):
+        # Their sessions may wait for others at their ends, for long.
+        ledger = self.barred_at_the_end()
+        held = [*ledger.consumers[B.name].held]
+        ledger.end(B, 9.0)
+        assert ledger.barred(9.0) == frozenset()
+        for ticket in held:
+            ledger.acknowledge(B, ticket, 9.0)
+        assert ledger.barred(9.0) == frozenset()
+        assert ledger.others(task="worker:0", now=9.0) == ["worker:1"]
+
+    def test_who_has_met_the_end_of_data_waits_for_no_item(self):
+        ledger = self.barred_at_the_end()
+        ledger.ask(B, 9.0)
+        assert ledger.waiting(since=9.0) == ["worker:0", "worker:1"]
+        ledger.end(B, 9.0)
+        assert ledger.waiting(since=9.0) == ["worker:0"]
+
     def test_it_is_let_in_to_get_the_end_of_data(self):
         ledger = self.barred_at_the_end()
         take(ledger, B, now=9.0)

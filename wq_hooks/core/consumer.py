@@ -255,6 +255,8 @@ class ConsumerLoop:
             fetched = self.next_item()
             if fetched is None:
                 self._port.close()
+                # Somebody else has to take what is handed back from now on.
+                self._report(messages.ENDED, [])
                 return
             self._port.put(*fetched)
 

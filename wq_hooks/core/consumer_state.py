@@ -40,6 +40,7 @@ class ConsumerState:
     # held back asks again and again.
     asking_since: float | None = None
     waiting_since: float | None = None
+    has_ended: bool = False
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     # Seconds from one completion to the next, while it had something to do,

@@ -623,6 +623,8 @@ class Dispatcher:
             ledger.acknowledge(sender, ticket, now)
         if report.kind == messages.ASK:
             ledger.ask(sender, now)
+        elif report.kind == messages.ENDED:
+            ledger.end(sender, now)
         elif report.kind == messages.LEAVE:
             ledger.leave(sender, now)
         elif report.kind == messages.ALIVE:

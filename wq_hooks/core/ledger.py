@@ -262,6 +262,7 @@ class Ledger:
                 task_of(name)
                 for name, state in self.consumers.items()
                 if not state.has_left
+                and not state.has_ended
                 and state.waiting_since is not None
                 and state.waiting_since <= since
             }
@@ -498,8 +499,17 @@ class Ledger:
                 self._note("missing", now, consumer, ticket)
                 self.hand_back(consumer, ticket, now)
 
+    def end(self, consumer: Consumer, now: float) -> None:
+        """Notes that a consumer has met the end of data: it takes no more.
+
+        It may be there for long, if its session waits for other tasks at its
+        end, and may still read what it holds.
+        """
+        if self.heard(consumer, now):
+            self.consumers[consumer.name].has_ended = True
+
     def leave(self, consumer: Consumer, now: float) -> None:
-        """Notes that a consumer has ended; what it still holds goes back."""
+        """Notes that a consumer is gone; what it still holds goes back."""
         state = self.consumers.get(consumer.name)
         if state is None or state.consumer != consumer or state.has_left:
             return

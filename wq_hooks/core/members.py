@@ -74,6 +74,7 @@ class Members:
             state
             for state in self.states.values()
             if not state.has_left
+            and not state.has_ended
             and not self.is_silent(state, now)
             and (state.held or state.asking_since is not None)
         ]

@@ -26,6 +26,7 @@ ACK = "ack"  # has completed the items in the payload
 ALIVE = "alive"  # still there
 HOLD = "hold"  # has the items in the payload, and no others but new ones
 RETURN = "return"  # gives back the items in the payload, unfinished
+ENDED = "ended"  # has met the end of data, and takes no more
 LEAVE = "leave"  # ends; the payload is what it has completed
 WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
