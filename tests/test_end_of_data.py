@@ -107,7 +107,7 @@ class TestThreadsOfABareSession:
             session.run(initializers())
             threads = tf1.train.start_queue_runners(session)
             drawn = session.run(every, options=RUN_OPTIONS)
-            assert [item.decode() for item in drawn] == WORKS * 3
+            assert [item.decode() for (item,) in drawn] == WORKS * 3
             join(threads)
             assert completed(queue) == 17
             assert draw(session, one_more) == []

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from wq_hooks.core.order import EpochOrder
 from wq_hooks.core.plan import (
+    MAX_NUMBER,
     Epochs,
     Item,
     Listed,
@@ -180,6 +181,7 @@ def test_live_segments_say_the_same_items(watermark):
         assert rest.item_at(ticket) == plan.item_at(ticket)
 
 
+NUMBERS = st.integers(0, MAX_NUMBER)
 SEGMENTS = st.one_of(
     st.builds(
         Epochs,
@@ -192,7 +194,7 @@ SEGMENTS = st.one_of(
     st.builds(
         Listed,
         st.integers(0, 2**60),
-        st.lists(st.tuples(st.integers(0), st.integers(0))).map(tuple),
+        st.lists(st.tuples(NUMBERS, NUMBERS)).map(tuple),
     ),
     st.builds(
         Masked,
