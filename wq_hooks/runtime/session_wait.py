@@ -22,6 +22,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core import log as logging
 from wq_hooks.core import waits
 from wq_hooks.core.waits import Patience
+from wq_hooks.runtime.callers import owner_of
 from wq_hooks.runtime.host import Host
 
 _MAX_POLL_SECS = 5.0
@@ -80,7 +81,7 @@ def _creators_at_work() -> list[Any]:
         step: Any = frame
         while step is not None:
             if step.f_code.co_name in _AT_WORK:
-                owner = step.f_locals.get("self")
+                owner = owner_of(step)
                 if isinstance(owner, _CREATORS):
                     creators.append(owner)
             step = step.f_back
