@@ -175,6 +175,7 @@ def test_a_fit_of_some_steps_repeats_no_item_that_it_has_trained(
             dataset,
             steps_per_epoch=num_steps,
             verbose=0,
+            shuffle=False,
             callbacks=[WorkQueueCallback(queue)],
         )
         position = queue.snapshot()

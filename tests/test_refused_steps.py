@@ -218,7 +218,6 @@ def test_a_job_goes_on(monkeypatch, cluster, source):
                 queue.mailbox.looked_up,
                 queue.mailbox.num_work,
                 queue.mailbox.num_reports,
-                queue.mailbox.write_position,
             )
         }
         refused = Refusals(

@@ -121,6 +121,8 @@ class Ledger:
                 ticket: self._known_attempts.pop(_key(item), 0)
                 for ticket, item in self._open.items()
             }
+        # Their tickets as a heap, with some that are not open any more.
+        self._open_heap = sorted(self._open)
         self._low = min(self._open, default=self._next)
         self.completed = self._next - len(self._open)
         self._suspects: dict[int, float] = {}
@@ -324,6 +326,7 @@ class Ledger:
             else:
                 item = self.plan.item_at(self._next)
                 self._open[item.ticket] = item
+                heapq.heappush(self._open_heap, item.ticket)
                 self._next += 1
                 num_failed = self._known_attempts.pop(_key(item), 0)
                 if num_failed:
@@ -709,9 +712,9 @@ class Ledger:
         self._forgiven.discard(ticket)
         self._waiting_backups.discard(ticket)
         self.completed += 1
-        if ticket == self._low:
-            # There are few open items; many may be done behind this one.
-            self._low = min(self._open, default=self._next)
+        while self._open_heap and self._open_heap[0] not in self._open:
+            heapq.heappop(self._open_heap)
+        self._low = self._open_heap[0] if self._open_heap else self._next
 
     def _return_all(self, state: ConsumerState, now: float, why: str) -> None:
         self._note(why, now, state.consumer)

@@ -107,6 +107,8 @@ class _Lane:
     item: _Item | None = None  # which it reads
     # How many of its batches have come; None: not in order.
     num_in_order: int | None = 0
+    # How many records these have.
+    num_records_in_order: int = 0
     has_ended: bool = False
     # How many records it had read when its last item was found to have ended.
     num_read_at_end: float = math.inf
@@ -123,11 +125,18 @@ class _Lane:
         if not self.batch_size:
             return num_read - self.item.begin
         # One that is under way may have some of it.
-        is_certain = (
-            num_read == num_batches * self.batch_size
-            and self.num_in_order == num_batches
-        )
+        is_certain = self.is_all_in(num_read, num_batches)
         return num_batches - self.item.begin if is_certain else None
+
+    def is_all_in(self, num_read: int, num_batches: int) -> bool:
+        """Whether all records that were read have come, in batches in order.
+
+        The last batch of all may have fewer records than the others.
+        """
+        return (
+            self.num_in_order == num_batches
+            and self.num_records_in_order == num_read
+        )
 
 
 class RecordTracker:
@@ -518,7 +527,10 @@ class RecordTracker:
             return
         # The batch that is being made may have some of it.
         item.num_parts = num_batches - item.begin + 1
-        item.is_last_doubtful = num_read == num_batches * lane.batch_size
+        item.is_last_doubtful = (
+            num_read == num_batches * lane.batch_size
+            or lane.is_all_in(num_read, num_batches)
+        )
         self._settle_doubts(lane)
 
     def _settle_doubts(self, lane: _Lane) -> None:
@@ -537,10 +549,11 @@ class RecordTracker:
                     num_in_order is not None and num_in_order < last
                 )
 
-    def _note_arrival(self, lane: _Lane, index: int) -> None:
+    def _note_arrival(self, lane: _Lane, index: int, num_records: int) -> None:
         """Notes that a batch of a lane has come."""
         if lane.num_in_order == index:
             lane.num_in_order += 1
+            lane.num_records_in_order += num_records
         else:
             lane.num_in_order = None
         self._settle_doubts(lane)
@@ -561,7 +574,7 @@ class RecordTracker:
                 for item in self._items.values()
                 if item.lane is lane and item.begin <= index < item.end
             )
-            self._note_arrival(lane, index)
+            self._note_arrival(lane, index, records[number])
         return Batch(sum(records.values()), parts)
 
     def _made_by(self, number: int) -> tuple[_Lane | None, int]:
