@@ -266,7 +266,6 @@ class RecordsPortSession(AskedPortSession):
 
     def forget_closed(self) -> None:
         """Forgets what was kept of items that are not open any more."""
-        look_ahead = self._port.look_ahead
         for slot in self.tracker.take_closed():
             # Off the counting thread: the op waits for a dataset that a lost
             # step has never kept, until the session is closed.
