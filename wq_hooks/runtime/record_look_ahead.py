@@ -42,11 +42,16 @@ class RecordLookAhead:
         # A slot, how many records were read, and how many more to look for.
         self.feeds = [tf1.placeholder(tf.int64, []) for _ in range(3)]
         self.num_more = self._num_more(*self.feeds)
+        unstaged = tf.raw_ops.MapUnstage(
+            key=self.feeds[0], indices=[0], **self._place
+        )
         # An op of which a function could be made.
-        with tf.control_dependencies(
-            tf.raw_ops.MapUnstage(key=self.feeds[0], indices=[0], **self._place)
-        ):
+        with tf.control_dependencies(unstaged):
             self.forget = tf.identity(self.feeds[0])
+        # Functions of datasets do not take over the container of their graph.
+        # Without it, `num_more` and `forget` would wait for ever.
+        container = unstaged[0].op.get_attr("container")
+        self._place["container"] = tf.compat.as_str(container)
 
     def keep(self, slot: Any, records: Any) -> Any:
         """Returns an op that keeps the records of an item.

@@ -10,9 +10,7 @@ stand in the graph in which it was made.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import threading
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -259,19 +257,11 @@ class RecordsPortSession(AskedPortSession):
                 "completed when more is asked for from now on."
             )
 
-    def _forget(self, slot: int) -> None:
-        look_ahead = self._port.look_ahead
-        with contextlib.suppress(RuntimeError, tf.errors.OpError):
-            self._run(look_ahead.forget, look_ahead.feeds[:1], [slot])
-
     def forget_closed(self) -> None:
         """Forgets what was kept of items that are not open any more."""
+        look_ahead = self._port.look_ahead
         for slot in self.tracker.take_closed():
-            # Off the counting thread: the op waits for a dataset that a lost
-            # step has never kept, until the session is closed.
-            threading.Thread(
-                target=self._forget, args=(slot,), daemon=True
-            ).start()
+            self._run(look_ahead.forget, look_ahead.feeds[:1], [slot])
 
     def take_given_back(self) -> list[Claim]:
         """Returns the items that an iteration has left to the next one."""
