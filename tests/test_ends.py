@@ -149,7 +149,7 @@ def test_at_the_last_step_of_the_job_the_others_get_the_end(
     _, thread = job.begin_chief([*hooks, tf1.train.StopAtStepHook(last_step=3)])
     # It was asked for no last step, so nothing else would end it.
     job.begin_worker(hooks)
-    num_trained = len(thread.result()) + len(job.working.result(STOP_SECS))
+    num_trained = len(thread.result()) + len(job.working.result())
     assert 3 <= num_trained < 50 * len(WORKS)
 
 
