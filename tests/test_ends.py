@@ -144,11 +144,12 @@ def test_a_chief_that_comes_back_finds_its_workers(
 def test_at_the_last_step_of_the_job_the_others_get_the_end(
     cluster, tmp_path, with_hook
 ):
-    hooks = [WorkQueueHook()] if with_hook else []
+    hooks = [[WorkQueueHook()] if with_hook else [] for _ in range(2)]
     job = Job(cluster, tmp_path, num_epochs=50)
-    _, thread = job.begin_chief([*hooks, tf1.train.StopAtStepHook(last_step=3)])
+    stop = tf1.train.StopAtStepHook(last_step=3)
+    _, thread = job.begin_chief([*hooks[0], stop])
     # It was asked for no last step, so nothing else would end it.
-    job.begin_worker(hooks)
+    job.begin_worker(hooks[1])
     num_trained = len(thread.result()) + len(job.working.result())
     assert 3 <= num_trained < 50 * len(WORKS)
 

@@ -17,6 +17,7 @@ from trainers import Trainer, bare
 from wq_hooks import WorkQueue
 from wq_hooks.core import waits
 from wq_hooks.core.waits import Patience, Stall, listed, reason_in_words
+from wq_hooks.launcher.ports import free_ports
 from wq_hooks.runtime import meeting
 from wq_hooks.runtime.lookout import Lookout, ServerWatch
 
@@ -197,33 +198,47 @@ class TestInGraphMode:
             said(log, "worker:1 has waited", "held back", "worker:0 (1)")
             del drawing
 
-    @pytest.mark.parametrize("is_chief", [True, False])
-    def test_there_is_no_session(self, log, is_chief):
-        """No server answers, or no chief has initialised the model."""
-        kind = (
-            tf1.train.ChiefSessionCreator
-            if is_chief
-            else tf1.train.WorkerSessionCreator
-        )
+    def test_no_chief_has_initialised_the_model(self, cluster, container, log):
+        class Brisk(tf1.train.WorkerSessionCreator):
+            def _get_session_manager(self):
+                manager = super()._get_session_manager()
+                manager._recovery_wait_secs = 0.1  # in the place of 30 s
+                return manager
 
-        class Late(kind):
-            def create_session(self):
-                session = tf1.train.ChiefSessionCreator().create_session()
-                assert may_begin.wait(60)
-                return session
+        def run():
+            task = worker.task
+            creator = Brisk(master=task.target, config=task.config)
+            with worker.graph.as_default(), tf1.train.MonitoredSession(creator):
+                pass
+
+        chief = Trainer(cluster, 0, container, name="late")
+        worker = Trainer(cluster, 1, container, name="late")
+        running = Background(run)
+        said(log, "late: worker:1 has waited", "for the chief to initialise")
+        with bare(chief, init=True):
+            running.result()
+
+    def test_a_server_of_the_cluster_does_not_answer(self, log):
+        ports = free_ports(2)
+        spec = {
+            "ps": [f"127.0.0.1:{ports[0]}"],
+            "worker": [f"127.0.0.1:{ports[1]}"],
+        }
+        chief = tf.distribute.Server(spec, job_name="worker", task_index=0)
 
         def run():
             with tf.Graph().as_default():
-                WorkQueue(["a"], name="late").take()
-                with tf1.train.MonitoredSession(Late()):
+                WorkQueue(["a"], name="early").take()
+                creator = tf1.train.ChiefSessionCreator(master=chief.target)
+                with tf1.train.MonitoredSession(creator):
                     pass
 
-        may_begin = threading.Event()
         running = Background(run)
-        found = said(log, "late: local:0 has waited", "for a session")
-        assert ("for the chief" in found[0]) == (not is_chief)
-        may_begin.set()
+        found = said(log, "early: local:0 has waited", "for the servers")
+        assert "for the chief" not in found[0]
+        server = tf.distribute.Server(spec, job_name="ps", task_index=0)
         running.result()
+        del server
 
     def test_who_is_at_work_says_nothing(self, cluster, container, log):
         chief = Trainer(cluster, 0, container)
