@@ -2,6 +2,7 @@
 #
 #   make test PYTHON=python3.12          with another Python
 #   make test ARGS="-k ledger -x"        with arguments for pytest
+#   make test JOBS=1                     in one process; otherwise one a core
 #   make demo VENV=/elsewhere            with an environment of your own
 #
 # The environment is made once, and again when what setup.cfg asks for changes.
@@ -10,6 +11,7 @@ PYTHON ?= python3
 PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV ?= .venv-$(PYVER)
 ARGS ?=
+JOBS ?= auto
 
 RUN = $(VENV)/bin/python -m
 INSTALLED = $(VENV)/.installed-$(PYVER)
@@ -29,7 +31,7 @@ demo: $(INSTALLED) ## train on a cluster on this machine; kill it; resume it
 	@$(RUN) model_zoo.wide_and_deep.demo --output_dir=demo_run $(ARGS)
 
 test: $(INSTALLED) ## run the tests
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 test-versions: ## smoke runs on TensorFlow 2.15 to 2.21, in environments of their own
 	@$(PYTHON) tools/test_versions.py $(ARGS)

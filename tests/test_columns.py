@@ -92,7 +92,15 @@ def test_a_column_may_be_without_a_default(default):
 
 @pytest.mark.parametrize(
     "default",
-    [None, NotImplemented, {}, np.zeros((2, 2)), 1j, 2**64, np.datetime64("2021")],
+    [
+        None,
+        NotImplemented,
+        {},
+        np.zeros((2, 2)),
+        1j,
+        2**64,
+        np.datetime64("2021"),
+    ],
     ids=repr,
 )
 def test_what_is_no_default_is_named(default):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import threading
 import time
 import uuid
@@ -11,6 +12,7 @@ import uuid
 import pytest
 import tensorflow as tf
 from in_process_cluster import Background, InProcessCluster
+from job import DEADLINE_SECS, Job, names
 from sessions import draw, wait_until
 from trainers import Trainer, bare
 
@@ -375,3 +377,68 @@ class TestLookout:
         log.clear()
         board.entries.update(LEFT="", BEAT="2")
         assert not look()
+
+
+@pytest.mark.cluster
+class TestProcesses:
+    """Tasks that are killed or stopped, as they are on real machines."""
+
+    @pytest.fixture
+    def job(self, tmp_path):
+        with Job(
+            tmp_path,
+            num_works=60,
+            step_secs=0.1,
+            save_steps=1,
+            patience_secs=1,
+        ) as job:
+            job.start()
+            job.wait_for_item("worker:0")
+            yield job
+
+    def end(self, job):
+        returncodes = job.cluster.wait_for_job(DEADLINE_SECS)
+        assert set(returncodes.values()) == {0}
+        assert set(job.items()) == set(names(60))
+
+    def test_a_parameter_server_that_is_stopped(self, job):
+        job.kill("ps:0", signal.SIGSTOP)
+        for task in ("chief:0", "worker:0"):
+            job.cluster.wait_for_line(
+                task,
+                rf"{task} waits for the parameter server: /job:ps/task:0\S* "
+                "has not answered",
+                DEADLINE_SECS,
+            )
+        job.kill("ps:0", signal.SIGCONT)
+        self.end(job)
+
+    def test_a_parameter_server_that_is_killed(self, job):
+        job.kill("ps:0")
+        job.cluster.wait_for_line(
+            "worker:0",
+            r"worker:0 has waited \d+ s for .*session.*: .*/job:ps/task:0",
+            DEADLINE_SECS,
+        )
+        job.cluster.start("ps:0")
+        self.end(job)
+
+    def test_a_chief_that_is_killed(self, job):
+        job.kill("chief:0")
+        job.cluster.wait_for_line(
+            "worker:0",
+            r"worker:0 has heard nothing of the chief \(chief:0\) for \d+ s",
+            DEADLINE_SECS,
+        )
+        job.cluster.start("chief:0")
+        self.end(job)
+
+    def test_a_worker_that_is_stopped_with_an_item(self, job):
+        job.kill("worker:0", signal.SIGSTOP)
+        job.cluster.wait_for_line(
+            "chief:0",
+            r"chief \(chief:0\) has waited \d+ s for .* hold: worker:0",
+            DEADLINE_SECS,
+        )
+        job.kill("worker:0", signal.SIGCONT)
+        self.end(job)

@@ -28,6 +28,7 @@ import subprocess
 import sys
 import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
@@ -75,6 +76,14 @@ class ForkedProcess:
     def wait(self):
         self._ended.wait()
         return self.returncode
+
+    def communicate(self):
+        """Returns what it wrote, as text, when it has ended."""
+        with ThreadPoolExecutor() as pool, self.stdout, self.stderr:
+            streams = pool.map(lambda s: s.read(), (self.stdout, self.stderr))
+            out, err = (data.decode(errors="replace") for data in streams)
+        self.wait()
+        return out, err
 
     def note_end(self, returncode):
         self.returncode = returncode

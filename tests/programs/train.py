@@ -20,12 +20,15 @@ from absl import logging
 from gate import Gate
 
 from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.core import waits
 
 logging.set_verbosity(logging.INFO)
 
 
 def main() -> None:
     args = parse_args()
+    if args.patience_secs:
+        waits.FIRST_SECS = waits.AGAIN_SECS = args.patience_secs
     config = json.loads(os.environ["TF_CONFIG"])
     job, index = config["task"]["type"], config["task"]["index"]
     server = tf.distribute.Server(
@@ -56,6 +59,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--save_steps", type=int, default=5)
     parser.add_argument("--lease_secs", type=float, default=60.0)
     parser.add_argument("--ack", default="next")
+    parser.add_argument(
+        "--patience_secs", type=float, help="say so soon what is waited for"
+    )
     parser.add_argument(
         "--feed", help="file of works that the chief adds, then a line 'end'"
     )

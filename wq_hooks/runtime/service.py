@@ -431,9 +431,11 @@ class Service:
         try:
             with on_interrupt(self._discard_ports):
                 if self._queue.is_chief:
+                    # It may have much to restore, before it asks the server.
                     self.wait_until_ready()
-                else:
-                    self._start_daemon(self._watch_server, "watcher")
+                self._watch.note_answer()
+                self._start_daemon(self._watch_server, "watcher")
+                if not self._queue.is_chief:
                     meet_chief(
                         self._queue,
                         self._task.name,
@@ -471,7 +473,7 @@ class Service:
         """Says that this task is alive, and looks whether it waits in vain."""
         next_beat = time.monotonic() + self._queue.beat_secs
         while not self._pause(self._pause_secs(next_beat)):
-            if self._loops:
+            if self._loops or self._queue.is_chief:
                 self._lookout.look()
             if time.monotonic() < next_beat:
                 continue
@@ -487,7 +489,8 @@ class Service:
         return self._coord.wait_for_stop(secs)
 
     def _watch_server(self) -> None:
-        self._watch.watch(self._is_keeper_over.wait)
+        if self._queue.mailbox.device:
+            self._watch.watch(self._is_keeper_over.wait)
 
     def _pause_secs(self, next_beat: float) -> float:
         beat_secs = max(0.0, next_beat - time.monotonic())

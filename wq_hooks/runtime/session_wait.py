@@ -4,8 +4,9 @@
 
 A worker's session begins when the chief's has initialised the model, and each
 session when all servers answer. Until then, and again when a session was lost,
-TensorFlow waits inside of what creates it, and no thread of a queue runs. So
-one thread of the process looks from time to time whether a session has been
+TensorFlow waits inside of what creates it, and no thread of a queue runs.
+Where a server has died, it waits as well in closing the session that was lost.
+So one thread of the process looks from time to time whether a session has been
 under way for long, of which queues wait.
 """
 
@@ -26,7 +27,8 @@ from wq_hooks.runtime.callers import owner_of
 from wq_hooks.runtime.host import Host
 
 _MAX_POLL_SECS = 5.0
-_AT_WORK = ("create_session", "prepare_or_wait_for_session")
+_CREATES = ("create_session", "prepare_or_wait_for_session")
+_CLOSES = "close"
 _CREATORS = (
     tf1.train.ChiefSessionCreator,
     tf1.train.WorkerSessionCreator,
@@ -39,7 +41,7 @@ _is_watching = False
 
 
 def watch(queue: Host) -> None:
-    """Watches from now on whether the sessions of a queue come."""
+    """Watches from now on whether the sessions of a queue come and go."""
     global _is_watching
     with _lock:
         _queues.add(queue)
@@ -62,46 +64,59 @@ def _watch_forever() -> None:
                 for queue in _queues
                 if queue.graph.finalized and not queue.is_running
             ]
-        creators = _creators_at_work() if waiting else []
+        owners = _owners_at_work() if waiting else []
         patiences = {
-            id(creator): patiences.get(id(creator)) or Patience()
-            for creator in creators
+            id(owner): patiences.get(id(owner)) or Patience()
+            for owner in owners
         }
-        for creator in creators:
-            patience = patiences[id(creator)]
-            if patience.is_over():
-                for queue in waiting:
-                    _warn(queue, creator, patience.secs)
+        for owner in owners:
+            patience = patiences[id(owner)]
+            if not patience.is_over():
+                continue
+            for queue in waiting:
+                if isinstance(owner, tf1.Session):
+                    if owner.graph is queue.graph:
+                        _warn(queue, "its lost session to close: ", patience)
+                else:
+                    _warn(queue, _creation_in_words(owner), patience)
 
 
-def _creators_at_work() -> list[Any]:
-    """Returns what creates a session at this moment, in any thread."""
-    creators = []
+def _owners_at_work() -> list[Any]:
+    """Returns what creates or closes a session now, in any thread."""
+    owners = []
     for frame in sys._current_frames().values():
         step: Any = frame
         while step is not None:
-            if step.f_code.co_name in _AT_WORK:
+            name = step.f_code.co_name
+            if name in _CREATES or name == _CLOSES:
                 owner = owner_of(step)
-                if isinstance(owner, _CREATORS):
-                    creators.append(owner)
+                if isinstance(
+                    owner, tf1.Session if name == _CLOSES else _CREATORS
+                ):
+                    owners.append(owner)
             step = step.f_back
-    return creators
+    return owners
 
 
-def _warn(queue: Host, creator: Any, secs: float) -> None:
+def _creation_in_words(creator: Any) -> str:
     is_worker = isinstance(creator, tf1.train.WorkerSessionCreator) or (
         isinstance(creator, tf1.train.Supervisor) and not creator.is_chief
     )
-    logging.warning(
-        "Work queue %s: %s has waited %d s for a session: %sfor the servers of "
-        "its cluster, among them the parameter server on %s. Do their "
-        "processes run?",
-        queue.name,
-        queue.task.name,
-        secs,
+    for_chief = (
         "for the chief to initialise the model (who has "
         "MonitoredTrainingSession(is_chief=True)), or "
-        if is_worker
-        else "",
+    )
+    return f"a session: {for_chief if is_worker else ''}"
+
+
+def _warn(queue: Host, what: str, patience: Patience) -> None:
+    logging.warning(
+        "Work queue %s: %s has waited %d s for %sfor the servers of its "
+        "cluster, among them the parameter server on %s. Do their processes "
+        "run?",
+        queue.name,
+        queue.task.name,
+        patience.secs,
+        what,
         queue.mailbox.device or "this process",
     )

@@ -1,0 +1,109 @@
+"""Trains a few steps with Keras, saves each, and is killed behind one of them.
+
+    keras_every_step.py MODE DIRECTORY KILL_AT
+
+As in keras_fit.py, the weights of the model tell what it has seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
+
+NUM_FILES = 3
+NUM_LINES = 4
+BATCH_SIZE = 2
+TOTAL = NUM_FILES * NUM_LINES
+
+keras = tf.keras
+
+
+class Killer(keras.callbacks.Callback):
+    """Kills this process behind a step."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.num_steps = 0
+        self._step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        del batch, logs
+        self.num_steps += 1
+        if self.num_steps == self._step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def new_model():
+    model = keras.Sequential(
+        [
+            keras.layers.Input(shape=(TOTAL,)),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        ]
+    )
+    model.compile(
+        optimizer=keras.optimizers.SGD(1.0),
+        loss=lambda y, prediction: tf.reduce_mean(-prediction, -1) + 0.0 * y,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def parse(lines):
+    numbers = tf.strings.to_number(lines, tf.int32)
+    return tf.one_hot(numbers, TOTAL), tf.zeros([tf.shape(numbers)[0], 1])
+
+
+def write_files(directory):
+    for i in range(NUM_FILES):
+        lines = (f"{i * NUM_LINES + k}\n" for k in range(NUM_LINES))
+        path = directory / f"data-{i}.txt"
+        path.write_text("".join(lines))
+        yield str(path)
+
+
+def main(mode, directory, kill_at):
+    queue = WorkQueue(list(write_files(directory)), shuffle=False)
+    model = new_model()
+    records = queue.records(tf.data.TextLineDataset)
+    if "shuffled" in mode:
+        records = records.shuffle(5, seed=1)
+    dataset = records.batch(BATCH_SIZE).map(parse).to_dataset()
+    options = {}
+    if mode.startswith("beside"):
+        folder = directory / "run[lr=0.1]"
+        folder.mkdir(exist_ok=True)
+        # Each save is a file of its own, which Keras names by its epoch.
+        pattern = str(folder / "cp-{epoch:04d}.weights.h5")
+        options = {"steps_per_epoch": 1, "epochs": 100}
+        saved = sorted(folder.glob("cp-*.h5"))
+        if saved:
+            model.load_weights(saved[-1])
+            options["initial_epoch"] = int(saved[-1].name[3:7])
+        callbacks = [
+            keras.callbacks.ModelCheckpoint(pattern, save_weights_only=True),
+            WorkQueueCallback(queue, beside=pattern),
+        ]
+    else:
+        if "weighted" in mode:
+            options = {"class_weight": {0: 1.0, 1: 2.0}}
+        callbacks = [
+            WorkQueueCheckpoint(queue, directory / "model", every_n_steps=1)
+        ]
+    killer = Killer(kill_at)
+    model.fit(dataset, callbacks=[*callbacks, killer], verbose=0, **options)
+    # A step adds its part of a batch to the weight of a record.
+    seen = np.ravel(model.get_weights()[0]) * BATCH_SIZE
+    outcome = {"seen": np.rint(seen).astype(int).tolist()}
+    print(json.dumps({**outcome, "is_done": queue.is_done}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
