@@ -35,7 +35,7 @@ def run(zygotes):
 @pytest.mark.parametrize("kill_at", range(1, NUM_STEPS + 1))
 @pytest.mark.parametrize(
     "mode",
-    ["plain", "shuffled", "weighted", "weighted_shuffled", "beside"],
+    ["weighted", "weighted_shuffled", "beside"],
 )
 def test_keras_trains_all_records(run, tmp_path, mode, kill_at):
     """Also where Keras puts a map and a prefetch behind, for class weights."""
