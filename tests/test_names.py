@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from sessions import draw, item_of, items, raw_session, train
 
-from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks import WorkQueue, WorkQueueHook, command_line
 from wq_hooks.commands.positions import find_positions
 from wq_hooks.core.names import Names, first_free
 
@@ -210,9 +210,12 @@ class TestASlash:
             texts = [text.numpy() for text in queue.input_dataset()]
             assert texts == [b"a", b"b"]
 
-    def test_served(self):
+    def test_served(self, capsys):
         with WorkQueue(["a", "b"], shuffle=False, name="a/b") as queue:
             port = queue.serve(0)
             target = f"grpc://localhost:{port}"
             with WorkQueue.connect(target, "a/b") as other:
                 assert other.take().numpy() == b"a"
+                ask = ["status", "--target", target, "--name", "a/b"]
+                assert command_line.main(ask) == 0
+                assert "Queue a/b" in capsys.readouterr().out

@@ -70,7 +70,7 @@ def server(tmp_path_factory):
     demo.write_many(str(logdir), now)
     demo.write_job(
         str(logdir / "hostile <i>too"),
-        "work_queue",
+        "ads/train",
         demo.Player(
             demo.HOSTILE_WORKS * 5,
             {HOSTILE_WORKER: 9.0, "../../etc/passwd": 11.0, "w" * 5000: 10.0},
@@ -309,7 +309,7 @@ def test_the_reload_button_of_tensorboard_reloads(train_tab):
 @pytest.mark.parametrize("run", ["hostile <b>names", "hostile <i>too"])
 def test_hostile_names_are_text(server, tab, run):
     tab.open(server, run.replace("<", "%3C").replace(">", "%3E"))
-    assert tab.texts("h2 .name") == ["work_queue", run]
+    assert tab.texts("h2 .name") == ["ads/train", run]
     for tag in ("img", "b", "i", "script:not([src]):not([type])", "a"):
         assert tab.count(f"#work-queue {tag}") == 0
     if run.endswith("too"):

@@ -69,7 +69,7 @@ class TestRoutes:
             ("done, days ago", "train"),
             ("broken off, days ago", "train"),
             ("one worker", "train"),
-            ("hostile <b>names", "work_queue"),
+            ("hostile <b>names", "ads/train"),
         }
         times = [queue["time"] for queue in queues]
         assert times == sorted(times, reverse=True)
@@ -92,7 +92,7 @@ class TestRoutes:
         assert len(card["timeline"]["bars"]) > 10
 
     def test_hostile_names_stay_what_they_are(self, client):
-        card = get(client, "card", run="hostile <b>names", queue="work_queue")
+        card = get(client, "card", run="hostile <b>names", queue="ads/train")
         texts = {bar[1] for bar in card["timeline"]["bars"]}
         assert demo.HOSTILE_WORKS[0] in texts
         assert demo.HOSTILE_WORKS[1] in texts

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+import urllib.parse
 import zlib
 from collections.abc import Sequence
 from random import Random
@@ -122,7 +123,8 @@ class Log:
 
     def __init__(self, directory: str, queue: str, begin: float):
         os.makedirs(directory, exist_ok=True)
-        name = f"events.out.tfevents.{int(begin)}.demo.{queue}"
+        host = urllib.parse.quote(f"demo.{queue}", safe="")
+        name = f"events.out.tfevents.{int(begin)}.{host}"
         self._file = open(  # noqa: SIM115 (closed by close)
             os.path.join(directory, name), "wb"
         )
@@ -281,7 +283,7 @@ def write_all(directory: str, now: float) -> None:
     )
     write_job(
         run("hostile <b>names"),
-        "work_queue",
+        "ads/train",
         Player(
             [*HOSTILE_WORKS * 5],
             {"<b>worker</b>": 9.0, "../../etc/passwd": 11.0},
