@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 from benchmarks.results import Bar, Curve, Result, spread
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
 
 _BATCH = 100
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from benchmarks.results import Bar, Result, spread
 from wq_hooks import readers, sources
-from wq_hooks.core.slicing import Slicing
+from wq_hooks.core.items.slicing import Slicing
 
 _RECORD_BYTES = 200
 _MEGABYTES = (1, 8)

@@ -11,7 +11,7 @@ from zygote import Zygotes
 
 from model_zoo.wide_and_deep import generate
 from wq_hooks.launcher import process_group
-from wq_hooks.runtime.mailbox import MailboxSession
+from wq_hooks.runtime.transport.mailbox import MailboxSession
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.resume import resume
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position.resume import resume
+from wq_hooks.core.position.snapshot import Snapshot
 
 WORKER = Consumer("worker:0", "1")
 

@@ -14,13 +14,13 @@ import collections
 import heapq
 import itertools
 
-from wq_hooks.core import consumer as consumer_module
-from wq_hooks.core import dispatcher as dispatcher_module
-from wq_hooks.core import messages
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.messages import Claim
+from wq_hooks.core.chief import dispatcher as dispatcher_module
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.consumer import consumer as consumer_module
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim
 
 # What has arrived is looked at so often: `runtime.service`.
 NOTE_EVERY_SECS = 0.05
@@ -111,26 +111,26 @@ class SimulatedCluster:
     # The transport.
 
     def deliver(self, elements, board):
-        """See `wq_hooks.core.dispatcher.Transport`."""
+        """See `wq_hooks.core.chief.dispatcher.Transport`."""
         self.board.update(board)
         self.work.extend(elements)
         while self.waiting and self.work:
             self.waiting.popleft().get()
 
     def look_up(self, *keys):
-        """See `wq_hooks.core.dispatcher.Transport`."""
+        """See `wq_hooks.core.chief.dispatcher.Transport`."""
         return [self.board.get(key, "") for key in keys]
 
     def num_work(self):
-        """See `wq_hooks.core.dispatcher.Transport`."""
+        """See `wq_hooks.core.chief.dispatcher.Transport`."""
         return len(self.work)
 
     def num_reports(self):
-        """See `wq_hooks.core.dispatcher.Transport`."""
+        """See `wq_hooks.core.chief.dispatcher.Transport`."""
         return len(self._reports)
 
     def write_position(self, position):
-        """See `wq_hooks.core.dispatcher.Transport`."""
+        """See `wq_hooks.core.chief.dispatcher.Transport`."""
 
 
 class _Worker:

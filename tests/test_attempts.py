@@ -14,17 +14,17 @@ from resuming import WORKER, start
 from sessions import train
 
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.core.attempts import (
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.attempts import (
     Attempts,
     AttemptsKeeper,
     attempts_text,
     read_attempts,
 )
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
 
 tf1 = tf.compat.v1
@@ -163,7 +163,7 @@ def noted_in(written):
 
 
 def resumed(snapshot, known, max_attempts):
-    from wq_hooks.core.resume import resume
+    from wq_hooks.core.position.resume import resume
 
     if snapshot is None:
         return ledger_of(known, max_attempts)
@@ -193,7 +193,7 @@ def test_the_limit_is_looked_at_when_a_position_hands_an_item_out_again():
 
 
 def resumed_of(works, position):
-    from wq_hooks.core.resume import resume
+    from wq_hooks.core.position.resume import resume
 
     resumption = resume(
         Works(list(works)),

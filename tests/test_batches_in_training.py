@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wq_hooks.core.batches_in_training import (
+from wq_hooks.core.consumer.batches_in_training import (
     Batch,
     BatchesInTraining,
     Watch,

@@ -21,7 +21,7 @@ from trainers import WORKS, Trainer, bare
 
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.errors import TwoChiefsError
-from wq_hooks.runtime import service
+from wq_hooks.runtime.threads import session_threads
 
 tf1 = tf.compat.v1
 
@@ -256,7 +256,9 @@ class TestAWorkerWhoseClusterLacksTheChief:
             bare(chief, init=True) as (session, _),
         ):
             assert draw(session, chief.item, 1) == WORKS[:1]
-            monkeypatch.setattr(service, "is_another_chief_there", see_nobody)
+            monkeypatch.setattr(
+                session_threads, "is_another_chief_there", see_nobody
+            )
             with bare(worker, fails=True) as (_, coord):
                 assert coord.wait_for_stop(60)
                 with pytest.raises(TwoChiefsError):

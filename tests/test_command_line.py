@@ -8,7 +8,7 @@ import types
 import pytest
 
 import wq_hooks
-from wq_hooks import command_line
+from wq_hooks.cli import command_line
 
 
 def exit_of(argv):
@@ -74,14 +74,14 @@ def test_a_subcommand_can_refuse_its_arguments(capsys, monkeypatch):
 
 
 def test_arguments_come_from_the_process_by_default():
-    command = [sys.executable, "-m", "wq_hooks.command_line", "--version"]
+    command = [sys.executable, "-m", "wq_hooks.cli.command_line", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == f"wq-hooks {wq_hooks.__version__}\n"
 
 
 def test_it_does_without_tensorflow():
     program = (
-        "import sys, wq_hooks.command_line\n"
+        "import sys, wq_hooks.cli.command_line\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -109,7 +109,7 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(argv):
     """As in `wq-hooks ... | head -1`."""
     program = (
         "import sys, types\n"
-        "from wq_hooks import command_line\n"
+        "from wq_hooks.cli import command_line\n"
         "def run(args):\n"
         "    sys.stdout.write('x' * 1_000_000)\n"
         "    return 1\n"

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from wq_hooks.core import messages
-from wq_hooks.core.consumer import ConsumerLoop, Holdings, Served
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.messages import Claim
+from wq_hooks.core.consumer.consumer import ConsumerLoop, Holdings, Served
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim
 
 CONSUMER = Consumer("worker:1", "5f2c")
 SENDER = "worker:1 5f2c"

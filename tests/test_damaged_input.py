@@ -19,8 +19,8 @@ from postgres import postgresql  # noqa: F401
 from sessions import draw, element_of, raw_session
 
 from wq_hooks import WorkQueue, readers, sources
-from wq_hooks.core.slice_text import parse_slice
-from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.items.slice_text import parse_slice
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.sources import odps
 
 NUM_RECORDS = 400

@@ -11,7 +11,7 @@ from in_process_cluster import InProcessCluster
 from sessions import draw, element_of, raw_session, wait_until
 
 from wq_hooks import WorkQueue
-from wq_hooks.runtime import direct_port
+from wq_hooks.runtime.process_ports import one_step_port
 
 tf1 = tf.compat.v1
 
@@ -108,13 +108,13 @@ def test_records(questions):
 
 
 def test_records_may_be_read_before_python_hears_of_their_item(monkeypatch):
-    parsed = direct_port.element_of
+    parsed = one_step_port.element_of
 
     def late(rows):
         time.sleep(0.3)
         return parsed(rows)
 
-    monkeypatch.setattr(direct_port, "element_of", late)
+    monkeypatch.setattr(one_step_port, "element_of", late)
     queue = WorkQueue(WORKS[:5], num_epochs=None, shuffle=False)
     records = queue.records(one_each)
     # What is left out counts at once.

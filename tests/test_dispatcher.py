@@ -8,24 +8,25 @@ from random import Random
 
 import pytest
 
-from wq_hooks.core import board_writer, flow, messages
-from wq_hooks.core import dispatcher as dispatcher_module
-from wq_hooks.core import ledger as ledger_module
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.messages import Claim
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.progress import ProgressMeter
-from wq_hooks.core.resume import resume
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.chief import board_writer, flow_control
+from wq_hooks.core.chief import dispatcher as dispatcher_module
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger import ledger as ledger_module
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.progress import ProgressMeter
+from wq_hooks.core.position.resume import resume
+from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import TwoChiefsError
 
 A = Consumer("worker:0", "a1")
 B = Consumer("worker:1", "b1")
 CHIEF = Consumer("chief:0", "c1")
-DEPTH = flow._MIN_DEPTH
+DEPTH = flow_control._MIN_DEPTH
 TICK = dispatcher_module._TICK_SECS
 PERIOD = dispatcher_module._POSITION_EVERY_SECS
 GRACE = ledger_module._MISSING_GRACE_SECS

@@ -18,9 +18,9 @@ import tensorflow.compat.v1 as tf1
 
 from tests.environment import environment
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.core.progress import ProgressMeter
+from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.errors import SnapshotError, WorkQueueError
-from wq_hooks.runtime import eager_readers
+from wq_hooks.runtime.process_ports import dataset_ports
 
 WORKS = [f"f{i}" for i in range(6)]
 NUM_RECORDS = 7
@@ -353,7 +353,7 @@ def test_a_batch_is_trained_when_somebody_says_so(new_queue, files):
 def test_what_gathers_is_counted_as_soon_as_somebody_waits_for_it(
     new_queue, files, monkeypatch
 ):
-    monkeypatch.setattr(eager_readers, "_COUNT_EVERY_SECS", 600.0)
+    monkeypatch.setattr(dataset_ports, "_COUNT_EVERY_SECS", 600.0)
     queue = new_queue(files)
     dataset = queue.records(tf.data.TextLineDataset).batch(2).to_dataset()
     iterator = iter(dataset)

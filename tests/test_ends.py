@@ -1,4 +1,4 @@
-"""When the chief's end is the end of the job; see `wq_hooks.core.ends`."""
+"""When the chief's end is the end of the job; see `core/ledger/job_end.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sessions import STOP_SECS, draw, wait_until
 from trainers import WORKS, Trainer, bare
 
 from wq_hooks import WorkQueueHook
-from wq_hooks.core.ends import Stop, ends_job
+from wq_hooks.core.ledger.job_end import Stop, ends_job
 
 tf1 = tf.compat.v1
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_cluster import SimulatedCluster
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.factoring import factor, typical_num
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.slice_text import parse_slice
-from wq_hooks.core.slicing import Slicing
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.factoring import factor, typical_num
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.slice_text import parse_slice
+from wq_hooks.core.items.slicing import Slicing
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
 
 SIZES = st.lists(
     st.none() | st.integers(0, 5) | st.integers(0, 10**7),

@@ -10,9 +10,9 @@ from in_process_cluster import InProcessCluster
 from sessions import draw, raw_session, wait_until
 
 from wq_hooks import WorkQueue
-from wq_hooks.core import ledger as ledger_module
-from wq_hooks.runtime.fast_take import NO_LIFE
-from wq_hooks.runtime.mailbox import MailboxSession
+from wq_hooks.core.ledger import ledger as ledger_module
+from wq_hooks.runtime.ports.fast_take import NO_LIFE
+from wq_hooks.runtime.transport.mailbox import MailboxSession
 
 tf1 = tf.compat.v1
 

@@ -14,17 +14,17 @@ from hypothesis.stateful import (
     rule,
 )
 
-from wq_hooks.core import feed as feed_module
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.feed import Feed, FeedLog
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.local_mailbox import NoTransport
-from wq_hooks.core.messages import sender_text
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.resume_feed import resume_feed
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.local_mailbox import NoTransport
+from wq_hooks.core.items import added_works as feed_module
+from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position.resume_added_works import resume_feed
+from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.core.protocol.messages import sender_text
 from wq_hooks.errors import SnapshotError
 
 WORKER = Consumer("worker:0", "1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from wq_hooks.runtime.file_readers import of_one_file
+from wq_hooks.runtime.reading.file_readers import of_one_file
 
 tf1 = tf.compat.v1
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from wq_hooks.core import flow as flow_module
-from wq_hooks.core.flow import Flow
+from wq_hooks.core.chief import flow_control as flow_module
+from wq_hooks.core.chief.flow_control import Flow
 
 DEPTH = flow_module._MIN_DEPTH
 AHEAD_SECS = flow_module._AHEAD_SECS

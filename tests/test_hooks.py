@@ -12,10 +12,11 @@ import pytest
 import tensorflow as tf
 from sessions import items, train
 
-from wq_hooks import WorkQueue, WorkQueueHook, hooks
-from wq_hooks.core import messages
+from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.core.protocol import messages
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime import mailbox
+from wq_hooks.hooks import work_queue_hook
+from wq_hooks.runtime.transport import mailbox
 
 tf1 = tf.compat.v1
 
@@ -411,17 +412,17 @@ class TestProgressBar:
             def close(self):
                 seen.append("closed")
 
-        monkeypatch.setattr(hooks, "new_bar", lambda name: FakeBar())
+        monkeypatch.setattr(work_queue_hook, "new_bar", lambda name: FakeBar())
         train(WORKS, hook_of=hook_with(progress_bar=True))
         assert seen[-2:] == [6, "closed"]
 
     def test_there_is_none_unless_it_is_asked_for(self, monkeypatch):
-        monkeypatch.setattr(hooks, "new_bar", lambda name: 1 / 0)
+        monkeypatch.setattr(work_queue_hook, "new_bar", lambda name: 1 / 0)
         train(WORKS, hook_of=hook_with())
 
     def test_where_there_is_no_terminal(self, monkeypatch):
         asked = []
-        monkeypatch.setattr(hooks, "new_bar", asked.append)
+        monkeypatch.setattr(work_queue_hook, "new_bar", asked.append)
         train(WORKS, hook_of=hook_with(progress_bar=True))
         assert asked == ["work_queue"]
 

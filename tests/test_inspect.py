@@ -12,12 +12,12 @@ import pytest
 import tensorflow as tf
 from test_progress import A, B, make_ledger, take, train
 
-from wq_hooks import WorkQueue, command_line
-from wq_hooks.commands import text
-from wq_hooks.commands.bundle import BundleError, strings_of
-from wq_hooks.commands.positions import read_works
-from wq_hooks.runtime import kept_lists
-from wq_hooks.runtime.position_file import PositionFile
+from wq_hooks import WorkQueue
+from wq_hooks.cli import command_line, text
+from wq_hooks.cli.bundle import BundleError, strings_of
+from wq_hooks.cli.positions import read_works
+from wq_hooks.runtime.saving import sidecar_files
+from wq_hooks.runtime.saving.position_file import PositionFile
 
 tf1 = tf.compat.v1
 
@@ -306,8 +306,10 @@ class TestResume:
         code, err = inspect(capsys, tmp_path, "--works", works)
         assert code == 1
         assert "the list was not found" in err
-        path = kept_lists.path_of(str(tmp_path), "train", snapshot.fingerprint)
-        kept_lists.write(path, lambda: names)
+        path = sidecar_files.path_of(
+            str(tmp_path), "train", snapshot.fingerprint
+        )
+        sidecar_files.write(path, lambda: names)
         assert read_works(path) == names
         (report,) = inspect_json(capsys, tmp_path, "--works", works)
         assert report["works"] == path
@@ -407,7 +409,7 @@ def test_it_does_without_tensorflow(tmp_path):
     path = save(tmp_path, make_snapshot())
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
-        "from wq_hooks import command_line\n"
+        "from wq_hooks.cli import command_line\n"
         f"sys.exit(command_line.main(['inspect', {path!r}]))"
     )
     done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from wq_hooks.runtime.item_port import ItemPort
+from wq_hooks.runtime.process_ports.local_queues import ItemPort
 
 
 def test_numbers_that_are_given_are_not_kept():

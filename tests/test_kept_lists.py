@@ -13,14 +13,14 @@ from resuming import (
     words,
 )
 
-from wq_hooks.core import packed_plan
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.kept_lists import file_of, list_in
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.resume import resume
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position import plan_encoding
+from wq_hooks.core.position.resume import resume
+from wq_hooks.core.position.sidecar_lists import file_of, list_in
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
 
 
@@ -31,7 +31,7 @@ class TestLongLists:
 
     @pytest.fixture(autouse=True)
     def no_list_is_short(self, monkeypatch):
-        monkeypatch.setattr(packed_plan, "_MAX_PACKED_CHARS", 1)
+        monkeypatch.setattr(plan_encoding, "_MAX_PACKED_CHARS", 1)
 
     def position(self):
         ledger = start(self.OLD)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tests.environment import environment
 from tests.keras_version import has_keras_2
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
-from wq_hooks.core.progress import ProgressMeter
+from wq_hooks.core.monitoring.progress import ProgressMeter
 
 PROGRAM = Path(__file__).parent / "programs" / "keras_fit.py"
 NUM_FILES = 6

@@ -16,8 +16,8 @@ from witness import (
     python,
 )
 
-from wq_hooks.command_line import main
-from wq_hooks.launcher.launch import Console, Line
+from wq_hooks.cli.command_line import main
+from wq_hooks.cli.launch import Console, Line
 
 # Only so that a hang fails.
 pytestmark = pytest.mark.timeout(120)
@@ -45,7 +45,7 @@ def launch(*options, program):
 
 
 def launch_process(*options, program, **kwargs):
-    command = ["-m", "wq_hooks.command_line", "launch", *options, "--"]
+    command = ["-m", "wq_hooks.cli.command_line", "launch", *options, "--"]
     return subprocess.Popen(
         [*python("")[:1], *command, *python(TASK + program)],
         start_new_session=True,
@@ -232,7 +232,7 @@ def test_nohup_keeps_the_job(witness):
     process = subprocess.Popen(
         python(
             "import signal, sys\n"
-            "from wq_hooks.command_line import main\n"
+            "from wq_hooks.cli.command_line import main\n"
             "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
             f"sys.exit(main(['launch', '--', *{python(HOLD)!r}]))"
         )

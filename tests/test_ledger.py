@@ -15,14 +15,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-from wq_hooks.core import events
-from wq_hooks.core import ledger as ledger_module
-from wq_hooks.core.consumer_state import Consumer, task_of
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.resume import resume
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works, unpack_names
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works, unpack_names
+from wq_hooks.core.ledger import events
+from wq_hooks.core.ledger import ledger as ledger_module
+from wq_hooks.core.ledger.consumer_state import Consumer, task_of
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position.resume import resume
+from wq_hooks.core.position.snapshot import Snapshot
 
 A = Consumer("worker:0", "a1")
 A2 = Consumer("worker:0", "a2")

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from wq_hooks.core import messages
-from wq_hooks.core.consumer import ConsumerLoop
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.local_mailbox import LocalMailbox, NoTransport
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.works import Works
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.local_mailbox import LocalMailbox, NoTransport
+from wq_hooks.core.consumer.consumer import ConsumerLoop
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.protocol import messages
 
 
 class Readers:

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from wq_hooks.core.measure import measure
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.source_sizes import measure
+from wq_hooks.core.items.works import Works
 from wq_hooks.errors import SourceError
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.members import Members
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.membership import Members
 
 A = Consumer("worker:0", "a1")
 A_SECOND = Consumer("worker:0/2", "a1")

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.factoring import factor
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.resume import resume
-from wq_hooks.core.slice_text import parse_slice
-from wq_hooks.core.slicing import Slicing
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.factoring import factor
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.slice_text import parse_slice
+from wq_hooks.core.items.slicing import Slicing
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position.resume import resume
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
 
 WORKER = Consumer("worker:0", "1")

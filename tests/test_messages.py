@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core import messages
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.messages import (
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import (
     Claim,
     Report,
     claims_text,

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from sessions import draw, item_of, items, raw_session, train
 
-from wq_hooks import WorkQueue, WorkQueueHook, command_line
-from wq_hooks.commands.positions import find_positions
+from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.cli import command_line
+from wq_hooks.cli.positions import find_positions
 from wq_hooks.core.names import Names, first_free
 
 tf1 = tf.compat.v1

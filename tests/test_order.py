@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core import order
-from wq_hooks.core.order import EpochOrder
+from wq_hooks.core.items import order
+from wq_hooks.core.items.order import EpochOrder
 
 SEEDS = st.integers(-(2**70), 2**70)
 EPOCHS = st.integers(0, 2**40)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.feed import Feed, FeedLog
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.slicing import Slicing
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.slicing import Slicing
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
 
 FAST = Consumer("worker:0", "a")
 SLOW = Consumer("worker:1", "b")

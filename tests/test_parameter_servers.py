@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.keras_version import has_keras_2
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.parameter_servers import (
+from wq_hooks.runtime.strategies.parameter_servers import (
     expect_dataset_creator,
     is_on_parameter_servers,
 )

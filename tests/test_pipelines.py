@@ -51,7 +51,7 @@ def run(title, **names):
 def test_each_part_of_the_guide_has_a_test():
     here = "".join(
         Path(__file__).with_name(name).read_text()
-        for name in ("test_pipelines.py", "sync_replicas.py")
+        for name in ("test_pipelines.py", "hooks/sync_replicas_hook.py")
     )
     assert len(BLOCKS) == 8
     assert all(f'"{title}"' in here for title in BLOCKS)

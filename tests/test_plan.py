@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core.order import EpochOrder
-from wq_hooks.core.plan import (
+from wq_hooks.core.items.order import EpochOrder
+from wq_hooks.core.items.plan import (
     MAX_NUMBER,
     Epochs,
     Item,
@@ -19,7 +19,7 @@ from wq_hooks.core.plan import (
     segment_from_json,
     segment_to_json,
 )
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.works import Works
 from wq_hooks.errors import SnapshotError
 
 ABCD = Works(list("abcd"))

@@ -5,7 +5,7 @@ import threading
 import pytest
 import tensorflow as tf
 
-from wq_hooks.runtime.ports import SessionPort
+from wq_hooks.runtime.ports.session_ports import SessionPort
 
 HANG_SECS = 60.0
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from wq_hooks.runtime.position_file import PositionFile
+from wq_hooks.runtime.saving.position_file import PositionFile
 
 
 def save(path, text, mtime):

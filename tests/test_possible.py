@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resuming import WORKER
 
-from wq_hooks.core import snapshot as snapshot_module
-from wq_hooks.core.feed import Feed, FeedLog
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.resume_feed import resume_feed
-from wq_hooks.core.slicing import Slicing
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.slicing import Slicing
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position import snapshot as snapshot_module
+from wq_hooks.core.position.resume_added_works import resume_feed
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
 
 SECS = 5

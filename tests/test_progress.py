@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.progress import (
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.progress import (
     ProgressMeter,
     duration_in_words,
 )
-from wq_hooks.core.works import Works
 
 A = Consumer("worker:0", "a1")
 B = Consumer("worker:1", "b1")

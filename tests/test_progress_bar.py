@@ -6,8 +6,8 @@ import sys
 import pytest
 from test_progress import A, make_ledger, take, train
 
-from wq_hooks import progress_bar
-from wq_hooks.core.progress import ProgressMeter
+from wq_hooks.core.monitoring.progress import ProgressMeter
+from wq_hooks.hooks import progress_bar
 
 
 class Terminal(io.StringIO):

@@ -12,7 +12,7 @@ from sessions import draw, element_of, raw_session
 from test_sources_text import CONTENT, cuts, lines_of
 
 from wq_hooks import WorkQueue
-from wq_hooks.core.slice_text import slice_text
+from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.readers import text_lines, tf_records
 from wq_hooks.sources import TextLines, TFRecords
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sessions import draw, element_of, raw_session
 
 from wq_hooks import TableRecordDataset, TableRecordReader, WorkQueue
-from wq_hooks.core.slice_text import slice_text
+from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.readers import table_records
 from wq_hooks.sources import register, registry
 

@@ -5,12 +5,12 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wq_hooks.core.messages import Claim
-from wq_hooks.core.record_tracker import (
+from wq_hooks.core.consumer.record_tracker import (
     MAX_BATCHES,
     RecordTracker,
     batch_number,
 )
+from wq_hooks.core.protocol.messages import Claim
 
 ITERATION = 7
 

@@ -14,10 +14,10 @@ from sessions import decoded, element_of, raw_session, wait_until
 from text_files import write
 
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.core import messages
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.runtime.mailbox import MailboxSession
-from wq_hooks.runtime.records_port import RecordsPort
+from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.core.protocol import messages
+from wq_hooks.runtime.reading.records_port import RecordsPort
+from wq_hooks.runtime.transport.mailbox import MailboxSession
 
 tf1 = tf.compat.v1
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from sessions import decoded, element_of, raw_session, wait_until
 
 from wq_hooks import WorkQueue
-from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.position.snapshot import Snapshot
 
 tf1 = tf.compat.v1
 READER = tf.data.TextLineDataset

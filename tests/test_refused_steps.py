@@ -15,10 +15,10 @@ import tensorflow as tf
 from in_process_cluster import Background, InProcessCluster
 
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.core import messages
-from wq_hooks.runtime import mailbox as mailbox_module
-from wq_hooks.runtime.mailbox import MailboxSession
-from wq_hooks.runtime.steps import Steps, is_refusal
+from wq_hooks.core.protocol import messages
+from wq_hooks.runtime.transport import mailbox as mailbox_module
+from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.prepared_steps import Steps, is_refusal
 
 tf1 = tf.compat.v1
 

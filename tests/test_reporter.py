@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from wq_hooks.runtime.reporter import Reporter
+from wq_hooks.hooks.reporter import Reporter
 
 HANG_SECS = 60
 

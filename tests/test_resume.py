@@ -25,11 +25,11 @@ from resuming import (
     words,
 )
 
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.resume import resume
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.position.resume import resume
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from console import HANG_SECS, Console
 
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
-from wq_hooks.core import served
+from wq_hooks.core.protocol import service_record
 from wq_hooks.errors import WorkQueueError
 
 WORKS = [f"f{i}" for i in range(6)]
@@ -414,7 +414,7 @@ def test_a_wrong_name(new_queue, port):
 
 def test_another_format(new_queue, port, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(served, "FORMAT", 2)
+        patch.setattr(service_record, "FORMAT", 2)
         new_queue(["a"])
     with pytest.raises(WorkQueueError, match=r"in format 1, .* in format 2"):
         WorkQueue.connect(f"grpc://localhost:{port}")

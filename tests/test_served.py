@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from wq_hooks.core import served
-from wq_hooks.core.served import (
+from wq_hooks.core.protocol import service_record
+from wq_hooks.core.protocol.service_record import (
     NotServedError,
     Served,
     checked_task,
@@ -36,7 +36,7 @@ def test_what_others_have_written_is_no_queue():
 
 def test_another_format(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(served, "FORMAT", 7)
+        patch.setattr(service_record, "FORMAT", 7)
         text = TRAIN.to_text()
     with pytest.raises(WorkQueueError, match=r"in format 1, .* in format 7"):
         find_served([text], "train", TARGET)

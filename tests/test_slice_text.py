@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wq_hooks.core.slice_text import (
+from wq_hooks.core.items.slice_text import (
     Slice,
     looks_sliced,
     parse_slice,

@@ -12,7 +12,7 @@ from in_process_cluster import Background, InProcessCluster
 from sessions import draw, element_of, items, raw_session, train
 
 from wq_hooks import WorkQueue, readers, sources
-from wq_hooks.core.slice_text import parse_slice
+from wq_hooks.core.items.slice_text import parse_slice
 from wq_hooks.errors import SourceError
 
 tf1 = tf.compat.v1

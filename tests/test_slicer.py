@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.works import Works
 from wq_hooks.sources.slicer import Slicer
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core.slicing import Slicing
+from wq_hooks.core.items.slicing import Slicing
 
 SIZES = st.lists(
     st.none() | st.integers(0, 5) | st.integers(0, 10**6),

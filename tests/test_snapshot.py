@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core import snapshot as snapshot_module
-from wq_hooks.core.plan import Epochs, Listed, Masked
-from wq_hooks.core.snapshot import OpenItem, Snapshot
-from wq_hooks.core.works import Works, pack_names
+from wq_hooks.core.items.plan import Epochs, Listed, Masked
+from wq_hooks.core.items.works import Works, pack_names
+from wq_hooks.core.position import snapshot as snapshot_module
+from wq_hooks.core.position.snapshot import OpenItem, Snapshot
 from wq_hooks.errors import SnapshotError, WorkQueueError
 
 

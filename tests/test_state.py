@@ -4,18 +4,18 @@ import json
 
 from test_progress import A, B, make_ledger, take, train
 
-from wq_hooks.core import state as states
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.state import (
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring import queue_state as states
+from wq_hooks.core.monitoring.queue_state import (
     MAX_CHARS,
     STATE_VERSION,
     shown,
     state_of,
     takes_since,
 )
-from wq_hooks.core.works import Works
 
 
 class TestState:

@@ -10,11 +10,15 @@ from in_process_cluster import InProcessCluster
 from sessions import draw, wait_until
 from test_progress import A, B, make_ledger, take, train
 
-from wq_hooks import WorkQueue, command_line
-from wq_hooks.commands import status
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.status import MAX_WORKERS, pause_secs, status_text
-from wq_hooks.core.view import Viewer
+from wq_hooks import WorkQueue
+from wq_hooks.cli import command_line, status
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.monitoring.board_status import (
+    MAX_WORKERS,
+    pause_secs,
+    status_text,
+)
+from wq_hooks.core.monitoring.view import Viewer
 from wq_hooks.errors import WorkQueueError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wq_hooks.runtime.steps import Steps, is_refusal
+from wq_hooks.runtime.transport.prepared_steps import Steps, is_refusal
 
 tf1 = tf.compat.v1
 

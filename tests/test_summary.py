@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from test_progress import A, B, make_ledger, take, train
 
-from wq_hooks import summary
-from wq_hooks.core.view import Viewer
+from wq_hooks.core.monitoring.view import Viewer
+from wq_hooks.hooks import summary
 from wq_hooks.tensorboard_plugin import metadata
 
 tf1 = tf.compat.v1

@@ -15,7 +15,8 @@ from in_process_cluster import Background, InProcessCluster
 from sync_replicas import train_function
 
 from tests.environment import environment
-from wq_hooks import SyncReplicasHook, command_line
+from wq_hooks import SyncReplicasHook
+from wq_hooks.cli import command_line
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.launcher.local_cluster import Cluster
 

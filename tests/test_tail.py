@@ -14,12 +14,16 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from simulated_cluster import SimulatedCluster
 
-from wq_hooks.core import tail
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.tail import _SLACK, Pace, useless_at_the_end
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger import tail_scheduling
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.ledger.tail_scheduling import (
+    _SLACK,
+    Pace,
+    useless_at_the_end,
+)
 
 POLL_SECS = 0.2
 
@@ -228,7 +232,7 @@ def test_of_many_that_differ_the_mean_counts(monkeypatch):
     lengths = [1.0, 1.5] * 3
 
     assert useless_at_the_end(paces, lengths, 0.0) == {"slow"}
-    monkeypatch.setattr(tail, "_MAX_DIFFERENT", 5)
+    monkeypatch.setattr(tail_scheduling, "_MAX_DIFFERENT", 5)
     assert useless_at_the_end(paces, lengths, 0.0) == {"slow"}
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wq_hooks.core.tasks import Task, is_of_servers, num_workers
+from wq_hooks.core.chief.tasks import Task, is_of_servers, num_workers
 
 LOCAL = Task("local", 0, is_chief=True)
 WITH_CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}

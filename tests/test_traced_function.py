@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.runtime.traced_function import TracedFunction
+from wq_hooks.runtime.records.traced_function import TracedFunction
 
 tf1 = tf.compat.v1
 

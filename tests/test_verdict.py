@@ -7,7 +7,7 @@ import json
 import pytest
 
 pytest.importorskip("tensorboard")
-from wq_hooks.core.view import Viewer
+from wq_hooks.core.monitoring.view import Viewer
 from wq_hooks.tensorboard_plugin.card import card_of
 from wq_hooks.tensorboard_plugin.checked import checked_state, checked_takes
 from wq_hooks.tensorboard_plugin.demo import Player, parts, workers

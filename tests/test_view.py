@@ -5,8 +5,8 @@ import json
 import pytest
 from test_progress import A, B, make_ledger, take, train
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.view import Viewer
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.monitoring.view import Viewer
 
 
 def test_the_scalars():

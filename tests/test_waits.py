@@ -20,8 +20,8 @@ from wq_hooks import WorkQueue
 from wq_hooks.core import waits
 from wq_hooks.core.waits import Patience, Stall, listed, reason_in_words
 from wq_hooks.launcher.ports import free_ports
-from wq_hooks.runtime import meeting
-from wq_hooks.runtime.lookout import Lookout, ServerWatch
+from wq_hooks.runtime.transport import meeting
+from wq_hooks.runtime.transport.lookout import Lookout, ServerWatch
 
 tf1 = tf.compat.v1
 
@@ -189,7 +189,7 @@ class TestInGraphMode:
 
     def test_a_worker_is_held_back(self, cluster, container, log, monkeypatch):
         monkeypatch.setattr(
-            "wq_hooks.core.ledger.Ledger.barred",
+            "wq_hooks.core.ledger.ledger.Ledger.barred",
             lambda self, now: frozenset({"worker:1"}),
         )
         chief = Trainer(cluster, 0, container)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.keras_version import has_keras_2
 from wq_hooks import WorkQueue, WorkQueueCallback
-from wq_hooks.core.snapshot import Snapshot
+from wq_hooks.core.position.snapshot import Snapshot
 
 NUM_FILES = 6
 NUM_LINES = 4

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wq_hooks.core.works import (
+from wq_hooks.core.items.works import (
     Works,
     encoded,
     fingerprint_of,

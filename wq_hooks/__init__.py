@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any
 from wq_hooks._version import __version__
 
 if TYPE_CHECKING:
-    from wq_hooks.hooks import WorkQueueHook
+    from wq_hooks.hooks.sync_replicas_hook import SyncReplicasHook
+    from wq_hooks.hooks.work_queue_hook import WorkQueueHook
     from wq_hooks.keras_callbacks import WorkQueueCallback, WorkQueueCheckpoint
     from wq_hooks.local_work_mgr import LocalWorkMgr
     from wq_hooks.queue_runner import GeneralQueueRunner
     from wq_hooks.readers.table import TableRecordDataset, TableRecordReader
-    from wq_hooks.sync_replicas import SyncReplicasHook
     from wq_hooks.work_queue import WorkQueue
 
 _MODULE_OF_NAME = {
     "GeneralQueueRunner": "wq_hooks.queue_runner",
     "LocalWorkMgr": "wq_hooks.local_work_mgr",
-    "SyncReplicasHook": "wq_hooks.sync_replicas",
+    "SyncReplicasHook": "wq_hooks.hooks.sync_replicas_hook",
     "TableRecordDataset": "wq_hooks.readers.table",
     "TableRecordReader": "wq_hooks.readers.table",
     "WorkQueue": "wq_hooks.work_queue",
     "WorkQueueCallback": "wq_hooks.keras_callbacks",
     "WorkQueueCheckpoint": "wq_hooks.keras_callbacks",
-    "WorkQueueHook": "wq_hooks.hooks",
+    "WorkQueueHook": "wq_hooks.hooks.work_queue_hook",
 }
 
 __all__ = [

@@ -22,15 +22,15 @@ import numpy as np
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
-from wq_hooks.core import messages
+from wq_hooks.core.chief.tasks import Task
+from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
+from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.options import Options
-from wq_hooks.core.progress import Progress, ProgressMeter
-from wq_hooks.core.served import checked_task
-from wq_hooks.core.tasks import Task
-from wq_hooks.core.view import View, Viewer
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.service_record import checked_task
 from wq_hooks.eager_queue import EagerWorkQueue
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.remote_mailbox import RemoteMailbox
+from wq_hooks.runtime.transport.remote_mailbox import RemoteMailbox
 from wq_hooks.serving import new_remote_service
 
 _numbers = itertools.count(1)

@@ -24,27 +24,27 @@ import numpy as np
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.local_mailbox import LocalMailbox, NoTransport
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.local_mailbox import LocalMailbox, NoTransport
+from wq_hooks.core.chief.tasks import Task
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
+from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.names import Names
-from wq_hooks.core.progress import Progress, ProgressMeter
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.tasks import Task
-from wq_hooks.core.view import View, Viewer
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime import kept_lists
-from wq_hooks.runtime.dataset_ops import queue_options
-from wq_hooks.runtime.eager_service import EagerService
-from wq_hooks.runtime.parameter_servers import (
+from wq_hooks.runtime.ports.dataset_ops import queue_options
+from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.saving import sidecar_files
+from wq_hooks.runtime.strategies.parameter_servers import (
     count_workers,
     expect_dataset_creator,
     is_on_parameter_servers,
     without_callback,
 )
-from wq_hooks.runtime.queue_server import checked_port
-from wq_hooks.runtime.records import Records
-from wq_hooks.runtime.worker_records import WorkerDatasets
+from wq_hooks.runtime.strategies.worker_records import WorkerDatasets
+from wq_hooks.runtime.threads.process_threads import EagerService
+from wq_hooks.runtime.transport.queue_server import checked_port
 from wq_hooks.serving import Serving
 from wq_hooks.work_queue import WorkQueue
 
@@ -310,7 +310,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
         self._service.settle()
         dispatcher = self._find_dispatcher()
         dispatcher.settle(_SETTLE_SECS)
-        kept_lists.keep(dispatcher, self.name, self.checkpoint_directory)
+        sidecar_files.keep(dispatcher, self.name, self.checkpoint_directory)
         return dispatcher.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:

@@ -5,8 +5,8 @@
     with tf.compat.v1.train.MonitoredTrainingSession(hooks=[mgr.hook()]): ...
 
 A task that comes back begins with all that it has taken before; see
-`wq_hooks.runtime.local_works`. The trap: a job that starts over needs an empty
-directory.
+`runtime/inference/local_works.py`. The trap: a job that starts over needs an
+empty directory.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import operator
 
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.consumer import Transport
-from wq_hooks.runtime.local_works import KeepingTransport, LocalWorks
+from wq_hooks.core.consumer.consumer import Transport
+from wq_hooks.runtime.inference.local_works import KeepingTransport, LocalWorks
 
 
 class LocalWorkMgr:

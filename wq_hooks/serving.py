@@ -22,15 +22,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.dispatcher import Dispatcher
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.served import Served
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.protocol.service_record import Served
 from wq_hooks.core.waits import Stall
-from wq_hooks.runtime.eager_service import EagerService, close_all
-from wq_hooks.runtime.patient_takes import PatientTakes
-from wq_hooks.runtime.queue_server import QueueServer
-from wq_hooks.runtime.remote_mailbox import RemoteMailbox
+from wq_hooks.runtime.process_ports.interruptible_takes import PatientTakes
+from wq_hooks.runtime.threads.process_threads import EagerService, close_all
+from wq_hooks.runtime.transport.queue_server import QueueServer
+from wq_hooks.runtime.transport.remote_mailbox import RemoteMailbox
 
 if TYPE_CHECKING:
     from wq_hooks.eager_queue import EagerWorkQueue

@@ -24,34 +24,38 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
-from wq_hooks.core import messages
-from wq_hooks.core.attempts import AttemptsKeeper
-from wq_hooks.core.consumer import Transport
-from wq_hooks.core.consumer_state import consumer_name
-from wq_hooks.core.feed import FeedLog
-from wq_hooks.core.ledger import Ledger
+from wq_hooks.core.chief.tasks import Task, is_of_servers, num_workers
+from wq_hooks.core.consumer.consumer import Transport
+from wq_hooks.core.items.added_works import FeedLog
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.attempts import AttemptsKeeper
+from wq_hooks.core.ledger.consumer_state import consumer_name
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
+from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.names import DEFAULT, Names
 from wq_hooks.core.options import NAME_PLACE, Options, expect_no_num_clients
-from wq_hooks.core.progress import Progress, ProgressMeter
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.tasks import Task, is_of_servers, num_workers
+from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.core.protocol import messages
 from wq_hooks.core.values import as_int
-from wq_hooks.core.view import View, Viewer
-from wq_hooks.core.works import Works
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.local_work_mgr import LocalWorkMgr, expect_local_work_mgr
-from wq_hooks.runtime import checkpoint, interrupt, kept_lists, session_wait
-from wq_hooks.runtime.beginning import Beginning
-from wq_hooks.runtime.dataset_ops import new_number, queue_options
-from wq_hooks.runtime.direct_port import DirectPort, DirectRecordsPort
-from wq_hooks.runtime.fast_take import TakePort
-from wq_hooks.runtime.mailbox import Mailbox, MailboxSession
-from wq_hooks.runtime.ports import DemandPort, Port, ProducerPort
-from wq_hooks.runtime.read_records import expect_reader, records_read
-from wq_hooks.runtime.records import Records
-from wq_hooks.runtime.records_port import RecordsPort
-from wq_hooks.runtime.service import Service, ServiceRunner
-from wq_hooks.runtime.session_origin import SessionOrigin, find_origin
+from wq_hooks.runtime.host.session_origin import SessionOrigin, find_origin
+from wq_hooks.runtime.ports.dataset_ops import new_number, queue_options
+from wq_hooks.runtime.ports.fast_take import TakePort
+from wq_hooks.runtime.ports.session_ports import DemandPort, Port, ProducerPort
+from wq_hooks.runtime.process_ports.one_step_port import (
+    DirectPort,
+    DirectRecordsPort,
+)
+from wq_hooks.runtime.reading.records_port import RecordsPort
+from wq_hooks.runtime.records.read_records import expect_reader, records_read
+from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.saving import saver_guard, sidecar_files
+from wq_hooks.runtime.saving.ledger_factory import Beginning
+from wq_hooks.runtime.threads import interrupt, session_wait
+from wq_hooks.runtime.threads.session_threads import Service, ServiceRunner
+from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
 from wq_hooks.sources.passwords import expect_no_password, expect_no_passwords
 from wq_hooks.sources.registry import TableSource
 from wq_hooks.sources.slicer import Slicer
@@ -251,7 +255,7 @@ class WorkQueue:
         self.mailbox = Mailbox(
             name,
             is_saved=self.is_saved,
-            on_saver=lambda saver: checkpoint.guard_saver(
+            on_saver=lambda saver: saver_guard.guard_saver(
                 self._graph, saver, queues_of(self._graph)
             ),
             remaining=-1
@@ -772,7 +776,7 @@ class WorkQueue:
         # What the user asked for is where the job begins. A session that is
         # created again goes back to its checkpoint, if there is one.
         is_asked_for = snapshot is not None or self._options.start_over
-        if not checkpoint.is_trained_from(self._graph):
+        if not saver_guard.is_trained_from(self._graph):
             logging.info(
                 "Work queue %s: no model is trained in this session, so the "
                 "queue starts at the beginning.",
@@ -787,7 +791,7 @@ class WorkQueue:
                 self.name,
                 self.lacking_checkpoint,
             )
-        elif self.is_saved and checkpoint.is_saved_without_queues(self._graph):
+        elif self.is_saved and saver_guard.is_saved_without_queues(self._graph):
             logging.warning(
                 "Work queue %s: the Saver of this session saves a list that "
                 "lacks the position, so the next run starts at the beginning. "
@@ -831,7 +835,7 @@ class WorkQueue:
         if service is None or dispatcher is None:
             yield
             return
-        kept_lists.keep(dispatcher, self.name, directory)
+        sidecar_files.keep(dispatcher, self.name, directory)
         # Here it may be known for the first time where to.
         dispatcher.keep_attempts()
         # What was trained before this instant may still have to be counted.

@@ -30,12 +30,12 @@ import tensorflow as tf
 
 from benchmarks.programs.garbage import freeze_garbage
 from wq_hooks import WorkQueue
-from wq_hooks.core import messages
-from wq_hooks.core.consumer import ConsumerLoop
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.messages import Claim
-from wq_hooks.runtime.mailbox import MailboxSession
-from wq_hooks.runtime.steps import is_refusal
+from wq_hooks.core.consumer.consumer import ConsumerLoop
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.prepared_steps import is_refusal
 
 tf1 = tf.compat.v1
 
@@ -205,7 +205,7 @@ class _Load:
       secs: How long the takes of each consumer have lasted, from the time at
         which it wanted to take.
       num_refused: How many were made twice, since the server has refused the
-        first; see `wq_hooks.runtime.steps.is_refusal`.
+        first; see `wq_hooks.runtime.transport.prepared_steps.is_refusal`.
     """
 
     def __init__(

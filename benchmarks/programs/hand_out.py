@@ -19,7 +19,7 @@ import tensorflow as tf
 from benchmarks.jobs import Load
 from benchmarks.programs.garbage import freeze_garbage
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.core.slice_text import parse_slice
+from wq_hooks.core.items.slice_text import parse_slice
 
 tf1 = tf.compat.v1
 

@@ -104,7 +104,9 @@ def _check_strategy(
         )
     # Here and not above: what does without a queue needs no package.
     from wq_hooks.errors import WorkQueueError
-    from wq_hooks.runtime.parameter_servers import expect_dataset_creator
+    from wq_hooks.runtime.strategies.parameter_servers import (
+        expect_dataset_creator,
+    )
 
     try:
         expect_dataset_creator()

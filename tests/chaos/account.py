@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from wq_hooks.core.messages import Claim, parse_claims
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.core.protocol.messages import Claim, parse_claims
 
 # After that the chief has read what was reported. The next life of a task takes
 # longer, to import TensorFlow.

@@ -22,8 +22,8 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 
 from wq_hooks import WorkQueue, WorkQueueHook
-from wq_hooks.core.snapshot import Snapshot
-from wq_hooks.runtime.mailbox import MailboxSession
+from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.runtime.transport.mailbox import MailboxSession
 
 logging.set_verbosity(logging.INFO)
 

@@ -9,17 +9,17 @@ from typing import Any
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.view import Viewer
+from wq_hooks.core.monitoring.view import Viewer
 from wq_hooks.eager_queue import EagerWorkQueue
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.hooks.summary import write_v2
 from wq_hooks.keras_callbacks import skip
 from wq_hooks.keras_callbacks.remote_fit import RemoteFit
-from wq_hooks.runtime.parameter_servers import (
+from wq_hooks.runtime.saving.position_file import PositionFile
+from wq_hooks.runtime.strategies.parameter_servers import (
     expect_dataset_creator,
     is_on_parameter_servers,
 )
-from wq_hooks.runtime.position_file import PositionFile
-from wq_hooks.summary import write_v2
 from wq_hooks.work_queue import WorkQueue
 
 # Their iterators hold batches that no step has asked for. A batch is divided

@@ -25,7 +25,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.readers.blocks import as_it_is
 from wq_hooks.readers.columns import Column, csv_value
 from wq_hooks.readers.table_rows import Names, TableRows
-from wq_hooks.runtime.dataset_ops import queue_options
+from wq_hooks.runtime.ports.dataset_ops import queue_options
 
 
 @as_it_is

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.slice_text import parse_slice, slice_text
+from wq_hooks.core.items.slice_text import parse_slice, slice_text
 from wq_hooks.errors import SourceError
 from wq_hooks.sources.registry import source_of
 

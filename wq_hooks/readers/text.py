@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from wq_hooks.readers.blocks import as_it_is, call_python, read_in_blocks
-from wq_hooks.runtime.file_readers import text_lines_of_file
+from wq_hooks.runtime.reading.file_readers import text_lines_of_file
 from wq_hooks.sources import files
 from wq_hooks.sources.text import BLOCK_BYTES, TextLines
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from wq_hooks.core.slice_text import slice_text
+from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.readers.blocks import as_it_is, call_python, until_whole
 from wq_hooks.sources import files
 from wq_hooks.sources.tfrecord import TFRecords

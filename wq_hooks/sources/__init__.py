@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from wq_hooks.core.slice_text import Slice, parse_slice, slice_text
+from wq_hooks.core.items.slice_text import Slice, parse_slice, slice_text
 from wq_hooks.sources.registry import (
     TableSource,
     find_source,

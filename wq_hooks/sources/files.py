@@ -12,7 +12,7 @@ import os
 import zlib
 from typing import IO, Any, cast
 
-from wq_hooks.core.slice_text import Slice, parse_slice, slice_text
+from wq_hooks.core.items.slice_text import Slice, parse_slice, slice_text
 from wq_hooks.errors import SourceError
 
 _CHUNK_BYTES = 1 << 18

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from wq_hooks.core.slice_text import slice_text
+from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.errors import SourceError
 
 _SCHEME = "odps://"

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from wq_hooks.core.slice_text import slice_text
+from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.errors import SourceError
 from wq_hooks.sources import files
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import urllib.parse
 
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.works import Works
 
 _SCHEMES = ("postgres", "postgresql")
 # Of libpq's parameters, those that are secrets.

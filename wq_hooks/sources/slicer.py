@@ -10,11 +10,11 @@ import collections
 from collections.abc import Callable
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.factoring import factor, typical_num
-from wq_hooks.core.measure import measure
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.slicing import Slicing
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.factoring import factor, typical_num
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.slicing import Slicing
+from wq_hooks.core.items.source_sizes import measure
+from wq_hooks.core.items.works import Works
 from wq_hooks.sources.registry import TableSource, find_source
 
 # Where TF_CONFIG does not say how many: rather too many, which makes slices
@@ -28,7 +28,7 @@ class Slicer:
     Args:
       works: The works.
       num_slices: Number of items wanted of those that can be cut; "auto": see
-        `wq_hooks.core.factoring`; None: all stay whole.
+        `wq_hooks.core.items.factoring`; None: all stay whole.
       source: Returns the source of a work, from its text; None: the registry
         knows.
       name: Of the queue, for the log.

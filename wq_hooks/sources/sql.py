@@ -22,7 +22,7 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wq_hooks.core.slice_text import slice_text
+from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.errors import SourceError
 from wq_hooks.sources.passwords import expect_no_password, without_password
 

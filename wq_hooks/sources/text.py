@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from wq_hooks.core.slice_text import slice_text
+from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.errors import SourceError
 from wq_hooks.sources import files
 

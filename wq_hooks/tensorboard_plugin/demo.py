@@ -25,11 +25,11 @@ from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from wq_hooks.core.consumer_state import Consumer
-from wq_hooks.core.ledger import Ledger
-from wq_hooks.core.plan import Plan
-from wq_hooks.core.view import View, Viewer
-from wq_hooks.core.works import Works
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.tensorboard_plugin import metadata
 
 _STEPS_PER_SEC = 20
@@ -113,7 +113,7 @@ class Player:
 
 
 class Log:
-    """Writes views to an event file, as `wq_hooks.summary` would.
+    """Writes views to an event file, as `wq_hooks.hooks.summary` would.
 
     Args:
       directory: Of the run.

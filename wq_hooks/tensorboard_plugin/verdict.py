@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wq_hooks.core.progress import duration_in_words
+from wq_hooks.core.monitoring.progress import duration_in_words
 
 _SLOW_FACTOR = 2.0
 # Of very short items, an age in milliseconds says nothing.

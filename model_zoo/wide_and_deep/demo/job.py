@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
-from wq_hooks.launcher.launch import LogFiles
+from wq_hooks.cli.launch import LogFiles
 from wq_hooks.launcher.local_cluster import Cluster
 
 _POLL_SECS = 0.25

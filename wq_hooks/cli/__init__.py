@@ -1,0 +1,1 @@
+"""The command `wq-hooks` and its subcommands."""

@@ -1,0 +1,278 @@
+"""Tell how a running queue is doing, without disturbing it.
+
+    wq-hooks status --target grpc://10.0.0.7:2222 --watch
+
+Exits with 0, or with 1 where there is no such queue or no answer. Needs
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from wq_hooks.cli import text
+from wq_hooks.cli.arguments import number
+from wq_hooks.core.monitoring.progress import duration_in_words
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.tensorboard_plugin.checked import checked_state
+from wq_hooks.tensorboard_plugin.verdict import slow_workers
+
+_WATCH_SECS = 5.0
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `wq-hooks status`."""
+    parser.add_argument(
+        "--target",
+        required=True,
+        metavar="grpc://HOST:PORT",
+        help="a server of the cluster: a parameter server, or any task",
+    )
+    parser.add_argument(
+        "--name",
+        default="work_queue",
+        help="of the queue (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device",
+        metavar="DEVICE",
+        help="where the queue stands, such as /job:ps/task:1; default: "
+        "looked for on the parameter servers",
+    )
+    parser.add_argument(
+        "--container", default="", help="of the queue, if it has one"
+    )
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=float,
+        const=_WATCH_SECS,
+        metavar="SECS",
+        help=f"tell again every so many seconds (default: {_WATCH_SECS:g}), "
+        "until all is done or ctrl-C",
+    )
+    parser.add_argument(
+        "--limit",
+        type=number(int),
+        default=20,
+        metavar="N",
+        help="how many workers to list (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=20.0,
+        metavar="SECS",
+        help="how long to wait for an answer (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the state as JSON"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the status; returns the exit code."""
+    for key in ("watch", "timeout"):
+        value = getattr(args, key)
+        if value is not None and not value > 0:
+            raise argparse.ArgumentTypeError(
+                f"Expected --{key} > 0; got {value:g}."
+            )
+    if "://" not in args.target:
+        raise argparse.ArgumentTypeError(
+            "Expected --target to be that of a server, such as "
+            f"grpc://10.0.0.7:2222; got {args.target!r}."
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        _follow(args)
+    except KeyboardInterrupt:
+        return 0
+    except WorkQueueError as e:
+        text.complain("status", e)
+        return 1
+    return 0
+
+
+def _follow(args: argparse.Namespace) -> None:
+    board = _Board(args)
+    while True:
+        status = _within(board.read, args.timeout, args.target)
+        state = parse(status, args.name)
+        if args.json:
+            text.write(json.dumps(state))
+        else:
+            if args.watch and sys.stdout.isatty():
+                sys.stdout.write(_CLEAR)
+            text.write(in_words(state, time.time(), args.limit))
+        sys.stdout.flush()
+        is_done = state.get("remaining") == 0 and state.get("in_flight") == 0
+        if args.watch is None or is_done or state.get("has_ended"):
+            break
+        time.sleep(args.watch)
+    board.close()
+
+
+class _Board:
+    """The board of a running queue; raises WorkQueueError for what goes wrong.
+
+    Args:
+      args: Of the command.
+    """
+
+    def __init__(self, args: argparse.Namespace):
+        try:
+            import tensorflow as tf
+
+            from wq_hooks.runtime.transport.board_reader import BoardReader
+        except ImportError as e:
+            raise WorkQueueError(
+                f"Expected TensorFlow to be installed, to ask its servers; {e}."
+            ) from e
+        self._args = args
+        self._error = tf.errors.OpError
+        self._silence = (
+            tf.errors.DeadlineExceededError,
+            tf.errors.UnavailableError,
+        )
+        self._make = BoardReader
+        self._reader: Any = None
+
+    def read(self) -> str:
+        """Returns the status; connects when it is called first."""
+        args = self._args
+        try:
+            if self._reader is None:
+                self._reader = self._make(
+                    args.target,
+                    args.name,
+                    device=args.device,
+                    container=args.container,
+                    timeout_secs=args.timeout,
+                )
+            return str(self._reader.read())
+        except self._silence as e:
+            raise _no_answer(args.target, args.timeout) from e
+        except self._error as e:
+            raise WorkQueueError(
+                f"Expected an answer of {args.target!r}; got {e.message:.300}"
+            ) from e
+
+    def close(self) -> None:
+        """Ends the session."""
+        self._reader.close()
+
+
+def _within(read: Callable[[], str], secs: float, target: str) -> str:
+    """Returns what `read` returns; a server that is not there never answers."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def answer() -> None:
+        try:
+            answers.put(read())
+        except Exception as e:
+            answers.put(e)
+
+    threading.Thread(target=answer, daemon=True).start()
+    try:
+        result = answers.get(timeout=secs)
+    except queue.Empty as e:
+        raise _no_answer(target, secs) from e
+    if isinstance(result, Exception):
+        raise result
+    return str(result)
+
+
+def _no_answer(target: str, secs: float) -> WorkQueueError:
+    return WorkQueueError(
+        f"Expected an answer of {target!r} within {secs:g} s; there was none. "
+        "Is the server there, and its address right?"
+    )
+
+
+def parse(status: str, name: str) -> dict[str, Any]:
+    """Returns the state that a chief has left on the board.
+
+    Raises:
+      WorkQueueError: If it is none.
+    """
+    try:
+        state = json.loads(status)
+    except ValueError:
+        state = None
+    if not isinstance(state, dict) or state.get("version") != 1:
+        raise WorkQueueError(
+            f"Expected the state of queue {name!r} on its board; its chief "
+            "runs another version of wq_hooks, or has only just begun."
+        )
+    return state
+
+
+def in_words(raw: dict[str, Any], now: float, limit: int) -> str:
+    """Returns the state for a person.
+
+    Args:
+      raw: See `parse`.
+      now: In seconds since 1970.
+      limit: How many workers to list.
+    """
+    state = checked_state(raw)
+    slow = slow_workers(state)
+    total = state["total"]
+    of_total = "" if total is None else f" of {total:,}"
+    remaining = "endless" if total is None else f"{state['remaining']:,}"
+    age = max(now - (state["time"] or now), 0.0)
+    rate = f"{state['items_per_sec']:.3g} items/s"
+    if state["records"]:
+        rate += f", {state['records_per_sec']:.3g} records/s"
+    if state["eta_secs"] is not None:
+        rate += f"; {duration_in_words(state['eta_secs'])} to go"
+    ended = " (its chief has ended)" if raw.get("has_ended") else ""
+    lines = [
+        f"Queue {text.printable(str(raw.get('name')))}, "
+        f"{duration_in_words(age)} ago{ended}",
+        f"  completed      {state['completed']:,}{of_total} "
+        f"(epoch {state['epoch']:.2f})",
+        f"  in flight      {state['in_flight']:,}",
+        f"  remaining      {remaining}",
+        f"  low watermark  {state['low_watermark']:,}",
+        f"  rate           {rate}",
+    ]
+    if state["repeated"] or state["num_given_up"]:
+        lines.append(
+            f"  again          {state['repeated']:,} handed out again, "
+            f"{state['num_given_up']:,} GIVEN UP"
+        )
+    rows = [
+        (
+            worker["name"],
+            f"{worker['completed']:,}",
+            "" if secs is None else duration_in_words(secs),
+            worker["items"][0]["text"] if worker["items"] else "",
+            duration_in_words(worker["items"][0]["held_secs"])
+            if worker["items"]
+            else "",
+            "left"
+            if worker["has_left"]
+            else duration_in_words(worker["last_heard_secs"]),
+            "SLOW" if worker["name"] in slow else "",
+        )
+        for worker in state["workers"][:limit]
+        for secs in [worker["item_secs"]]
+    ]
+    head = ("WORKER", "ITEMS", "EACH", "CURRENT", "FOR", "HEARD", "")
+    if rows:
+        listed = text.table(head, rows)
+        lines += ["", *(f"  {line}" for line in listed.splitlines())]
+    if state["num_workers"] > len(rows):
+        lines.append(f"  ... {state['num_workers'] - len(rows):,} more")
+    return "\n".join([*lines, ""])

@@ -1,1 +1,0 @@
-"""The subcommands of `wq-hooks` that read: `inspect` and `status`."""

@@ -1,0 +1,1 @@
+"""The chief's side: between the ledger and what leads to the consumers."""

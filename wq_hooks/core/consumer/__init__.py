@@ -1,0 +1,1 @@
+"""A consumer's side: taking items, and knowing when one is completed."""

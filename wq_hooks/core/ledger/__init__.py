@@ -1,0 +1,1 @@
+"""The chief's account: who holds which item, and who takes more."""

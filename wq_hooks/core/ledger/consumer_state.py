@@ -1,0 +1,60 @@
+"""Who takes items, and what the ledger knows of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from wq_hooks.core.items.plan import Item
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Who takes items: a task, and which of its lives.
+
+    Attributes:
+      name: Such as "worker:1", or "worker:1/2" for a task's second consumer.
+      incarnation: Differs from one start of the task to the next.
+    """
+
+    name: str
+    incarnation: str
+
+
+@dataclass
+class ConsumerState:
+    """What the ledger knows of a consumer."""
+
+    consumer: Consumer
+    joined: float
+    last_heard: float
+    # Of all lives of the consumer.
+    lives: int = 1
+    taken: int = 0
+    completed: int = 0
+    records: int = 0
+    held: dict[int, float] = field(default_factory=dict)
+    # What it holds and does not know of, since when.
+    unknown: dict[int, float] = field(default_factory=dict)
+    # Its last question; the first one since it had an item, for one that is
+    # held back asks again and again.
+    asking_since: float | None = None
+    waiting_since: float | None = None
+    has_ended: bool = False
+    has_left: bool = False
+    durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    # Seconds from one completion to the next, while it had something to do,
+    # and what was completed by then; see `wq_hooks.core.ledger.consumer_pace`.
+    paces: deque[float] = field(default_factory=lambda: deque(maxlen=5))
+    last_items: deque[Item] = field(default_factory=lambda: deque(maxlen=5))
+    busy_since: float = 0.0
+
+
+def consumer_name(task: str, number: int) -> str:
+    """Returns the name of a task's consumer of a number, from 0."""
+    return task if number == 0 else f"{task}/{number + 1}"
+
+
+def task_of(consumer_name: str) -> str:
+    """Returns the task of a consumer: "worker:1" of "worker:1/2"."""
+    return consumer_name.partition("/")[0]

@@ -1,0 +1,78 @@
+"""What happened to items and consumers, for the log and the view.
+
+    events = EventLog()
+    events.note("completed", now=t, consumer="worker:1", item=item, secs=2.5)
+    for event in events.take_news():
+        ...
+
+A job has millions of events; the latest are kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from wq_hooks.core.items.plan import Item
+
+_KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a person or the view wants to know of.
+
+    Attributes:
+      kind: "joined", "left", "lost", "returned", "missing", "completed",
+        "repeated" or "given_up".
+      now: When, in seconds.
+      consumer: Whose doing it was, or "".
+      item: Which item it was about, or None.
+      secs: How long the consumer held the item, or 0.
+      attempt: How often the item had been leased by then, or 0.
+    """
+
+    kind: str
+    now: float
+    consumer: str = ""
+    item: Item | None = None
+    secs: float = 0.0
+    attempt: int = 0
+
+
+class EventLog:
+    """The events of a ledger.
+
+    Attributes:
+      latest: As many as are kept, the oldest first; not to be changed by
+        others.
+      total: How many there ever were.
+    """
+
+    def __init__(self) -> None:
+        self.latest: deque[Event] = deque(maxlen=_KEPT)
+        self.total = 0
+        self._news: deque[Event] = deque(maxlen=_KEPT)
+
+    def note(
+        self,
+        kind: str,
+        now: float,
+        consumer: str = "",
+        item: Item | None = None,
+        secs: float = 0.0,
+        attempt: int = 0,
+    ) -> None:
+        """Notes that something happened; see Event."""
+        event = Event(kind, now, consumer, item, secs, attempt)
+        self.latest.append(event)
+        self.total += 1
+        # Completions are the rule.
+        if kind != "completed":
+            self._news.append(event)
+
+    def take_news(self) -> list[Event]:
+        """Returns what happened since the last call, completions left out."""
+        news = list(self._news)
+        self._news.clear()
+        return news

@@ -1,0 +1,111 @@
+"""Who takes items: which consumers there are, and whether they live.
+
+    members = Members(lease_secs=60.0)
+    members.begin_life(consumer, now=t)
+    members.others("chief:0", now=t)           # ["worker:0", "worker:1"]
+
+A task may have several consumers, and comes back under its name when it is
+started again: another life of the same consumers. What a consumer holds is the
+ledger's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wq_hooks.core.ledger.consumer_state import Consumer, ConsumerState, task_of
+
+
+class Members:
+    """The consumers that were ever heard of.
+
+    Args:
+      lease_secs: Who was not heard of for this many seconds has fallen silent.
+
+    Attributes:
+      states: By consumer name; of the latest life of each.
+      lease_secs: As above.
+    """
+
+    def __init__(self, lease_secs: float):
+        self.states: dict[str, ConsumerState] = {}
+        self.lease_secs = lease_secs
+        # Incarnations that others have followed, by consumer name.
+        self._retired: dict[str, set[str]] = {}
+        self._names_of_task: dict[str, set[str]] = {}
+
+    def is_retired(self, consumer: Consumer) -> bool:
+        """Whether a later life of a consumer was heard of."""
+        return consumer.incarnation in self._retired.get(consumer.name, ())
+
+    def begin_life(self, consumer: Consumer, now: float) -> None:
+        """Notes a consumer that was never heard of, or another life of one."""
+        fresh = ConsumerState(consumer, now, now)
+        former = self.states.get(consumer.name)
+        if former is not None:
+            retired = self._retired.setdefault(consumer.name, set())
+            retired.add(former.consumer.incarnation)
+            fresh.lives = former.lives + 1
+            fresh.taken, fresh.completed = former.taken, former.completed
+            fresh.records = former.records
+        self.states[consumer.name] = fresh
+        self._names_of_task.setdefault(task_of(consumer.name), set()).add(
+            consumer.name
+        )
+
+    def names_of(self, task: str) -> list[str]:
+        """Returns the names of a task's consumers."""
+        return sorted(self._names_of_task.get(task, ()))
+
+    def count_records(self, name: str, num_records: int) -> None:
+        """Notes that a consumer, or a task, has trained more records."""
+        # A task counts for the first of its consumers.
+        state = self.states.get((self.names_of(name) or [name])[0])
+        if state is not None:
+            state.records += num_records
+
+    def is_silent(self, state: ConsumerState, now: float) -> bool:
+        """Whether a consumer was not heard of for too long."""
+        return now - state.last_heard > self.lease_secs
+
+    def active(self, now: float) -> list[ConsumerState]:
+        """Returns the consumers that are there, and take items."""
+        return [
+            state
+            for state in self.states.values()
+            if not state.has_left
+            and not state.has_ended
+            and not self.is_silent(state, now)
+            and (state.held or state.asking_since is not None)
+        ]
+
+    def others(self, task: str, now: float) -> list[str]:
+        """Returns the tasks but `task` that have not left, nor fell silent."""
+        names = {
+            task_of(name)
+            for name, state in self.states.items()
+            if not state.has_left and not self.is_silent(state, now)
+        }
+        return sorted(names - {task})
+
+    def is_there(self, task: str) -> bool:
+        """Whether a task has consumers that have not left."""
+        return any(
+            not self.states[name].has_left for name in self.names_of(task)
+        )
+
+    def are_all_asking(self, tasks: Iterable[str]) -> bool:
+        """Whether each of these tasks asks for an item, and is alive.
+
+        Each was heard of since the last of all began to ask: one that was
+        killed while it waited would not be.
+        """
+        asked: dict[str, float] = {}
+        heard: dict[str, float] = {}
+        for name, state in self.states.items():
+            task = task_of(name)
+            heard[task] = max(state.last_heard, heard.get(task, 0.0))
+            if state.asking_since is not None:
+                asked[task] = max(state.asking_since, asked.get(task, 0.0))
+        latest = max(asked.values(), default=0.0)
+        return all(task in asked and heard[task] >= latest for task in tasks)

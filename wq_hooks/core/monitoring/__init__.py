@@ -1,0 +1,1 @@
+"""What is told of a queue: progress, who has what, the line of status."""

@@ -1,0 +1,269 @@
+"""How far a queue is, in numbers and in words; from the ledger alone.
+
+    meter = ProgressMeter()
+    progress = meter.measure(ledger, now=time.monotonic())
+    logging.info("%s", progress.in_words())
+
+The rate is that of the last minutes, so that the estimate follows a job whose
+speed changes.
+"""
+
+from __future__ import annotations
+
+import collections
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from wq_hooks.core.ledger.consumer_state import ConsumerState
+from wq_hooks.core.ledger.ledger import Ledger
+
+_WINDOW_SECS = 300.0
+_MIN_WINDOW = 3
+# Of an item under way, no more than this counts as done.
+_MAX_PART = 0.95
+_MIN_SLOWNESS = 1.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of a ledger at one instant.
+
+    Attributes:
+      remaining: Items not handed out; None: without end.
+      in_flight: Items that are leased.
+      completed: Items that are acknowledged.
+      total: Sum of the three; None: without end.
+      level: Remaining items, in epochs.
+      low_watermark: Every item before it is completed.
+      epoch: Completed items, in epochs.
+      items_per_sec: Rate over the last minutes; 0 if nothing is known.
+      eta_secs: Seconds to the end at that rate; None if nothing is known.
+      oldest_lease_secs: Age of the oldest lease; 0 without any.
+      oldest_holder: Who holds it, or "".
+      repeated: Items that were handed out once more.
+      given_up: Items that were given up.
+      num_consumers: Consumers that have not left.
+      records: Records trained, where `records()` counts them.
+      records_per_sec: Rate over the last minutes.
+      item_secs: (p10, p50, p90) of what the last items took; None if nothing
+        is known.
+      slowest: The slowest consumer if it is much slower than usual, or "".
+      slowness: How often the usual time it takes for an item.
+    """
+
+    remaining: int | None
+    in_flight: int
+    completed: int
+    total: int | None
+    level: float
+    low_watermark: int
+    epoch: float
+    items_per_sec: float
+    eta_secs: float | None
+    oldest_lease_secs: float
+    oldest_holder: str
+    repeated: int
+    given_up: int
+    num_consumers: int
+    records: int = 0
+    records_per_sec: float = 0.0
+    item_secs: tuple[float, float, float] | None = None
+    slowest: str = ""
+    slowness: float = 1.0
+
+    def in_words(self) -> str:
+        """Returns one line for the log."""
+        total = "endless" if self.total is None else f"{self.total}"
+        words = [
+            f"{self.completed} of {total} items completed",
+            f"{self.in_flight} in flight",
+            f"level {self.level:.2f}",
+        ]
+        if self.items_per_sec:
+            words.append(f"{self.items_per_sec:.3g} items/s")
+        if self.records_per_sec:
+            words.append(f"{self.records_per_sec:.3g} records/s")
+        if self.eta_secs is not None:
+            words.append(f"{duration_in_words(self.eta_secs)} to go")
+        if self.oldest_holder:
+            words.append(
+                f"oldest lease {duration_in_words(self.oldest_lease_secs)} "
+                f"({self.oldest_holder})"
+            )
+        if self.slowest:
+            words.append(
+                f"slowest {self.slowest} ({self.slowness:.1f}x the usual time)"
+            )
+        if self.repeated:
+            words.append(f"{self.repeated} handed out again")
+        if self.given_up:
+            words.append(f"{self.given_up} GIVEN UP")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """What was done at an instant; items under way count in part."""
+
+    time: float
+    completed: int
+    done: float
+    records: int
+
+
+class ProgressMeter:
+    """Measures a ledger from time to time, for its rate."""
+
+    def __init__(self) -> None:
+        self._points: collections.deque[_Point] = collections.deque()
+
+    def measure(self, ledger: Ledger, now: float) -> Progress:
+        """Returns the state of the ledger.
+
+        Args:
+          ledger: The ledger, not changed meanwhile.
+          now: In seconds, of the ledger's clock.
+        """
+        item_secs = _quantiles(ledger.durations)
+        usual = usual_secs(ledger)
+        parts, longest = _under_way(ledger, usual, now)
+        done = ledger.completed + parts
+        first = self._add(ledger, done, now)
+        elapsed = now - first.time
+        rate = records_rate = parts_rate = 0.0
+        if elapsed > 0:
+            rate = (ledger.completed - first.completed) / elapsed
+            records_rate = (ledger.records - first.records) / elapsed
+            parts_rate = max(done - first.done, 0.0) / elapsed
+        remaining = ledger.remaining
+        eta = None
+        if remaining is not None and rate > 0 and parts_rate > 0:
+            to_do = remaining + ledger.in_flight - parts
+            # Near the end, the slowest of the items under way decides.
+            eta = max(to_do / parts_rate, longest)
+        oldest = min(
+            ledger.leases.values(), key=lambda lease: lease.since, default=None
+        )
+        slowest, slowness = _slowest(ledger, usual, now)
+        return Progress(
+            remaining=remaining,
+            in_flight=ledger.in_flight,
+            completed=ledger.completed,
+            total=ledger.total,
+            level=ledger.level,
+            low_watermark=ledger.low_watermark,
+            epoch=ledger.completed / ledger.plan.items_per_epoch,
+            items_per_sec=rate,
+            eta_secs=eta,
+            oldest_lease_secs=0.0 if oldest is None else now - oldest.since,
+            oldest_holder="" if oldest is None else oldest.consumer.name,
+            repeated=ledger.repeated,
+            given_up=len(ledger.given_up),
+            num_consumers=sum(
+                not state.has_left for state in ledger.consumers.values()
+            ),
+            records=ledger.records,
+            records_per_sec=records_rate,
+            item_secs=item_secs,
+            slowest=slowest,
+            slowness=slowness,
+        )
+
+    def _add(self, ledger: Ledger, done: float, now: float) -> _Point:
+        """Notes a point; returns the one to measure the rate from."""
+        points = self._points
+        if points and ledger.completed < points[-1].completed:
+            # The queue went back to a checkpoint.
+            points.clear()
+        if points and points[-1].done == points[0].completed:
+            # Nothing was done: the clock starts with the first consumer, not
+            # with the session.
+            begun = min(
+                (state.joined for state in ledger.consumers.values()),
+                default=now,
+            )
+            first = points[0]
+            points.clear()
+            points.append(replace(first, time=max(first.time, begun)))
+        points.append(_Point(now, ledger.completed, done, ledger.records))
+        while len(points) > _MIN_WINDOW and now - points[0].time > _WINDOW_SECS:
+            points.popleft()
+        return points[0]
+
+
+def usual_secs(ledger: Ledger) -> dict[str, float]:
+    """Returns the median time for an item, by consumer; "": of all items."""
+    usual = {
+        name: statistics.median(state.durations)
+        for name, state in ledger.consumers.items()
+        if state.durations
+    }
+    if ledger.durations:
+        usual[""] = statistics.median(ledger.durations)
+    return usual
+
+
+def _under_way(
+    ledger: Ledger, usual: Mapping[str, float], now: float
+) -> tuple[float, float]:
+    """Returns how many items are done in parts, and secs to the last of them.
+
+    An item under way counts by its age, measured in the time that its
+    consumer usually takes.
+    """
+    parts = longest = 0.0
+    for lease in ledger.leases.values():
+        secs = usual.get(lease.consumer.name, usual.get("", 0.0))
+        if secs > 0:
+            age = now - lease.since
+            parts += min(age / secs, _MAX_PART)
+            longest = max(longest, secs - age, age * (1 - _MAX_PART))
+    return parts, longest
+
+
+def _slowest(
+    ledger: Ledger, usual: Mapping[str, float], now: float
+) -> tuple[str, float]:
+    """Returns who is much slower than usual, and how often the usual time."""
+    typical = usual.get("", 0.0)
+    if typical <= 0 or len(ledger.consumers) < 2:
+        return "", 1.0
+    factor, name = max(
+        (_secs_of(state, usual, now) / typical, name)
+        for name, state in ledger.consumers.items()
+    )
+    return (name, factor) if factor >= _MIN_SLOWNESS else ("", 1.0)
+
+
+def _secs_of(
+    state: ConsumerState, usual: Mapping[str, float], now: float
+) -> float:
+    if state.has_left:
+        return 0.0
+    ages = [now - since for since in state.held.values()]
+    return max([usual.get(state.consumer.name, 0.0), *ages])
+
+
+def _quantiles(
+    durations: collections.deque[float],
+) -> tuple[float, float, float] | None:
+    """Returns p10, p50 and p90."""
+    if not durations:
+        return None
+    ordered = sorted(durations)
+    p10, p50, p90 = (
+        ordered[min(len(ordered) * tenths // 10, len(ordered) - 1)]
+        for tenths in (1, 5, 9)
+    )
+    return p10, p50, p90
+
+
+def duration_in_words(secs: float) -> str:
+    """Returns such as "45 s", "3 min 20 s", "2 h 5 min"."""
+    secs = max(0, round(secs))
+    if secs < 60:
+        return f"{secs} s"
+    if secs < 3600:
+        return f"{secs // 60} min {secs % 60} s"
+    return f"{secs // 3600} h {secs % 3600 // 60} min"

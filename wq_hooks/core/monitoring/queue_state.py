@@ -1,0 +1,178 @@
+"""Who has what, as values that json can write: for the view and for programs.
+
+    state = state_of(ledger, now=time.monotonic())
+    takes, num_events = takes_since(ledger, num_events, now=time.monotonic())
+
+Names of works and workers are data: cut to a length that a person can read,
+and made of characters that UTF-8 can hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from typing import Any
+
+from wq_hooks.core.items.works import encoded
+from wq_hooks.core.ledger.consumer_state import task_of
+from wq_hooks.core.ledger.events import Event
+from wq_hooks.core.ledger.ledger import Ledger
+
+STATE_VERSION = 1
+MAX_CHARS = 120
+MAX_WORKERS = 2000
+MAX_ITEMS_OF_WORKER = 3
+MAX_GIVEN_UP = 20
+MAX_TAKES = 500
+_CUT = "\N{HORIZONTAL ELLIPSIS}"
+
+# What became of an item that somebody took.
+DONE = "done"
+AGAIN = "again"  # completed by a second or later holder
+LOST = "lost"  # handed back: its holder died or left
+GIVEN_UP = "given_up"
+REPEAT = "repeat"  # taken by somebody else as well, to no use
+_KINDS = {"returned": LOST, "given_up": GIVEN_UP, "repeated": REPEAT}
+
+
+def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
+    """Returns the ledger's state.
+
+    One entry for each task; a task's consumers are added up. Of more than
+    `MAX_WORKERS` tasks those are told that hold something.
+
+    Args:
+      ledger: The ledger, not changed meanwhile.
+      now: In seconds, of the ledger's clock.
+    """
+    workers = _workers_of(ledger, now)
+    num_workers = len(workers)
+    if num_workers > MAX_WORKERS:
+        workers.sort(
+            key=lambda worker: (worker["has_left"], -worker["in_hand"])
+        )
+        workers = workers[:MAX_WORKERS]
+    return {
+        "version": STATE_VERSION,
+        "total": ledger.total,
+        "items_per_epoch": ledger.plan.items_per_epoch,
+        "remaining": ledger.remaining,
+        "in_flight": ledger.in_flight,
+        "completed": ledger.completed,
+        "low_watermark": ledger.low_watermark,
+        "repeated": ledger.repeated,
+        "records": ledger.records,
+        "lease_secs": ledger.lease_secs,
+        "num_given_up": len(ledger.given_up),
+        "given_up": [shown(name) for _, name in ledger.given_up[:MAX_GIVEN_UP]],
+        "num_workers": num_workers,
+        "workers": workers,
+    }
+
+
+def _workers_of(ledger: Ledger, now: float) -> list[dict[str, Any]]:
+    workers: dict[str, dict[str, Any]] = {}
+    for name, consumer in sorted(ledger.consumers.items()):
+        task = task_of(name)
+        worker = workers.get(task)
+        if worker is None:
+            worker = workers[task] = {
+                "name": shown(task),
+                "incarnation": shown(consumer.consumer.incarnation),
+                "lives": consumer.lives,
+                "taken": 0,
+                "completed": 0,
+                "records": 0,
+                "has_left": True,
+                "last_heard_secs": _rounded(now - consumer.last_heard),
+                "item_secs": None,
+                "in_hand": 0,
+                "items": [],
+            }
+        worker["taken"] += consumer.taken
+        worker["completed"] += consumer.completed
+        worker["records"] += consumer.records
+        worker["has_left"] = worker["has_left"] and consumer.has_left
+        worker["last_heard_secs"] = min(
+            worker["last_heard_secs"], _rounded(now - consumer.last_heard)
+        )
+        if consumer.durations:
+            worker["item_secs"] = _rounded(
+                statistics.median(consumer.durations)
+            )
+        worker["in_hand"] += len(consumer.held)
+        # In the order in which they were taken: the oldest is told.
+        room = MAX_ITEMS_OF_WORKER - len(worker["items"])
+        worker["items"] += [
+            {
+                "ticket": ticket,
+                "text": shown(ledger.open_item(ticket).text),
+                "held_secs": _rounded(now - since),
+            }
+            for ticket, since in itertools.islice(consumer.held.items(), room)
+        ]
+    return list(workers.values())
+
+
+def takes_since(
+    ledger: Ledger, num_events: int, now: float
+) -> tuple[dict[str, Any], int]:
+    """Returns what became of items since the last call.
+
+    Args:
+      ledger: The ledger, not changed meanwhile.
+      num_events: What the last call returned; 0 at first.
+      now: In seconds, of the ledger's clock.
+
+    Returns:
+      The takes, and how many events there were so far. A take is
+      [index in "workers", item, began secs ago, ended secs ago, kind]; "num"
+      says how many there were, also of those that are left out since there
+      were more than `MAX_TAKES`.
+    """
+    fresh = ledger.events.total - num_events
+    skipped = max(len(ledger.events.latest) - fresh, 0)
+    events = [
+        (event, kind)
+        for event in itertools.islice(ledger.events.latest, skipped, None)
+        for kind in [_kind_of(event)]
+        if kind is not None
+    ]
+    numbers: dict[str, int] = {}
+    takes = [
+        [
+            numbers.setdefault(shown(task_of(event.consumer)), len(numbers)),
+            "" if event.item is None else shown(event.item.text),
+            _rounded(now - event.now + event.secs),
+            _rounded(now - event.now),
+            kind,
+        ]
+        for event, kind in events[-MAX_TAKES:]
+    ]
+    return {
+        "version": STATE_VERSION,
+        "num": len(events),
+        "workers": list(numbers),
+        "takes": takes,
+    }, ledger.events.total
+
+
+def _kind_of(event: Event) -> str | None:
+    if event.kind == "completed":
+        return AGAIN if event.attempt > 1 else DONE
+    return _KINDS.get(event.kind)
+
+
+def shown(text: str) -> str:
+    """Returns a name as it is shown: no longer than `MAX_CHARS` characters."""
+    if len(text) > MAX_CHARS:
+        # File names differ at their ends.
+        head = MAX_CHARS // 3
+        text = text[:head] + _CUT + text[head + 1 - MAX_CHARS :]
+    if text.isascii():
+        return text
+    return encoded(text).decode("utf-8", "replace")
+
+
+def _rounded(secs: float) -> float:
+    return round(secs, 2)

@@ -1,0 +1,176 @@
+"""What a queue looks like at one instant: all that is written of it.
+
+    viewer = Viewer("train")
+    view = viewer.look(ledger, now=time.monotonic(), wall_time=time.time())
+    view.scalars()["completed"], view.state, view.takes
+
+Pure: from the ledger to plain values. `hooks/summary.py` makes a TensorFlow
+Summary of them, the dispatcher a line for `wq-hooks status`.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
+from wq_hooks.core.monitoring.queue_state import shown, state_of, takes_since
+
+# A worker's rates are those of the last looks.
+_KEPT_LOOKS = 4
+
+
+@dataclass(frozen=True)
+class View:
+    """What a queue looks like.
+
+    Attributes:
+      name: Of the queue.
+      wall_time: When, in seconds since the epoch.
+      progress: In numbers.
+      items_per_sec: Rate since the last look.
+      records_per_sec: Likewise.
+      state: Who has what; json can write it.
+      takes: What became of items since the last look; json can write it.
+    """
+
+    name: str
+    wall_time: float
+    progress: Progress
+    items_per_sec: float
+    records_per_sec: float
+    state: dict[str, Any]
+    takes: dict[str, Any]
+
+    def scalars(self) -> dict[str, float]:
+        """Returns the numbers that make curves, by their tags."""
+        progress = self.progress
+        values = {
+            "in_flight": float(progress.in_flight),
+            "completed": float(progress.completed),
+            "low_watermark": float(progress.low_watermark),
+            "epoch": progress.epoch,
+            "items_per_sec": self.items_per_sec,
+            "oldest_in_flight_secs": progress.oldest_lease_secs,
+            "repeated": float(progress.repeated),
+            "given_up": float(progress.given_up),
+        }
+        if progress.remaining is not None:
+            values["remaining"] = float(progress.remaining)
+        if progress.records:
+            values["records_per_sec"] = self.records_per_sec
+        if progress.item_secs is not None:
+            for tag, secs in zip(("p10", "p50", "p90"), progress.item_secs):
+                values[f"item_secs/{tag}"] = secs
+        return values
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was counted at an instant: (items, records) by worker."""
+
+    time: float
+    completed: int
+    records: int
+    workers: dict[str, tuple[int, int]]
+
+
+class Viewer:
+    """Looks at a queue from time to time.
+
+    Args:
+      name: Of the queue.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+        self._meter = ProgressMeter()
+        self._looks: collections.deque[_Look] = collections.deque(
+            maxlen=_KEPT_LOOKS
+        )
+        self._ledger: Ledger | None = None
+        self._num_events = 0
+
+    def look(self, ledger: Ledger, now: float, wall_time: float) -> View:
+        """Returns what the queue looks like.
+
+        Args:
+          ledger: The ledger, not changed meanwhile. Another one than the last
+            time is a session that was created again.
+          now: In seconds, of the ledger's clock.
+          wall_time: In seconds since the epoch.
+        """
+        if ledger is not self._ledger:
+            self._ledger, self._num_events = ledger, 0
+            self._looks.clear()
+        progress = self._meter.measure(ledger, now)
+        state = state_of(ledger, now)
+        takes, self._num_events = takes_since(ledger, self._num_events, now)
+        last = self._looks[-1] if self._looks else None
+        items_per_sec, records_per_sec = (
+            _rates(last.time, (last.completed, last.records), ledger, now)
+            if last
+            else (progress.items_per_sec, progress.records_per_sec)
+        )
+        self._add_rates(state, now)
+        self._looks.append(
+            _Look(
+                now,
+                ledger.completed,
+                ledger.records,
+                {
+                    worker["name"]: (worker["completed"], worker["records"])
+                    for worker in state["workers"]
+                },
+            )
+        )
+        about = {"name": self._name, "time": round(wall_time, 2)}
+        return View(
+            self._name,
+            wall_time,
+            progress,
+            items_per_sec,
+            records_per_sec,
+            {**about, **_words_of(progress), **state},
+            {**about, **takes},
+        )
+
+    def _add_rates(self, state: dict[str, Any], now: float) -> None:
+        first = self._looks[0] if self._looks else None
+        for worker in state["workers"]:
+            worker["records_per_sec"] = None
+            before = first and first.workers.get(worker["name"])
+            if first and before and now > first.time:
+                rate = (worker["records"] - before[1]) / (now - first.time)
+                worker["records_per_sec"] = round(rate, 2)
+
+
+def _rates(
+    time: float, before: tuple[int, int], ledger: Ledger, now: float
+) -> tuple[float, float]:
+    if now <= time:
+        return 0.0, 0.0
+    return (
+        max(ledger.completed - before[0], 0) / (now - time),
+        max(ledger.records - before[1], 0) / (now - time),
+    )
+
+
+def _words_of(progress: Progress) -> dict[str, Any]:
+    """Returns what only the progress knows, for the state."""
+    values = dataclasses.asdict(progress)
+    keys = (
+        "level",
+        "epoch",
+        "items_per_sec",
+        "records_per_sec",
+        "eta_secs",
+        "oldest_lease_secs",
+        "oldest_holder",
+        "item_secs",
+    )
+    words = {key: values[key] for key in keys}
+    return {**words, "oldest_holder": shown(progress.oldest_holder)}

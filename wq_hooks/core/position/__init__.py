@@ -1,0 +1,1 @@
+"""Where a queue is, as a checkpoint keeps it, and how it goes on from there."""

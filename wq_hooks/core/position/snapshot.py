@@ -1,0 +1,263 @@
+"""The position of a queue as versioned JSON: what a checkpoint keeps of it.
+
+    text = snapshot.to_json()
+    snapshot = Snapshot.from_json(text)
+
+Its size grows with the items in flight, not with the items. Whatever is in it
+is data: names of works and workers are never evaluated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wq_hooks.core.items.added_works import Added
+from wq_hooks.core.items.plan import (
+    MAX_NUMBER,
+    Masked,
+    Segment,
+    segment_from_json,
+    segment_to_json,
+    whole,
+)
+from wq_hooks.core.items.slicing import Slicing
+from wq_hooks.core.items.works import pack_names, unpack_names
+from wq_hooks.errors import SnapshotError
+
+FORMAT = "wq_hooks.core.snapshot"
+# Works that are cut came with version 2, added ones with version 3; what has
+# neither is written as before.
+VERSION = 3
+_VERSION_OF_WHOLE_WORKS = 1
+_VERSION_OF_SLICES = 2
+
+
+@dataclass(frozen=True)
+class OpenItem:
+    """An item that was handed out and not acknowledged at the time.
+
+    Attributes:
+      ticket: Its number in the order of issue.
+      text: Its name, for people.
+      holder: The consumer that held it, or None if nobody did.
+      attempts: How often it had been leased.
+    """
+
+    ticket: int
+    text: str
+    holder: str | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The position of one queue.
+
+    Attributes:
+      name: The queue's name.
+      segments: What is left of the plan; see `wq_hooks.core.items.plan`.
+      next_ticket: From this ticket on, nobody has taken an item.
+      outstanding: The items below `next_ticket` that are not completed, by
+        ticket; the rest below `next_ticket` is.
+      given_up: [(ticket, name), ...] of items counted as completed because
+        they failed `max_attempts` times.
+      num_works: Length of the list of works.
+      fingerprint: Fingerprint of the list of works.
+      packed_works: The list itself (`works.pack_names`) if it is short, or
+        None.
+      works_directory: Where a long list was kept, or None.
+      slicings: How the works are cut: what the segments' `slicing` points
+        into. None: whole. A fingerprint stands for a long one, which is kept
+        where a long list of works is.
+      num_slices: What the last of them was made for.
+      added: Works that were added while the queue ran; None: it was not open.
+    """
+
+    name: str
+    segments: tuple[Segment, ...]
+    next_ticket: int
+    outstanding: tuple[OpenItem, ...]
+    given_up: tuple[tuple[int, str], ...]
+    num_works: int
+    fingerprint: str
+    packed_works: str | None = None
+    works_directory: str | None = None
+    slicings: tuple[Slicing | str | None, ...] = (None,)
+    num_slices: int | str | None = None
+    added: Added | None = None
+
+    @property
+    def low_watermark(self) -> int:
+        """Every item before this ticket is completed."""
+        return min(
+            (item.ticket for item in self.outstanding),
+            default=self.next_ticket,
+        )
+
+    @property
+    def completed(self) -> int:
+        """Number of items that are completed."""
+        return self.next_ticket - len(self.outstanding)
+
+    def to_json(self) -> str:
+        """Returns the snapshot as one line of JSON."""
+        body = {
+            "name": self.name,
+            "segments": [segment_to_json(s) for s in self.segments],
+            "next_ticket": self.next_ticket,
+            "outstanding": [
+                [item.ticket, item.text, item.holder, item.attempts]
+                for item in self.outstanding
+            ],
+            "given_up": [list(entry) for entry in self.given_up],
+            "num_works": self.num_works,
+            "fingerprint": self.fingerprint,
+            "packed_works": self.packed_works,
+            "works_directory": self.works_directory,
+        }
+        version = _VERSION_OF_WHOLE_WORKS
+        if any(isinstance(s, Masked) and s.kept for s in self.segments):
+            version = _VERSION_OF_SLICES
+        if any(self.slicings):
+            version = _VERSION_OF_SLICES
+            body["slicings"] = [_slicing_to_json(s) for s in self.slicings]
+            body["num_slices"] = self.num_slices
+        if self.added is not None:
+            version = VERSION
+            names = list(self.added.names)
+            body["added"] = {
+                **vars(self.added),
+                "names": pack_names(names) if names else "",
+                # As [priority, how many] in turn.
+                "priorities": [
+                    [priority, len(list(group))]
+                    for priority, group in itertools.groupby(
+                        self.added.priorities
+                    )
+                ],
+            }
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "version": version,
+                "checksum": _checksum(body),
+                "body": body,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Snapshot:
+        """Returns the snapshot that `to_json` wrote.
+
+        Raises:
+          SnapshotError: If the text is damaged, no snapshot at all, or
+            written by a newer version of the package.
+        """
+        body = _body(text)
+        try:
+            return cls(
+                name=str(body["name"]),
+                segments=tuple(segment_from_json(s) for s in body["segments"]),
+                next_ticket=whole(body["next_ticket"]),
+                outstanding=tuple(
+                    OpenItem(whole(ticket), str(name), holder, whole(attempts))
+                    for ticket, name, holder, attempts in body["outstanding"]
+                ),
+                given_up=tuple((whole(t), str(n)) for t, n in body["given_up"]),
+                num_works=whole(body["num_works"]),
+                fingerprint=str(body["fingerprint"]),
+                packed_works=body["packed_works"],
+                works_directory=body["works_directory"],
+                slicings=tuple(
+                    _slicing_from_json(s) for s in body.get("slicings", [None])
+                ),
+                num_slices=body.get("num_slices"),
+                added=_added_from_json(body.get("added")),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
+            raise SnapshotError(
+                f"Expected a snapshot of a work queue; a part of it is "
+                f"damaged or missing: {e!r:.200}."
+            ) from e
+
+
+def works_file_name(name: str, fingerprint: str) -> str:
+    """Returns the name of the file that keeps a long list of works."""
+    return f"{name.replace('/', '_')}-{fingerprint}.works"
+
+
+def _body(text: str | bytes) -> Mapping[str, Any]:
+    """Returns the checked inside of a snapshot's JSON."""
+    try:
+        document = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as e:
+        raise SnapshotError(
+            f"Expected the JSON of a snapshot; got {text!r:.80}."
+        ) from e
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise SnapshotError(
+            f"Expected a snapshot of format {FORMAT!r}; got {text!r:.80}."
+        )
+    version = document.get("version")
+    if version not in range(_VERSION_OF_WHOLE_WORKS, VERSION + 1):
+        raise SnapshotError(
+            f"Expected a snapshot of version 1 to {VERSION}; got version "
+            f"{version!r:.80}. Read it with the wq_hooks that wrote it, or a "
+            "newer one."
+        )
+    body = document.get("body")
+    if not isinstance(body, dict) or document.get("checksum") != _checksum(
+        body
+    ):
+        raise SnapshotError(
+            "Expected a snapshot whose checksum fits; it is damaged: "
+            f"{text!r:.80}."
+        )
+    return body
+
+
+def _slicing_to_json(slicing: Slicing | str | None) -> Any:
+    if slicing is None or isinstance(slicing, str):
+        return slicing and {"kept": slicing}
+    return {"packed": pack_names(slicing.to_list())}
+
+
+def _slicing_from_json(value: Any) -> Slicing | str | None:
+    if value is None:
+        return None
+    if "kept" in value:
+        return str(value["kept"])
+    return Slicing.from_list(unpack_names(value["packed"]))
+
+
+def _added_from_json(value: Any) -> Added | None:
+    if value is None:
+        return None
+    packed = str(value["names"])
+    names = tuple(unpack_names(packed)) if packed else ()
+    groups = [(p, whole(num)) for p, num in value.get("priorities", ())]
+    if groups and sum(num for _, num in groups) != len(names):
+        raise ValueError(f"priorities of other than {len(names)} works")
+    return Added(
+        begin=whole(value["begin"]),
+        first_ticket=whole(value["first_ticket"]),
+        names=names,
+        num_added=whole(value["num_added"]),
+        log=str(value["log"]),
+        num_logged=whole(value["num_logged"]),
+        priorities=tuple(
+            whole(priority, least=-MAX_NUMBER)
+            for priority, num in groups
+            for _ in range(num)
+        ),
+    )
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True).encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -1,0 +1,1 @@
+"""What the tasks of a job write to each other, as text."""

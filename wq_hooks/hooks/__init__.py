@@ -1,0 +1,1 @@
+"""Session hooks: log lines, summaries, a clean end; synchronous replicas."""

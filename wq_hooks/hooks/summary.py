@@ -1,0 +1,168 @@
+"""What is written of a queue for TensorBoard.
+
+    view = work_queue.view(viewer)
+    writer.add_summary(view_pb(view), step)      # a tf.compat.v1 FileWriter
+    write_v2(writer, view, step)                 # a tf.summary writer
+
+One pure function makes one proto for each write; whoever has a writer writes
+it. Tags begin with the queue's name, so that TensorBoard shows each queue as
+one group. The trap: one writer for each directory, and steps that go forward,
+or TensorBoard drops points.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core.monitoring.view import View
+from wq_hooks.tensorboard_plugin import metadata
+
+# TensorBoard's DATA_CLASS_TENSOR. Without it the series does not exist.
+_DATA_CLASS_TENSOR = 2
+_LAYOUT_TAG = "custom_scalars__config__"
+_LAYOUT_PLUGIN_NAME = "custom_scalars"
+
+
+def view_pb(
+    view: View, *, with_level: bool = True, with_layout: bool = False
+) -> tf1.Summary:
+    """Returns all that is written of a queue at one step.
+
+    Args:
+      view: What the queue looks like.
+      with_level: Whether to write DeepRec's tag
+        `<name>/fraction_of_<items of an epoch>_full`; False where
+        `add_summary` does.
+      with_layout: Whether to write charts for the Custom Scalars tab of a
+        TensorBoard without the plugin. Once for each writer.
+    """
+    name = view.name
+    values = view.scalars()
+    if with_level:
+        num_works = view.state["items_per_epoch"]
+        values[f"fraction_of_{num_works}_full"] = view.progress.level
+    summary = _scalars_pb(name, values)
+    _add_json(
+        summary,
+        metadata.tag_of(name, metadata.STATE_TAG),
+        metadata.PLUGIN_NAME,
+        view.state,
+    )
+    if view.takes["num"]:
+        _add_json(
+            summary,
+            metadata.tag_of(name, metadata.TAKES_TAG),
+            metadata.TAKES_PLUGIN_NAME,
+            view.takes,
+        )
+    if with_layout:
+        _add_tensor(
+            summary, _LAYOUT_TAG, _LAYOUT_PLUGIN_NAME, layout_bytes(name)
+        )
+    return summary
+
+
+def write_v2(
+    writer: Any,
+    view: View,
+    step: int,
+    *,
+    with_level: bool = True,
+    with_layout: bool = False,
+) -> None:
+    """Writes what `view_pb` returns with a writer of `tf.summary`.
+
+    Args:
+      writer: A tf.summary.SummaryWriter that nobody else writes with.
+      view: What the queue looks like.
+      step: Must not go backwards.
+      with_level: See `view_pb`.
+      with_layout: See `view_pb`.
+    """
+    summary = view_pb(view, with_level=with_level, with_layout=with_layout)
+    with writer.as_default():
+        tf.summary.experimental.write_raw_pb(
+            summary.SerializeToString(), step=step
+        )
+    writer.flush()
+
+
+def layout_bytes(name: str) -> bytes:
+    """Returns the charts of a queue as TensorBoard's `Layout` proto.
+
+    Written by hand, since the chief need not have TensorBoard, where the
+    proto's class is; see tensorboard/plugins/custom_scalar/layout.proto.
+
+    Args:
+      name: Of the queue.
+    """
+    prefix = re.escape(f"{name}/")
+
+    def lines(title: str, *tags: str) -> bytes:
+        content = b"".join(_field(1, f"{prefix}{tag}$") for tag in tags)
+        return _field(2, _field(1, title) + _field(2, content))
+
+    band = b"".join(
+        _field(number, f"{name}/item_secs/{tag}")
+        for number, tag in ((1, "p50"), (2, "p10"), (3, "p90"))
+    )
+    charts = (
+        lines("Items", "completed", "in_flight", "remaining", "low_watermark")
+        + lines("Items per second", "items_per_sec")
+        + lines("Records per second", "records_per_sec")
+        + lines("Oldest item in flight (s)", "oldest_in_flight_secs")
+        + _field(
+            2,
+            _field(1, "Seconds for an item: median, p10 to p90")
+            + _field(3, _field(1, band)),
+        )
+        + lines("Repeated and given up", "repeated", "given_up")
+    )
+    return _field(2, _field(1, f"Work queue {name}") + charts)
+
+
+def _field(number: int, value: str | bytes) -> bytes:
+    """Returns a text or a message as a field of a message."""
+    data = value.encode() if isinstance(value, str) else value
+    size, length = bytearray(), len(data)
+    while length > 0x7F:
+        size.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([number << 3 | 2]) + bytes([*size, length]) + data
+
+
+def _scalars_pb(name: str, values: Mapping[str, float]) -> tf1.Summary:
+    return tf1.Summary(
+        value=[
+            tf1.Summary.Value(
+                tag=metadata.tag_of(name, tag), simple_value=value
+            )
+            for tag, value in sorted(values.items())
+        ]
+    )
+
+
+def _add_json(
+    summary: tf1.Summary, tag: str, plugin_name: str, value: Any
+) -> None:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    _add_tensor(summary, tag, plugin_name, text.encode())
+
+
+def _add_tensor(
+    summary: tf1.Summary, tag: str, plugin_name: str, value: bytes
+) -> None:
+    summary.value.add(
+        tag=tag,
+        tensor=tf.make_tensor_proto(value, dtype=tf.string, shape=[]),
+        metadata=tf1.SummaryMetadata(
+            plugin_data=tf1.SummaryMetadata.PluginData(plugin_name=plugin_name),
+            data_class=_DATA_CLASS_TENSOR,
+        ),
+    )

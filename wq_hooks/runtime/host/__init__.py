@@ -1,0 +1,1 @@
+"""What is known of the surroundings of a queue: its session, its callers."""

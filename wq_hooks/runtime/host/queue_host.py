@@ -1,0 +1,107 @@
+"""What the runtime needs of the queue that it works for.
+
+The queue is a `wq_hooks.WorkQueue`, which is made of the parts in this folder;
+they know no more of it than this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import tensorflow as tf
+
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.tasks import Task
+from wq_hooks.core.consumer.consumer import Transport
+from wq_hooks.core.ledger.attempts import AttemptsKeeper
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.runtime.host.session_origin import SessionOrigin
+
+if TYPE_CHECKING:
+    from wq_hooks.runtime.ports.session_ports import Port
+    from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
+
+
+class Host(Protocol):
+    """A queue, as its services and Savers see it."""
+
+    mailbox: Mailbox
+    task: Task
+    is_chief: bool
+    is_named: bool
+    has_hook: bool
+    checkpoint_directory: str | None
+    lacking_checkpoint: str | None
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+
+    @property
+    def ports(self) -> Sequence[Port]:
+        """Where items come out on this task."""
+
+    @property
+    def prefetch(self) -> int:
+        """How many items a consumer takes before its readers ask."""
+
+    @property
+    def num_clients(self) -> int:
+        """How many readers draw from one consumer at a time."""
+
+    def transport(self, mailbox: MailboxSession) -> Transport:
+        """Returns through what the consumers of a session take."""
+
+    @property
+    def counts_attempts(self) -> bool:
+        """Whether an item may be given up."""
+
+    @property
+    def beat_secs(self) -> float:
+        """How often a task says that it is alive."""
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """The chief's dispatcher while a session runs, or None."""
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the position goes into checkpoints."""
+
+    def new_ledger(self, position: str) -> Ledger:
+        """Returns the ledger that a session of the chief starts with."""
+
+    @property
+    def works_text(self) -> str:
+        """What the chief's board says of the works, if they are the same."""
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph that the queue belongs to."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a session runs that has not been asked to stop."""
+
+    @property
+    def origin(self) -> SessionOrigin | None:
+        """What is known of the session that began last, from its creator."""
+
+    @property
+    def is_presumed_chief(self) -> bool:
+        """Whether this task is the chief by convention alone."""
+
+    def heed_origin(self) -> None:
+        """Notes what the creator of a session says, where one is at work."""
+
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks."""
+
+    def held_position(
+        self, directory: str
+    ) -> contextlib.AbstractContextManager[None]:
+        """Keeps the position as it is at this instant, for a save."""

@@ -1,0 +1,1 @@
+"""Prediction jobs, which write no checkpoints."""

@@ -1,0 +1,122 @@
+"""What a task of an inference job has taken, in files, to be done once more.
+
+    works = LocalWorks("/nfs/predict", "worker", 3)
+    mailbox = KeepingTransport(works, mailbox, prefix="")
+
+A prediction job writes no checkpoints, and what a task has predicted is often
+lost with it, items that were completed among it. So each item is noted in a
+directory before its reader gets it, and a task that comes back begins with all
+that its directory has. What is noted is completed for the queue: it will be
+done by this task.
+
+The trap: nothing is ever removed. A new job needs an empty directory.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import os
+import threading
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from wq_hooks.core.consumer.consumer import Transport, claim_in
+from wq_hooks.core.protocol import messages
+
+# A generation that no ledger has.
+_LOCAL = "local"
+_UNFINISHED = ".tmp"
+
+
+class _LocalElement(NamedTuple):
+    """An item of the directory, in the form of one of the mailbox."""
+
+    text: bytes
+    is_fresh: bool = True
+    slot: int = messages.ITEM
+    token: str = _LOCAL
+    ticket: int = 0
+
+
+class LocalWorks:
+    """The directory of one task; may be used from several threads.
+
+    Args:
+      directory: Of the job.
+      job_name: Of the task.
+      task_index: Likewise.
+    """
+
+    def __init__(self, directory: str, job_name: str, task_index: int):
+        self._directory = os.path.join(directory, f"{job_name}_{task_index}")
+        tf.io.gfile.makedirs(self._directory)
+        self._lock = threading.Lock()
+        names = sorted(tf.io.gfile.listdir(self._directory))
+        self._num_noted = len(names)
+        self._rest: collections.deque[bytes] = collections.deque()
+        for name in names:
+            if not name.endswith(_UNFINISHED):
+                path = os.path.join(self._directory, name)
+                with tf.io.gfile.GFile(path, "rb") as file:
+                    self._rest += filter(None, file.read().splitlines())
+
+    def __len__(self) -> int:
+        """How many items are still to be done once more."""
+        return len(self._rest)
+
+    def next_one(self) -> bytes | None:
+        """Returns the next item to be done once more; None: no more."""
+        with self._lock:
+            return self._rest.popleft() if self._rest else None
+
+    def note(self, text: bytes) -> None:
+        """Notes an item, for the next life of the task."""
+        with self._lock:
+            number = self._num_noted
+            self._num_noted += 1
+        digest = hashlib.sha256(text).hexdigest()[:8]
+        path = os.path.join(self._directory, f"{number:08d}_{digest}")
+        with tf.io.gfile.GFile(path + _UNFINISHED, "wb") as file:
+            file.write(text + b"\n")
+        tf.io.gfile.rename(path + _UNFINISHED, path, overwrite=True)
+
+
+class KeepingTransport:
+    """The mailboxes, as a task sees them that notes what it takes.
+
+    Args:
+      works: Where it does.
+      inner: The mailboxes.
+      prefix: Of the queue: it is left out of the notes.
+    """
+
+    def __init__(self, works: LocalWorks, inner: Transport, prefix: str):
+        self._works = works
+        self._inner = inner
+        self._prefix = prefix.encode("utf-8", "surrogateescape")
+
+    def take(self, gate: int, sender: str, completed: str) -> Any:
+        """As `Transport.take`; what was noted before comes first."""
+        text = self._works.next_one()
+        if text is not None:
+            return _LocalElement(self._prefix + text)
+        element = self._inner.take(gate, sender, "")
+        claim = claim_in(element)
+        if claim is not None:
+            noted = element.text
+            if noted.startswith(self._prefix):
+                noted = noted[len(self._prefix) :]
+            self._works.note(noted)
+            self._inner.report(
+                messages.ACK, sender, messages.claims_text([claim])
+            )
+        return element
+
+    def report(
+        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
+    ) -> None:
+        """As `Transport.report`; what was noted is completed already."""
+        if kind not in (messages.ACK, messages.HOLD, messages.RETURN):
+            self._inner.report(kind, sender, payload, timeout_secs)

@@ -1,0 +1,1 @@
+"""How items reach the readers and datasets of a session."""

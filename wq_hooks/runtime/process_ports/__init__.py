@@ -1,0 +1,1 @@
+"""How items reach the datasets of a process in eager mode."""

@@ -1,0 +1,1 @@
+"""How items become records, and how it comes back which were trained."""

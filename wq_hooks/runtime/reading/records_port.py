@@ -1,0 +1,392 @@
+"""The local queues behind `records`: items go out, events come back.
+
+    port = RecordsPort("train/records")
+    slot, text = port.take()                     # in the pipeline
+    claims = port.in_session(session).count_events()
+
+`core/consumer/record_tracker.py` says what the events mean. The trap: the ops
+of a port stand in the graph in which it was made.
+"""
+
+from __future__ import annotations
+
+import secrets
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core import log as logging
+from wq_hooks.core.consumer.batches_in_training import Watch
+from wq_hooks.core.consumer.record_tracker import RecordTracker
+from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.ports.session_ports import (
+    UNLIMITED,
+    AskedPortSession,
+    discard_op,
+)
+from wq_hooks.runtime.reading import record_events as events
+from wq_hooks.runtime.reading.element_counter import ElementCounter, counts_in
+from wq_hooks.runtime.reading.item_ends import RecordLookAhead
+from wq_hooks.runtime.reading.watched_dataset import WatchedDataset
+
+
+class RecordsPort:
+    """The local queues behind `records`.
+
+    Items go out as (slot, text), and events come back.
+
+    Args:
+      shared_name: Of its queues, unique in this process.
+      num_clients: How many batches are trained at a time.
+    """
+
+    # Whether this process can read an item a second time.
+    keeps_records = True
+
+    def __init__(self, shared_name: str, num_clients: int = 1):
+        def queue(name: str, dtypes: Any, shapes: Any) -> Any:
+            # In eager mode the ops below stand in a function, and the queues
+            # outside of it, so that datasets can use them too.
+            with tf.init_scope():
+                return tf1.FIFOQueue(
+                    UNLIMITED,
+                    dtypes=dtypes,
+                    shapes=shapes,
+                    shared_name=f"{shared_name}/{name}",
+                    name=name,
+                )
+
+        self.num_clients = num_clients
+        # Datasets whose elements are not the batches, or not all of them.
+        self.regrouped: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._demand = queue("demand", [tf.bool], [()])
+        self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
+        self._events = queue("events", [tf.string] * 2, [(), ()])
+        self.counter = ElementCounter(f"{shared_name}/counts")
+        self.look_ahead = RecordLookAhead(f"{shared_name}/items")
+        self.wait = self._demand.dequeue()
+        self.feeds = [
+            tf1.placeholder(tf.int64, []),
+            tf1.placeholder(tf.string, []),
+        ]
+        self.put = self._proxy.enqueue(self.feeds)
+        with tf.control_dependencies([self.put]):
+            self.put_and_wait = self._demand.dequeue()
+        self.source = self._proxy.queue_ref
+        self.close = self._proxy.close()
+        self.num_events = self._events.size()
+        first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]
+        with tf.control_dependencies(first):
+            # A batch that was fetched by now has reported itself before.
+            counts = self.counter.read()
+        with tf.control_dependencies([counts]):
+            rest = self._events.dequeue_many(self._events.size())
+        self.next_events = [tf.concat(pair, 0) for pair in zip(first, rest)]
+        self.next_events.append(counts)
+        self.flush = self.note_counts(events.FLUSH, 0)
+        self.discard = discard_op(self._demand, self._proxy, self._events)
+        self.end_events = self._events.close(cancel_pending_enqueues=True)
+
+    def take(self) -> tuple[Any, Any]:
+        """Returns (slot, text): asks for an item and waits for it."""
+        with tf.control_dependencies([self._demand.enqueue(True)]):
+            slot, text = self._proxy.dequeue()
+            return slot, text
+
+    def note(self, kind: int, *numbers: Any) -> Any:
+        """Returns an op that reports one event, with tf.int64 of any shape."""
+        return self._events.enqueue([events.event(kind, numbers), ""])
+
+    def note_counts(self, kind: int, *numbers: Any) -> Any:
+        """Returns an op that reports one event, with the counts so far."""
+        return self._events.enqueue(
+            [events.event(kind, numbers), self.counter.read()]
+        )
+
+    def note_batch(self, iteration: Any, slots: Any) -> Any:
+        """Returns an op that reports a batch that leaves the pipeline.
+
+        Args:
+          iteration: Of which it is a batch, tf.int64 scalar.
+          slots: Of its records, tf.int64 of any shape.
+        """
+        return self.note(
+            events.BATCH, iteration, events.records_per_slot(slots)
+        )
+
+    def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
+        """Returns an op that reports a batch that waits to be fetched.
+
+        Args:
+          iteration: Of which it is a batch, tf.int64 scalar.
+          number: Of the batch, likewise.
+          slots: As of `note_batch`.
+        """
+        return self.note(
+            events.READY, iteration, number, events.records_per_slot(slots)
+        )
+
+    def note_dropped(self, kind: int, slots: Any, is_kept: Any) -> Any:
+        """Returns an op that reports records left out, unless they are kept.
+
+        Args:
+          kind: Who left them out.
+          slots: As of `note_batch`.
+          is_kept: tf.bool scalar.
+        """
+        records = events.records_per_slot(slots)
+        event = tf.expand_dims(events.event(kind, [records]), 0)
+        # Without control flow: a report of no events is none.
+        event = event[: tf.cast(tf.logical_not(is_kept), tf.int32)]
+        return self._events.enqueue_many([event, tf.zeros_like(event)])
+
+    def in_passes(self, dataset: Any) -> Any:
+        """Returns what a user's pipeline gives in all."""
+        return dataset
+
+    def watched(self, dataset: Any) -> Any:
+        """Returns a user's pipeline so that it is seen who iterates it."""
+        if tf.executing_eagerly():
+            return WatchedDataset(dataset, self)
+        return dataset
+
+    def in_session(self, session: tf1.Session) -> RecordsPortSession:
+        """Returns the port as seen through a session."""
+        return RecordsPortSession(self, session)
+
+
+class RecordsPortSession(AskedPortSession):
+    """A port in a session, with the account of its records.
+
+    Args:
+      port: The port.
+      session: The session.
+    """
+
+    # Of the batches before the end of data, how many may not be trained yet.
+    num_in_training = 0
+
+    def __init__(self, port: RecordsPort, session: tf1.Session):
+        super().__init__(
+            session,
+            port.discard,
+            wait=port.wait,
+            feeds=port.feeds,
+            put_and_wait=port.put_and_wait,
+        )
+        self.tracker = RecordTracker(port.num_clients)
+        self._port = port
+        # What an earlier session left behind in the queues is recognised by
+        # its slots.
+        self._next_slot = secrets.randbits(40) << 20
+        self._is_counting = False
+        self._num_left_over = 0
+        self._given_back: list[Claim] = []
+        self.last_flush = 0
+        # Of the iteration that begins next; how it is watched.
+        self._watched: tuple[Watch, int] | None = None
+        self._watch_number: int | None = None
+        self._counts_at_flush: Mapping[str, int] | None = None
+        self._has_warned = False
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives the pipeline one, and waits until it wants the next."""
+        self._give(self.start(claim, text), text)
+
+    def start(self, claim: Claim, text: bytes) -> int:
+        """Opens the account of an item; returns its slot."""
+        slot = self._next_slot
+        self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
+        self._next_slot += 1
+        return slot
+
+    def close(self) -> None:
+        """Gives it the end of data."""
+        self._run(self._port.close)
+
+    def count_events(self) -> list[Claim]:
+        """Waits for events; returns the items that they complete."""
+        self._is_counting = False
+        messages, summaries, summary = self._run(self._port.next_events)
+        self._is_counting = True
+        for message, counts in zip(messages, summaries):
+            kind, *numbers = events.numbers_of(message)
+            self._count(kind, numbers, counts_in(counts))
+        self._fetch(counts_in(summary))
+        self._look_ahead()
+        completed = self.tracker.take_completed()
+        self.forget_closed()
+        return completed
+
+    def _look_ahead(self) -> None:
+        """Finds out, after a flush, which items ended with what was trained."""
+        if self._counts_at_flush is None:
+            return
+        counts, self._counts_at_flush = self._counts_at_flush, None
+
+        def counts_of(lane: int) -> tuple[int, int]:
+            return _counts_of(lane, counts)
+
+        tracker = self.tracker
+        feeds = self._port.look_ahead.feeds
+        for slot, num_read in tracker.unknown_ends(counts_of):
+            # As far again as was read: so all that is read once more, however
+            # often somebody asks, is some times the item.
+            try:
+                num_more = self._run(
+                    self._port.look_ahead.num_more,
+                    feeds,
+                    [slot, num_read, num_read],
+                )
+            except tf.errors.OpError as e:
+                # Its reader will tell, if it comes that far.
+                logging.debug("Not known whether an item has ended: %s", e)
+                continue
+            tracker.look_ahead(
+                slot,
+                num_read + int(num_more),
+                is_size_known=num_more < num_read,
+            )
+        # Those of which that is known now.
+        tracker.unknown_ends(counts_of)
+        if tracker.is_unsteady and not self._has_warned:
+            self._has_warned = True
+            logging.warning(
+                "Expected a reader to give the same records whenever an item "
+                "is read; got more than at a second reading. Items are "
+                "completed when more is asked for from now on."
+            )
+
+    def forget_closed(self) -> None:
+        """Forgets what was kept of items that are not open any more."""
+        look_ahead = self._port.look_ahead
+        for slot in self.tracker.take_closed():
+            self._run(look_ahead.forget, look_ahead.feeds[:1], [slot])
+
+    def take_given_back(self) -> list[Claim]:
+        """Returns the items that an iteration has left to the next one."""
+        given_back, self._given_back = self._given_back, []
+        return given_back
+
+    def flush(self) -> None:
+        """Reports what nobody else would: which batches were fetched."""
+        self._run(self._port.flush)
+
+    def _fetch(self, counts: Mapping[str, int]) -> None:
+        for name, count in counts.items():
+            if name.startswith(events.FETCHED):
+                self.tracker.fetch(int(name[len(events.FETCHED) :]), count)
+        passed = counts.get(f"{events.PASSED}{self._watch_number}")
+        if passed is not None:
+            self.tracker.pass_on(passed)
+
+    def _train(self, num_batches: int) -> None:
+        if num_batches == events.ALL_THROUGH:
+            self.tracker.train_through()
+        elif num_batches == events.ALL_FETCHED:
+            self.tracker.train_delivered()
+        else:
+            self.tracker.train(num_batches)
+
+    def _count(
+        self, kind: int, numbers: list[int], counts: Mapping[str, int]
+    ) -> None:
+        tracker = self.tracker
+        self._fetch(counts)
+        if kind in (events.OPENED, events.OPENED_IN_BATCHES):
+            lane, slot, *batch_size = numbers
+            _expect_items(counts)
+            self._wait_for_start(slot)
+            num_read, num_batches = _counts_of(lane, counts)
+            tracker.open(
+                slot,
+                lane,
+                num_read,
+                num_batches=num_batches,
+                batch_size=sum(batch_size),
+            )
+        elif kind == events.READING:
+            slot, is_kept = numbers
+            tracker.begin_reading(slot, is_kept=bool(is_kept))
+        elif kind == events.LANE_ENDED:
+            (lane,) = numbers
+            tracker.end_lane(lane, *_counts_of(lane, counts))
+        elif kind == events.READY:
+            iteration, number, *batch = numbers
+            tracker.make_ready(iteration, number, events.counter_of(batch))
+        elif kind == events.BATCH:
+            iteration, *batch = numbers
+            tracker.deliver(events.counter_of(batch), iteration)
+        elif kind in (events.FILTERED, events.REMAINDER):
+            records = events.counter_of(numbers)
+            tracker.drop(records)
+            if kind == events.REMAINDER:
+                self._num_left_over += sum(records.values())
+        elif kind == events.MORE:
+            tracker.expect_more(events.counter_of(numbers))
+        elif kind == events.DIVIDED:
+            tracker.end_division(events.counter_of(numbers))
+        elif kind == events.END_OF_DATA:
+            self._finish(*numbers)
+        elif kind == events.BEGIN:
+            self._begin(*numbers)
+        elif kind == events.WATCHED:
+            self._watched = (Watch(numbers[0]), numbers[1])
+        elif kind == events.END_SEEN:
+            if numbers == [self._watch_number]:
+                tracker.end_seen(self.num_in_training)
+        elif kind == events.TRAINED:
+            self._train(*numbers)
+        elif kind == events.FLUSH:
+            (self.last_flush,) = numbers
+            self._counts_at_flush = counts
+
+    def _wait_for_start(self, slot: int) -> None:
+        """Waits until the account of an item was opened."""
+
+    def _begin(self, iteration: int) -> None:
+        del iteration
+        # Of several clients, the others may go on with what they have.
+        if self._port.num_clients == 1:
+            self._given_back += self.tracker.begin()
+
+    def _finish(self, iteration: int) -> None:
+        for name in self.tracker.finish(iteration, self.num_in_training):
+            logging.error(
+                "Records of %s may have been lost, where a reader or a "
+                "function has failed; it stays open.",
+                name,
+            )
+        if self._num_left_over:
+            logging.warning(
+                "%d records were read and not trained: what drop_remainder "
+                "leaves at the end of the data, and take and skip leave out.",
+                self._num_left_over,
+            )
+            self._num_left_over = 0
+
+    def is_settled(self) -> bool:
+        """Whether no event waits to be counted."""
+        return not self._is_counting and not self._run(self._port.num_events)
+
+
+def _counts_of(lane: int, counts: Mapping[str, int]) -> tuple[int, int]:
+    """Returns how many records a lane has read, and batches made."""
+    num_read, num_batches = (
+        counts.get(f"{name}{lane}", 0) for name in (events.LANE, events.BATCHES)
+    )
+    return num_read, num_batches
+
+
+def _expect_items(counts: Mapping[str, int]) -> None:
+    """Raises an error where an item was opened and none was counted."""
+    if events.ITEMS not in counts:
+        raise WorkQueueError(
+            "Expected tf.data to count the records of each item; got no "
+            "counts. Without them, no item is ever completed. If the dataset "
+            "has a StatsAggregator of its own, leave it out."
+        )

@@ -1,0 +1,1 @@
+"""The methods of `records()`: pipelines whose elements know their items."""

@@ -1,0 +1,1 @@
+"""How the position is saved and restored with the model, and beside it."""

@@ -1,0 +1,209 @@
+"""How a queue begins: afresh, or where a snapshot says.
+
+    beginning = Beginning(works, options, slicer, feed_log)
+    ledger = beginning.begin(snapshot, where="/job:ps/task:0", directory=None)
+
+A session that is created again, and a restore, begin anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Callable
+
+from wq_hooks.core import log as logging
+from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.plan import Plan
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.attempts import Attempts, AttemptsKeeper
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.options import Options
+from wq_hooks.core.position.resume import Resumption
+from wq_hooks.core.position.resume_added_works import resume_feed
+from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.runtime.saving import attempts_file, sidecar_files
+from wq_hooks.sources.slicer import Slicer
+
+
+class Beginning:
+    """Makes the ledgers of one queue, each where the queue begins.
+
+    Args:
+      works: What is listed.
+      options: Of the queue.
+      slicer: Cuts the works.
+      feed_log: What is added to them.
+      attempts_directory: Where the attempts at items are kept; None: beside
+        the checkpoints.
+    """
+
+    def __init__(
+        self,
+        works: Works,
+        options: Options,
+        slicer: Slicer,
+        feed_log: FeedLog,
+        attempts_directory: str | None = None,
+    ):
+        self._works = works
+        self._options = options
+        self._slicer = slicer
+        self._feed_log = feed_log
+        self._attempts_directory = attempts_directory
+        # What was kept by an earlier job is not asked for.
+        self._is_forgetful = options.start_over
+
+    @property
+    def _name(self) -> str:
+        # Options are checked before the queue has a name.
+        return str(self._options.name)
+
+    @property
+    def num_items(self) -> int:
+        """Number of items of one epoch."""
+        return self._slicer.num_items
+
+    def begin(
+        self, snapshot: Snapshot | None, where: str, directory: str | None
+    ) -> Ledger:
+        """Returns a ledger, and logs in one line where it begins.
+
+        Args:
+          snapshot: The position to go on from; None: the beginning.
+          where: The device on which the queue stands, or "".
+          directory: Of the checkpoint that the position is from, if known.
+        """
+        ledger = self.new_ledger(snapshot, directory)
+        self._is_forgetful = False
+        logging.info(
+            "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
+            self._options.name,
+            len(self._works),
+            self._slicer.in_words(ledger.plan),
+            "shuffled" if self._options.shuffle else "in order",
+            self._options.num_epochs or "endless",
+            _position_in_words(ledger, snapshot),
+            where or "this process",
+        )
+        if ledger.is_done and not self._options.is_open:
+            logging.warning(
+                "Work queue %s: all items were completed before; nothing is "
+                "left to be trained. A higher num_epochs adds epochs, "
+                "start_over=True begins again.",
+                self._options.name,
+            )
+        return ledger
+
+    def new_ledger(
+        self, snapshot: Snapshot | None, directory: str | None = None
+    ) -> Ledger:
+        """Returns a ledger; see `begin`."""
+        options = self._options
+        resumption: Resumption | None = None
+        if snapshot is None:
+            plan = self._fresh_plan()
+        else:
+            resumption = resume_feed(
+                self._works,
+                snapshot,
+                log=self._feed_log,
+                num_epochs=options.num_epochs,
+                shuffle=options.shuffle,
+                seed=options.seed,
+                read_works=functools.partial(
+                    sidecar_files.works_of, directory=directory
+                ),
+                num_slices=options.num_slices,
+                slice_works=self._slicer.slice_works,
+            )
+            _log_changes(str(options.name), resumption)
+            plan = resumption.plan
+        return Ledger(
+            plan,
+            lease_secs=options.lease_secs,
+            ack_on_take=options.ack == "take",
+            max_attempts=options.max_attempts,
+            balance_tail=options.balance_tail,
+            backup_tasks=options.backup_tasks,
+            is_one_unit=self._slicer.is_one_unit,
+            resumption=resumption,
+            known_attempts=self._known_attempts(directory),
+        )
+
+    def new_attempts(
+        self,
+        find_directory: Callable[[], str | None],
+        own_task: str | None,
+        reads_records: Callable[[str], bool],
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks.
+
+        Args:
+          find_directory: Returns that of the checkpoints, if known.
+          own_task: See `AttemptsKeeper`.
+          reads_records: See `AttemptsKeeper`.
+        """
+        if not self._options.counts_attempts:
+            return None
+
+        def write(text: str) -> bool:
+            directory = self._attempts_directory or find_directory()
+            return bool(directory) and attempts_file.write(
+                str(directory), self._name, text
+            )
+
+        return AttemptsKeeper(self._name, write, own_task, reads_records)
+
+    def _known_attempts(self, directory: str | None) -> Attempts | None:
+        if not self._options.counts_attempts:
+            return None
+        if self._is_forgetful:
+            return Attempts()
+        return attempts_file.read(
+            self._attempts_directory or directory, self._name
+        )
+
+    def _fresh_plan(self) -> Plan:
+        options = self._options
+        seed = options.seed
+        plan = Plan.fresh(
+            self._works,
+            num_epochs=options.num_epochs,
+            shuffle=options.shuffle,
+            seed=secrets.randbits(63) if seed is None else seed,
+            slicing=self._slicer.slice_works(),
+            num_slices=options.num_slices,
+        )
+        if options.is_open and plan.total is not None:
+            plan.feed = Feed(plan.total, self._feed_log)
+        return plan
+
+
+def _log_changes(name: str, resumption: Resumption) -> None:
+    changes = list(resumption.notes)
+    if resumption.added or resumption.dropped:
+        changes.insert(
+            0,
+            f"{resumption.kept} works kept, {resumption.added} added, "
+            f"{resumption.dropped} dropped",
+        )
+    if changes:
+        # Seen by default: what was kept is not what is asked for now.
+        logging.warning(
+            "Work queue %s: the arguments have changed since the checkpoint: "
+            "%s.",
+            name,
+            "; ".join(changes),
+        )
+
+
+def _position_in_words(ledger: Ledger, snapshot: Snapshot | None) -> str:
+    if snapshot is None:
+        return "from the beginning"
+    total = "endless" if ledger.total is None else str(ledger.total)
+    in_flight = sum(item.holder is not None for item in snapshot.outstanding)
+    return (
+        f"resumed: {ledger.completed} of {total} items completed, "
+        f"{in_flight} were in flight"
+    )

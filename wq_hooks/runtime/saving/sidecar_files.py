@@ -1,0 +1,81 @@
+"""What is too long for each checkpoint is kept beside them, once.
+
+A list of works, or of the items that a merge has kept, is named by its
+fingerprint: a file that exists is not written again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.position.sidecar_lists import file_of, list_in
+from wq_hooks.core.position.snapshot import Snapshot, works_file_name
+
+
+def keep(dispatcher: Dispatcher, name: str, directory: str | None) -> None:
+    """Keeps beside the checkpoints what is too long for each of them.
+
+    Args:
+      dispatcher: Of the queue, which is told where it is.
+      name: Of the queue.
+      directory: Of the checkpoints; None or "": nothing is kept.
+    """
+    if not directory:
+        return
+    for fingerprint, make in dispatcher.ledger.long_lists().items():
+        path = path_of(directory, name, fingerprint)
+        write(path, make)
+        dispatcher.works_directory = directory
+
+
+def works_of(snapshot: Snapshot, directory: str | None) -> list[str] | None:
+    """Returns the works that a snapshot was written of, None if not kept.
+
+    Args:
+      snapshot: The position.
+      directory: Where its checkpoint is now; it may have been moved.
+    """
+    for place in (directory, snapshot.works_directory):
+        if place is not None:
+            path = path_of(place, snapshot.name, snapshot.fingerprint)
+            names = read(path)
+            if names is not None:
+                return names
+    return None
+
+
+def path_of(directory: str, name: str, fingerprint: str) -> str:
+    """Returns where the list of works of a queue is kept."""
+    return os.path.join(directory, works_file_name(name, fingerprint))
+
+
+def write(path: str, make: Callable[[], Sequence[str]]) -> None:
+    """Keeps a long list of works beside the checkpoints, once.
+
+    Args:
+      path: See `path_of`.
+      make: Returns the list; not called if it is kept already.
+    """
+    if tf.io.gfile.exists(path):
+        return
+    temporary = f"{path}.{os.getpid()}.tmp"
+    with tf.io.gfile.GFile(temporary, "wb") as file:
+        for piece in file_of(make()):
+            file.write(piece)
+    tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+def read(path: str) -> list[str] | None:
+    """Returns the list that `write` kept, or None if there is none.
+
+    Raises:
+      SnapshotError: If the file is damaged.
+    """
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return list_in(file.read(), path)

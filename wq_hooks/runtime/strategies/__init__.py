@@ -1,0 +1,1 @@
+"""Queues under the strategies of tf.distribute."""

@@ -1,0 +1,165 @@
+"""Local queues between a coordinator and its workers.
+
+    ports = [CoordinatorItemPort(f"train/{k}") for k in range(num_workers)]
+    items = WorkerItemPort(ports, index)          # where a worker's function is
+
+A worker of a ParameterServerStrategy runs no Python: it asks queues that stand
+on the coordinator by TensorFlow's own runtime. Which worker's they are is
+chosen when the function runs.
+
+The trap: all that touches a queue is placed on the coordinator, in one piece.
+What a worker that dies has begun there goes on to its end.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from wq_hooks.runtime.process_ports.local_queues import END, ItemPort
+from wq_hooks.runtime.reading import record_events as events
+from wq_hooks.runtime.reading.element_counter import ElementCounter
+from wq_hooks.runtime.reading.records_port import RecordsPort
+from wq_hooks.runtime.reading.watched_dataset import WatchedDataset
+
+
+class _Selected:
+    """The queue of the worker that runs the graph.
+
+    Args:
+      queues: One for each worker, all on the coordinator.
+      index: tf.int64 scalar, the worker's.
+    """
+
+    def __init__(self, queues: Sequence[Any], index: Any):
+        self._queues = list(queues)
+        self._index = index
+        self._device = queues[0].queue_ref.device
+
+    def _queue(self) -> Any:
+        return tf.queue.QueueBase.from_list(self._index, self._queues)
+
+    def dequeue(self) -> Any:
+        with tf.device(self._device):
+            return self._queue().dequeue()
+
+    def enqueue(self, row: Any) -> Any:
+        with tf.device(self._device):
+            return self._queue().enqueue(row)
+
+    def enqueue_many(self, rows: Any) -> Any:
+        with tf.device(self._device):
+            return self._queue().enqueue_many(rows)
+
+
+class CoordinatorItemPort(ItemPort):
+    """The coordinator's end of an ItemPort; its dataset is on a worker."""
+
+    def wait_for_demand(self) -> bool:
+        """Waits until the worker wants one item more; see ItemPort."""
+        is_new, _ = self.wait_for_any_demand()
+        return is_new
+
+    def wait_for_any_demand(self) -> tuple[bool, bool]:
+        """Waits until the worker wants something.
+
+        Returns:
+          Whether it is the first demand of a new iteration, and whether it is
+          the question if there will be more, in the place of an item.
+        """
+        while True:
+            demand = int(self._demand.dequeue())
+            number = abs(demand)
+            with self._lock:
+                if number < self._iteration:
+                    # Whoever waits for it has been replaced.
+                    self._free(number)
+                    continue
+                if self._is_asked:
+                    # An op that a dead worker has begun may still wait here,
+                    # and would take the answer that its successor waits for.
+                    self._free(self._iteration)
+                is_new = number > self._iteration or self._has_failed
+                self._iteration = number
+                self._is_asked = True
+                self._has_failed = False
+                return is_new, demand < 0
+
+    @property
+    def is_demanded(self) -> bool:
+        """Whether the worker has asked once more."""
+        return bool(int(self._demand.size()))
+
+    def put_more(self) -> None:
+        """Answers that there is more."""
+        self.put(0, b"")
+
+    def _free(self, iteration: int) -> None:
+        self._enqueue(iteration, END, -1, b"")
+
+
+class WorkerItemPort(ItemPort):
+    """The same port as seen by the worker that runs the graph."""
+
+    def __init__(self, ports: Sequence[Any], index: Any):
+        self._device = ports[0]._demand.queue_ref.device
+        for key in ("_next_iteration", "_demand", "_answers"):
+            queues = [getattr(port, key) for port in ports]
+            setattr(self, key, _Selected(queues, index))
+
+    def wait_for_more(self) -> Any:
+        """Returns whether there is more, when that is known; tf.bool."""
+        with tf.device(self._device):
+            iteration = self._begin(None)
+            kind, _, _ = self._ask(-iteration, iteration)
+            return tf.not_equal(kind, END)
+
+    def _begin(self, unused: Any) -> Any:
+        with tf.device(self._device):
+            return super()._begin(unused)
+
+    def _ask(self, demand: Any, iteration: Any) -> Any:
+        with tf.device(self._device):
+            return super()._ask(demand, iteration)
+
+
+class WorkerRecordsPort(RecordsPort):
+    """A RecordsPort as seen by the worker that runs the graph."""
+
+    # The coordinator could not.
+    keeps_records = False
+
+    def __init__(
+        self,
+        ports: Sequence[Any],
+        index: Any,
+        items: WorkerItemPort,
+        counts_name: str,
+    ):
+        self.num_clients = ports[0].num_clients
+        self.regrouped = weakref.WeakSet()
+        self._events = _Selected([port._events for port in ports], index)
+        self.counter = ElementCounter(counts_name, is_remote=True)
+        self._items = items
+
+    def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
+        """Returns an op that reports a batch that waits to be fetched."""
+        # The counts are made here, where nobody else reads them.
+        return self.note_counts(
+            events.READY, iteration, number, events.records_per_slot(slots)
+        )
+
+    def watched(self, dataset: Any) -> Any:
+        """Returns a dataset that knows whether something is put behind it."""
+        return WatchedDataset(dataset, self)
+
+    def in_passes(self, dataset: Any) -> Any:
+        """Returns pass after pass of a dataset, until there is no more."""
+        is_more = tf.autograph.experimental.do_not_convert(
+            lambda _: self._items.wait_for_more()
+        )
+        passes = tf.data.Dataset.from_tensors(0).repeat().take_while(is_more)
+        return passes.flat_map(lambda _: dataset)

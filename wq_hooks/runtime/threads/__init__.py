@@ -1,0 +1,1 @@
+"""What runs for a queue while a session, or a process, is there."""

@@ -1,0 +1,696 @@
+"""The threads of a queue in one session, and when they end.
+
+TensorFlow starts queue runners with the session and joins their threads when
+it stops. A thread that waits in a remote step would be waited for until the
+grace period ends, so only two kinds of threads are registered with the
+Coordinator, which never wait long: the keeper of a worker (heartbeat, leaving)
+and the feeder of the chief. The others are daemons; closing the session
+cancels what they wait for.
+
+Without a Coordinator nobody tells these two to end. They are daemons as well
+then, and serve until the session is closed; the one thread that can be joined
+ends with the data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core import log as logging
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.consumer.consumer import ConsumerLoop, RecordedTakes
+from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
+from wq_hooks.core.ledger.job_end import Stop, ends_job
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.errors import TwoChiefsError
+from wq_hooks.runtime.host.queue_host import Host
+from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
+from wq_hooks.runtime.ports.fast_take import NO_LIFE, TakePortSession, life_text
+from wq_hooks.runtime.ports.session_ports import DemandPortSession, PortSession
+from wq_hooks.runtime.reading.records_port import RecordsPortSession
+from wq_hooks.runtime.saving import saver_guard
+from wq_hooks.runtime.threads.interrupt import on_interrupt
+from wq_hooks.runtime.transport.lookout import Lookout, ServerWatch
+from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.meeting import (
+    is_another_chief_there,
+    meet_chief,
+)
+
+_LEAVE_SECS = 2.0
+_RECORD_SECS = 10.0
+_POLL_SECS = 0.1
+_SETTLE_POLL_SECS = 0.01
+_ASTRAY_POLL_SECS = 0.2
+_COUNT_EVERY_SECS = 0.1
+_NOTE_EVERY_SECS = 0.05
+_OVER_POLL_SECS = 0.05
+_MAX_NAMES = 20
+
+
+class ServiceRunner(tf1.train.QueueRunner):
+    """The queue runner that starts a queue's threads with the session.
+
+    Args:
+      new_service: Returns what is to run in a session; None if it runs.
+      queue: A TensorFlow queue, for the exported graph.
+      enqueue_op: An op of that queue, likewise.
+    """
+
+    def __init__(
+        self,
+        new_service: Callable[
+            [tf1.Session, tf.train.Coordinator | None], Service | None
+        ],
+        queue: Any,
+        enqueue_op: Any,
+    ):
+        super().__init__(queue, [enqueue_op])
+        self._new_service = new_service
+
+    def create_threads(
+        self,
+        sess: tf1.Session,
+        coord: tf.train.Coordinator | None = None,
+        daemon: bool = False,
+        start: bool = False,
+    ) -> list[threading.Thread]:
+        """Returns the threads that have to be joined; starts all of them.
+
+        Args:
+          sess: The session.
+          coord: The threads end when it stops, and report errors to it.
+          daemon: Whether the process may end while they run.
+          start: Whether to start them now.
+        """
+        service = self._new_service(sess, coord)
+        if service is None:
+            return []
+        threads = service.create_threads(daemon=daemon)
+        for thread in threads:
+            if coord is not None:
+                coord.register_thread(thread)
+            if start:
+                thread.start()
+        return threads
+
+
+class Service:
+    """What runs for one queue in one session.
+
+    Args:
+      work_queue: The queue.
+      session: The session.
+      coord: The session's Coordinator, or None for one of its own.
+    """
+
+    def __init__(
+        self,
+        work_queue: Host,
+        session: tf1.Session,
+        coord: tf.train.Coordinator | None,
+    ):
+        self.session = session
+        self.dispatcher: Dispatcher | None = None
+        self._queue = work_queue
+        self._coord = coord or tf1.train.Coordinator()
+        self._is_alone = coord is None
+        self._mailbox = MailboxSession(work_queue.mailbox, session)
+        self._ready = threading.Event()
+        self._has_left = threading.Event()
+        self._is_keeper_over = threading.Event()
+        self._is_in_haste = threading.Event()
+        self._has_hook_ended = False
+        task = work_queue.task.name
+        if work_queue.task.job == "local" and "/job:" in (
+            work_queue.mailbox.device
+        ):
+            # Nobody said which task this is, and the others would say the
+            # same: call it by its server, such as "10.0.0.7:2222".
+            server = tf.compat.as_str(session.sess_str)
+            task = server.rpartition("/")[2] or task
+        self._task = Consumer(task, uuid.uuid4().hex[:12])
+        self._watch = ServerWatch(
+            work_queue.name,
+            self._task.name,
+            work_queue.mailbox.device,
+            tf.compat.as_str(session.sess_str or ""),
+        )
+        if work_queue.is_presumed_chief:
+            self._give_way()
+        transport = work_queue.transport(self._mailbox)
+        self._ports: list[PortSession] = []
+        self._loops: list[ConsumerLoop] = []
+        for number, port in enumerate(work_queue.ports):
+            port_session = port.in_session(session)
+            self._ports.append(port_session)
+            counts_records = isinstance(port_session, RecordsPortSession)
+            self._loops.append(
+                ConsumerLoop(
+                    Consumer(
+                        consumer_name(task, number), self._task.incarnation
+                    ),
+                    RecordedTakes(transport, self._wait_until_recorded)
+                    if work_queue.counts_attempts
+                    else transport,
+                    port_session,
+                    prefetch=work_queue.prefetch,
+                    num_clients=work_queue.num_clients,
+                    is_end=self._is_end,
+                    counts_records=counts_records,
+                    # Its shuffle buffer would be kept from the train step. The
+                    # chief stays, for what others may hand back.
+                    pause=None
+                    if counts_records and not work_queue.is_chief
+                    else self._coord.wait_for_stop,
+                    arrived=port_session.arrived
+                    if isinstance(port_session, TakePortSession)
+                    else None,
+                )
+            )
+            if isinstance(port_session, DemandPortSession):
+                port_session.on_new_iteration = self._loops[-1].hand_back
+        # The consumers whose readers are through with all that they had.
+        self._through: list[ConsumerLoop] = []
+        watch_steps(session, self._note_end_of_data)
+        self._lookout = Lookout(
+            work_queue.name,
+            self._task.name,
+            self._mailbox,
+            self._gates,
+            is_chief=work_queue.is_chief,
+            origin=work_queue.origin,
+            read_step=lambda: saver_guard.step_of(session),
+            end=self._close_ports,
+        )
+
+    def _note_end_of_data(
+        self, session: tf1.Session, fetches: Any, error: Any
+    ) -> None:
+        """Reports, as soon as a step has met it, what its readers had."""
+        for port, loop in zip(self._queue.ports, self._loops):
+            # Before that it is another end.
+            if not loop.has_ended or loop in self._through:
+                continue
+            if comes_from(port.source.op, session, fetches, error):
+                self._through.append(loop)
+                # If the session ends, it is over anyway.
+                with contextlib.suppress(RuntimeError, tf.errors.OpError):
+                    loop.complete_all()
+
+    def _give_way(self) -> None:
+        """Becomes a worker where another task is seen to feed the queue."""
+        queue = self._queue
+        chief = is_another_chief_there(
+            self._task.name, self._mailbox, self._coord.wait_for_stop
+        )
+        if chief:
+            logging.warning(
+                "Work queue %s: this task (%s) would be the chief, since its "
+                "TF_CONFIG names none, but %s feeds the queue; this one takes "
+                "items as a worker. Give all tasks the same cluster in "
+                "TF_CONFIG.",
+                queue.name,
+                self._task.name,
+                chief,
+            )
+            queue.is_chief = False
+
+    def _warn_if_alone(self) -> None:
+        """Says so if each task of a cluster would have a queue of its own."""
+        target = tf.compat.as_str(self.session.sess_str or "")
+        if target.startswith("grpc://") and "/job:" not in (
+            self._queue.mailbox.device
+        ):
+            logging.warning(
+                "Work queue %s stands on this task alone, so each task reads "
+                "all works. Make it under a replica_device_setter, or "
+                "tf.device('/job:ps/task:0').",
+                self._queue.name,
+            )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its threads have not been asked to stop."""
+        return not self._coord.should_stop()
+
+    def create_threads(self, *, daemon: bool) -> list[threading.Thread]:
+        """Returns the threads that the Coordinator joins, not started."""
+        self._warn_if_alone()
+        # What an earlier session of the graph said must not be believed by
+        # the first step of this one.
+        self._say_lives(
+            {
+                port.life: NO_LIFE
+                for port in self._ports
+                if isinstance(port, TakePortSession)
+            }
+        )
+        targets = [(self._keep, "keeper")]
+        if self._queue.is_chief:
+            targets.insert(0, (self._feed, "feeder"))
+        if not self._is_alone:
+            return [self._thread(*target, daemon) for target in targets]
+
+        def run_alone() -> None:
+            for target in targets:
+                self._start_daemon(*target)
+            while not self._is_over():
+                if self._coord.wait_for_stop(_OVER_POLL_SECS):
+                    return
+
+        return [self._thread(run_alone, "runner", daemon)]
+
+    def _is_over(self) -> bool:
+        """Whether the data have ended for all readers that have begun."""
+        begun = [loop for loop in self._loops if loop.has_begun]
+        if begun:
+            return all(loop.has_ended for loop in begun)
+        if self._queue.is_chief:
+            return self.dispatcher is not None and (
+                self.dispatcher.ledger.is_done
+            )
+        return bool(self._mailbox.look_up(messages.END)[0])
+
+    def note_end(self) -> None:
+        """Notes, from a hook, that the session ends without an error."""
+        self._has_hook_ended = True
+        if self.dispatcher is not None:
+            self.dispatcher.forgive()
+
+    def wait_until_ready(self, timeout_secs: float = math.inf) -> None:
+        """Waits, on the chief, until the queue has begun from its position.
+
+        Args:
+          timeout_secs: Go on after that long.
+        """
+        deadline = time.monotonic() + timeout_secs
+        while not self._ready.wait(_POLL_SECS):
+            if self._coord.should_stop() or time.monotonic() > deadline:
+                return
+
+    def keeps_waiting(self) -> bool:
+        """Whether somebody may wait for items, now or for good.
+
+        Known everywhere of the end of data, before it on the chief alone.
+        """
+        if self.dispatcher is not None and self.dispatcher.is_somebody_asking():
+            return True
+        return bool(self._mailbox.look_up(messages.END)[0])
+
+    def wait_for_others_at_end(self, timeout_secs: float) -> None:
+        """Waits, on the chief, until the others have left, if all is done.
+
+        Args:
+          timeout_secs: Go on after that long.
+        """
+        if self.dispatcher is not None and self.dispatcher.ledger.is_done:
+            self.dispatcher.wait_until_left(
+                self._task.name, timeout_secs, is_over=True
+            )
+
+    # The chief.
+
+    def _feed(self) -> None:
+        ledger = self._queue.new_ledger(self._mailbox.take_restored())
+        dispatcher = Dispatcher(
+            self._queue.name,
+            ledger,
+            self._mailbox,
+            chief=messages.chief_text(
+                self._task.name, is_presumed=self._queue.is_presumed_chief
+            ),
+            attempts=self._queue.new_attempts(
+                self._task.name, self._reads_records
+            ),
+        )
+        self.dispatcher = dispatcher
+        # From now on the board tells what is left over from an earlier life.
+        dispatcher.feed()
+        self._ready.set()
+        self._start_daemon(dispatcher.drain_forever, "drainer")
+        self._start_daemon(self._stop_dispatcher, "stopper")
+        try:
+            dispatcher.feed_forever()
+        except TwoChiefsError:
+            # What is reported from now on is for the other one.
+            dispatcher.stop(ends_job=False)
+            self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+            raise
+        if self._has_ended_well():
+            self._has_left.wait(_LEAVE_SECS)
+            saver_guard.save_again(self.session, dispatcher)
+        dispatcher.settle(_LEAVE_SECS)
+        is_over = ends_job(
+            has_ended_well=self._has_ended_well(),
+            is_exhausted=dispatcher.ledger.is_exhausted,
+            is_last_step=self._is_last_step(),
+        )
+        has_left = self._has_ended_well() and not is_over
+        dispatcher.stop(
+            ends_job=is_over, left=self._stop_text() if has_left else ""
+        )
+        self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+
+    def _is_last_step(self) -> bool:
+        """Whether the session has come to the last step of the job."""
+        origin = self._queue.origin
+        last = None if origin is None else origin.last_step_of_job
+        step = None if last is None else saver_guard.step_of(self.session)
+        return step is not None and last is not None and step >= last
+
+    def _stop_text(self) -> str:
+        """Returns how the chief leaves, for the board."""
+        origin = self._queue.origin
+        return Stop(
+            self._task.name,
+            step=saver_guard.step_of(self.session),
+            num_steps=None if origin is None else origin.num_steps,
+        ).to_text()
+
+    def _reads_records(self, name: str) -> bool:
+        """Whether a consumer, by its name, is this task's and reads records."""
+        return any(
+            loop.consumer.name == name and isinstance(port, RecordsPortSession)
+            for port, loop in zip(self._ports, self._loops)
+        )
+
+    def _wait_until_recorded(self) -> None:
+        """Waits, on the chief, until it is kept what it has just taken."""
+        if self.dispatcher is not None:
+            self.dispatcher.settle(_RECORD_SECS)
+
+    def _stop_dispatcher(self) -> None:
+        self._coord.wait_for_stop()
+        if self.dispatcher is not None:
+            self.dispatcher.wake_to_stop()
+
+    def _is_end(self) -> bool:
+        dispatcher = self.dispatcher
+        if dispatcher is None:
+            return True
+        is_stopped = self._coord.should_stop
+        while dispatcher.wait_for_end(self._task.name, is_stopped):
+            if is_stopped() or not self._is_anything_astray(dispatcher):
+                # What was astray, or given back, may have just come back.
+                return dispatcher.wait_for_end(self._task.name, is_stopped)
+            self._coord.wait_for_stop(_ASTRAY_POLL_SECS)
+        return False
+
+    def _is_anything_astray(self, dispatcher: Dispatcher) -> bool:
+        """Whether the chief's readers hold what has not reached them.
+
+        A step of theirs was aborted, or another one is under way. Nobody but
+        they could still read it. The ledger knows then, too, what they have
+        given back when an iterator was initialized anew.
+        """
+        self.settle()
+        for loop in self._take_loops:
+            loop.report_held()
+        dispatcher.settle(_LEAVE_SECS)
+        return any(
+            dispatcher.is_astray(loop.consumer, loop.held())
+            for loop in self._take_loops
+        )
+
+    # Every task.
+
+    def _keep(self) -> None:
+        sender = messages.sender_text(self._task)
+        if self._loops:
+            # What an earlier life of this task held is free at once.
+            self._mailbox.report(messages.ALIVE, sender, "")
+        try:
+            with on_interrupt(self._discard_ports):
+                if self._queue.is_chief:
+                    # It may have much to restore, before it asks the server.
+                    self.wait_until_ready()
+                self._watch.note_answer()
+                self._start_daemon(self._watch_server, "watcher")
+                if not self._queue.is_chief:
+                    meet_chief(
+                        self._queue,
+                        self._task.name,
+                        self._mailbox,
+                        self._pause,
+                    )
+                self._begin_loops()
+                if self._take_loops and self.is_live:
+                    self._prepare_last_takes(sender)
+                self._beat_forever(sender)
+            self._settle_at_end()
+        finally:
+            # Also when the parameter server is gone: the next session must
+            # not find what is inside.
+            self._is_keeper_over.set()
+            self._tell_what_was_read()
+            self._discard_ports()
+        self._leave()
+        self._has_left.set()
+
+    def _begin_loops(self) -> None:
+        """Lets items come: the chief has begun, and it is the right one."""
+        for loop in self._loops:
+            for target in loop.targets:
+                self._start_daemon(target, target.__name__)
+        for port, loop in zip(self._ports, self._loops):
+            if isinstance(port, RecordsPortSession):
+                self._start_daemon(
+                    functools.partial(self._count_forever, port, loop),
+                    "counter",
+                )
+        self._begin_takes()
+
+    def _beat_forever(self, sender: str) -> None:
+        """Says that this task is alive, and looks whether it waits in vain."""
+        next_beat = time.monotonic() + self._queue.beat_secs
+        while not self._pause(self._pause_secs(next_beat)):
+            if self._loops or self._queue.is_chief:
+                self._lookout.look()
+            if time.monotonic() < next_beat:
+                continue
+            next_beat = time.monotonic() + self._queue.beat_secs
+            if self._loops:
+                self._mailbox.report(messages.ALIVE, sender, self._news_text())
+            for loop in self._take_loops:
+                loop.report_held()
+
+    def _pause(self, secs: float) -> bool:
+        """Waits; returns whether the session is asked to stop."""
+        self._watch.note_answer()
+        return self._coord.wait_for_stop(secs)
+
+    def _watch_server(self) -> None:
+        if self._queue.mailbox.device:
+            self._watch.watch(self._is_keeper_over.wait)
+
+    def _pause_secs(self, next_beat: float) -> float:
+        beat_secs = max(0.0, next_beat - time.monotonic())
+        return min(beat_secs, self._lookout.pause_secs)
+
+    @property
+    def _take_loops(self) -> list[ConsumerLoop]:
+        """The consumers whose readers take in their own steps."""
+        return [
+            loop
+            for port, loop in zip(self._ports, self._loops)
+            if isinstance(port, TakePortSession)
+        ]
+
+    def _begin_takes(self) -> None:
+        """Lets readers take in their own steps, and notes what they got."""
+        self._say_lives(
+            {
+                port.life: life_text(loop.consumer)
+                for port, loop in zip(self._ports, self._loops)
+                # Where tasks are told apart by their servers alone, the graph
+                # does not know who takes.
+                if isinstance(port, TakePortSession)
+                and port.consumer_name == loop.consumer.name
+            }
+        )
+        if self._take_loops:
+            self._start_daemon(self._note_forever, "noter")
+
+    def _prepare_last_takes(self, sender: str) -> None:
+        """Prepares what readers need only when the mailbox runs low."""
+        self._mailbox.prepare_take(sender)
+        for port in self._ports:
+            if isinstance(port, TakePortSession):
+                port.prepare_put()
+
+    def _say_lives(self, lives: dict[int, str]) -> None:
+        if lives:
+            self._mailbox.deliver([], lives)
+
+    def _note_forever(self) -> None:
+        while not self._coord.wait_for_stop(_NOTE_EVERY_SECS):
+            for loop in self._take_loops:
+                loop.report_arrived()
+
+    def _count_forever(
+        self, port: RecordsPortSession, loop: ConsumerLoop
+    ) -> None:
+        while True:
+            completed = port.count_events()
+            if completed:
+                loop.acknowledge(completed + _records_trained(port))
+            given_back = port.take_given_back()
+            if given_back:
+                loop.hand_back(given_back)
+            # What comes meanwhile is counted in one step.
+            self._is_in_haste.wait(_COUNT_EVERY_SECS)
+
+    def settle(self, timeout_secs: float = _LEAVE_SECS) -> None:
+        """Waits until the records delivered so far have been counted."""
+        deadline = time.monotonic() + timeout_secs
+        self._is_in_haste.set()
+        for port in self._ports:
+            if isinstance(port, RecordsPortSession):
+                port.flush()
+                # Twice: the event taken last may still be under way.
+                num_quiet = 0
+                while num_quiet < 2 and time.monotonic() < deadline:
+                    num_quiet = num_quiet + 1 if port.is_settled() else 0
+                    time.sleep(_SETTLE_POLL_SECS)
+        for loop in self._take_loops:
+            loop.report_arrived()
+        self._is_in_haste.clear()
+
+    def _news_text(self) -> str:
+        """Returns what a heartbeat says beside that the task is alive."""
+        return messages.claims_text(
+            claim for port in self._ports for claim in _records_trained(port)
+        )
+
+    def _leave(self) -> None:
+        has_ended_well = self._has_ended_well()
+        for port, loop in zip(self._ports, self._loops):
+            is_through = has_ended_well and loop in self._through
+            claims = loop.claims_at_end() if is_through else []
+            claims += _records_trained(port)
+            if self._is_known_to_end_well():
+                # What is left was not read to its end, and has not failed.
+                loop.hand_back(
+                    port.tracker.abandon()
+                    if isinstance(port, RecordsPortSession)
+                    else ()
+                )
+            self._mailbox.report(
+                messages.LEAVE,
+                messages.sender_text(loop.consumer),
+                messages.claims_text(claims),
+                _LEAVE_SECS,
+            )
+
+    def _has_ended_well(self) -> bool:
+        """Whether the session was stopped on purpose, not by an error."""
+        if _has_error(self._coord):
+            return False
+        # The Coordinator does not hear of an error in a train step, the hook
+        # does: its `end` is not called.
+        return self._has_hook_ended or not self._queue.has_hook
+
+    def _is_known_to_end_well(self) -> bool:
+        """Whether a hook says so: what is in flight has not failed."""
+        return self._has_hook_ended and not _has_error(self._coord)
+
+    def _settle_at_end(self) -> None:
+        # A session that was closed already has nothing more to say.
+        with contextlib.suppress(RuntimeError, tf.errors.OpError):
+            if not _has_error(self._coord):
+                self.settle()
+
+    def _tell_what_was_read(self) -> None:
+        """Logs what was being read: not all errors of readers say so."""
+        names = [
+            name
+            for port in self._ports
+            if isinstance(port, RecordsPortSession)
+            for name in port.tracker.under_way()
+        ]
+        if names:
+            more = f" and {len(names) - _MAX_NAMES} more"
+            logging.log(
+                logging.INFO if self._has_ended_well() else logging.WARNING,
+                "Work queue %s: the session ends before all records of %s%s "
+                "were trained.",
+                self._queue.name,
+                ", ".join(names[:_MAX_NAMES]),
+                more if len(names) > _MAX_NAMES else "",
+            )
+
+    def _gates(self) -> list[int]:
+        return [messages.gate_of(loop.consumer.name) for loop in self._loops]
+
+    def _close_ports(self) -> None:
+        for port in self._ports:
+            port.close()
+
+    def _discard_ports(self) -> None:
+        for port in self._ports:
+            port.discard()
+
+    # Threads.
+
+    def _start_daemon(self, target: Callable[[], None], name: str) -> None:
+        self._thread(target, name, daemon=True).start()
+
+    def _thread(
+        self, target: Callable[[], None], name: str, daemon: bool
+    ) -> threading.Thread:
+        return threading.Thread(
+            target=self._guarded,
+            args=(target,),
+            name=f"{self._queue.name}-{name}",
+            daemon=daemon,
+        )
+
+    def _guarded(self, target: Callable[[], None]) -> None:
+        """Runs a thread; an error ends the session, as in a QueueRunner."""
+        try:
+            target()
+        except Exception as e:
+            if self._coord.should_stop() or _is_closed(e, self.session):
+                # Closing a session cancels what its threads wait for.
+                logging.debug("Work queue %s: %s", self._queue.name, e)
+                if self._is_alone:
+                    self._coord.request_stop()
+                return
+            if self._is_alone:
+                # Nobody joins a Coordinator that could raise it.
+                logging.error("Work queue %s: %s", self._queue.name, e)
+            self._coord.request_stop(e)
+
+
+def _records_trained(port: PortSession) -> list[Claim]:
+    """Returns how many records were trained since the last time, as a claim."""
+    if not isinstance(port, RecordsPortSession):
+        return []
+    num_trained = port.tracker.take_num_trained()
+    return [Claim(messages.RECORDS, num_trained)] if num_trained else []
+
+
+def _has_error(coord: tf.train.Coordinator) -> bool:
+    try:
+        coord.raise_requested_exception()
+    except Exception:
+        return True
+    return False
+
+
+def _is_closed(error: Exception, session: tf1.Session) -> bool:
+    if isinstance(error, tf.errors.CancelledError):
+        return True
+    return isinstance(error, RuntimeError) and "closed" in str(error).lower()

@@ -1,0 +1,476 @@
+"""The TensorFlow resources through which chief and workers meet.
+
+On the parameter server stand a work mailbox and a report mailbox (FIFOQueues)
+and a board, a hash table: a few words from the chief to everybody, and the
+position, for the Saver. All are stock TensorFlow; nothing in this module
+decides anything.
+
+The trap: neither mailbox is ever closed. A closed queue stays closed for as
+long as its server lives, so a restarted chief could not use it again. The end
+of data is an element that every taker puts back for the next one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core.protocol import messages
+from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
+from wq_hooks.runtime.transport.prepared_steps import (
+    MAX_REFUSALS,
+    Steps,
+    is_refusal,
+)
+
+_REPORTS_CAPACITY = 1_000_000
+_WORK_CAPACITY = 100_000
+_STRING = tf.string
+# How soon reports are asked for again.
+_REFUSED_PAUSE_SECS = 0.05
+# Of an element: slot, token, ticket, text.
+ELEMENT_SIZE = 4
+# Between the columns of a report.
+SEPARATOR = "\n"
+# A gate that is never open; no consumer's.
+SHUT_GATE = -1
+
+
+class Element(NamedTuple):
+    """What a taker got: one element of the work mailbox."""
+
+    is_fresh: bool
+    slot: int
+    token: str
+    ticket: int
+    text: bytes
+
+
+class Mailbox:
+    """The ops over the shared resources of one queue, in the current graph.
+
+    Args:
+      name: Of the queue; the resources are shared under it within the
+        container of the graph (`tf.compat.v1.container`).
+      is_saved: Whether the position goes into checkpoints.
+      on_saver: Called with each Saver that takes the position along.
+      remaining: Items that remain as long as the chief has not said; -1: no
+        end.
+      level: The level as long as the chief has not said.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        is_saved: bool = True,
+        on_saver: Callable[[tf1.train.Saver], None] | None = None,
+        remaining: int = 0,
+        level: float = 0.0,
+    ):
+        # What is fed or drained must not wait for what the user's script has
+        # in its `control_dependencies`.
+        with tf.control_dependencies(None), tf1.name_scope(f"{name}/"):
+            with tf.device("/device:CPU:0"):
+                # The scope that is current puts this where the chief's
+                # variables are, and the queue goes there as well. Nothing is
+                # kept in it.
+                place = tf.raw_ops.VarHandleOp(
+                    dtype=_STRING,
+                    shape=[],
+                    shared_name=f"{name}/position",
+                    name="position",
+                )
+            self.device = place.device
+            with tf.device(None), tf.device(self.device):
+                self._build(name, str(remaining), str(level))
+                # Restores of another process, or of another graph, are not
+                # those of this one.
+                self.restore_token = uuid.uuid4().hex[:12]
+                self.position = WorkQueuePosition(
+                    place,
+                    tf.identity(self.look_up(messages.POSITION)),
+                    self._restored,
+                    on_saver,
+                )
+        if is_saved:
+            tf1.add_to_collection(tf1.GraphKeys.SAVEABLE_OBJECTS, self.position)
+
+    def _restored(self, position: Any) -> tf.Operation:
+        """Returns an op that keeps a position that a Saver has restored."""
+        with tf.device(None), tf.device(self.device):
+            restored = tf.strings.join(
+                [self.restore_token, position], separator=SEPARATOR
+            )
+            return self._insert(
+                [messages.POSITION, messages.RESTORED], [position, restored]
+            )
+
+    def _build(self, name: str, remaining: str, level: str) -> None:
+        # Each tensor that is fed or fetched takes a round trip of its own
+        # between worker and parameter server, which costs more than all that
+        # is done there. So there is one of each, of strings.
+        self.work = tf1.FIFOQueue(
+            _WORK_CAPACITY,
+            dtypes=[_STRING],
+            shapes=[(ELEMENT_SIZE,)],
+            shared_name=f"{name}/work",
+            name="work",
+        )
+        self.reports = reports = tf1.FIFOQueue(
+            _REPORTS_CAPACITY,
+            dtypes=[_STRING],
+            shapes=[()],
+            shared_name=f"{name}/reports",
+            name="reports",
+        )
+        self._board = tf.raw_ops.MutableHashTableV2(
+            key_dtype=tf.int64, value_dtype=_STRING, shared_name=f"{name}/board"
+        )
+
+        look_up = self.look_up
+
+        def fed(*shape: int | None, dtype: Any = _STRING) -> Any:
+            return tf1.placeholder(dtype, shape)
+
+        # A worker takes: one step on the parameter server.
+        self.take_feed = fed(3)
+        rows, is_told = self.taken(self.take_feed)
+        with tf.control_dependencies([is_told]):
+            self.take = tf.identity(rows)
+        self.report_feed = fed()
+        self.report = reports.enqueue(self.report_feed)
+
+        # The chief drains and feeds.
+        first = reports.dequeue()
+        with tf.control_dependencies([first]):
+            # Nobody else takes reports out: that many are there.
+            rest = reports.dequeue_many(reports.size())
+        self.drain = self._noted(tf.concat([tf.expand_dims(first, 0), rest], 0))
+        self.drained = tf.io.parse_tensor(look_up(messages.DRAINED), _STRING)
+        self.num_reports = reports.size()
+        self.num_work = self.work.size()
+        # Keys and values, for the board. With elements, the last of them says
+        # which delivery it is: one that was done is not done again.
+        self.publish_feed = fed(2, None)
+        keys, values = tf.unstack(self.publish_feed)
+        self.deliver_feed = fed(None, ELEMENT_SIZE)
+        is_new = tf.not_equal(look_up(messages.DELIVERED), values[-1])
+        number = tf.cast(is_new, tf.int32) * tf.shape(self.deliver_feed)[0]
+        with tf.control_dependencies([number]):
+            published = self._insert(
+                tf.strings.to_number(keys, tf.int64), values
+            )
+        with tf.control_dependencies([published]):
+            self.deliver = self.work.enqueue_many([self.deliver_feed[:number]])
+        self.look_up_feed = fed(None, dtype=tf.int64)
+        self.looked_up = look_up(self.look_up_feed)
+        self.remaining = tf.strings.to_number(
+            _default(look_up(messages.REMAINING), remaining), tf.int64
+        )
+        self.level = tf.strings.to_number(
+            _default(look_up(messages.LEVEL), level), tf.float32
+        )
+
+    def taken(self, question: Any) -> tuple[Any, tf.Operation]:
+        """Returns an element, once there is one, as the mailbox's ops.
+
+        Args:
+          question: tf.string of shape [3], as from `question_of`.
+
+        Returns:
+          tf.string of shape [1, 5], an element and the token that counts at
+          present; [0, 5], without waiting, if the gate is closed. And an op
+          that has to run with it, after which the chief is told.
+        """
+        with tf.device(None), tf.device(self.device):
+            gate, ask, lease = tf.unstack(question)
+            # Each op of a queue passes to another thread. Whoever waits for
+            # the element does not wait for those that tell of it.
+            asked = self.reports.enqueue(ask)
+            barred_in = self.look_up(tf.strings.to_number(gate, tf.int64))
+            # Another default: who asks before the chief has begun waits.
+            generation = self.look_up(messages.ITEM, default=messages.NOBODY)
+            may_take = tf.logical_and(
+                tf.not_equal(barred_in, generation),
+                tf.not_equal(gate, str(SHUT_GATE)),
+            )
+            # One element, or none: without control flow.
+            element = self.work.dequeue_many(tf.cast(may_take, tf.int32))
+            slot, token = element[:, 0], element[:, 1]
+            with tf.control_dependencies([element]):
+                current = self.look_up(tf.strings.to_number(slot, tf.int64))
+            # The chief knows that what is not of its generation is no item.
+            claim = tf.strings.reduce_join(element[:, 1:3], 1, separator=" ")
+            with tf.control_dependencies([asked]):
+                leased = self.reports.enqueue_many(
+                    [tf.strings.join([lease, claim], separator=SEPARATOR)]
+                )
+            is_end = tf.logical_and(
+                tf.equal(slot, str(messages.END)), tf.equal(token, current)
+            )
+            num_ends = tf.reduce_sum(tf.cast(is_end, tf.int32))
+            put_back = self.work.enqueue_many([element[:num_ends]])
+            rows = tf.concat([element, tf.expand_dims(current, 1)], 1)
+            return rows, tf.group(leased, put_back)
+
+    def _noted(self, drained: Any) -> Any:
+        """Writes what was taken out to the board.
+
+        Returns:
+          How often something was taken out, and what, in one vector.
+        """
+        with tf.control_dependencies([drained]):
+            before = self.look_up(messages.NUM_DRAINED)
+        number = tf.strings.as_string(
+            tf.strings.to_number(_default(before, "0"), tf.int64) + 1
+        )
+        rows = tf.concat([tf.expand_dims(number, 0), drained], 0)
+        noted = self._insert(
+            [messages.NUM_DRAINED, messages.DRAINED],
+            [number, tf.io.serialize_tensor(rows)],
+        )
+        with tf.control_dependencies([noted]):
+            return tf.identity(rows)
+
+    def _insert(self, keys: Any, values: Any) -> tf.Operation:
+        return tf.raw_ops.LookupTableInsertV2(
+            table_handle=self._board,
+            keys=tf.convert_to_tensor(keys, tf.int64),
+            values=tf.convert_to_tensor(values),
+        )
+
+    def look_up(self, keys: Any, default: str = "") -> Any:
+        """Returns entries of the board, `default` where there is none."""
+        return tf.raw_ops.LookupTableFindV2(
+            table_handle=self._board,
+            keys=tf.convert_to_tensor(keys, tf.int64),
+            default_value=tf.constant(default),
+        )
+
+
+class MailboxSession:
+    """The mailbox as seen through one session: plain calls, plain values.
+
+    Its methods may be called from several threads. They raise what
+    `tf.compat.v1.Session.run` raises.
+    """
+
+    def __init__(self, mailbox: Mailbox, session: tf1.Session):
+        self._mailbox = mailbox
+        self._session = session
+        self._steps = Steps(session)
+        self._run = self._steps.run_repeatable
+        self._life = uuid.uuid4().hex[:12]
+        self._num_delivered = itertools.count()
+        self._num_drained: int | None = None
+
+    def take(self, gate: int, sender: str, completed: str) -> Element | None:
+        """Reports what is completed, then waits for an element.
+
+        Args:
+          gate: See `wq_hooks.core.protocol.messages.gate_of`.
+          sender: Consumer name and incarnation.
+          completed: The items that it has completed.
+
+        Returns:
+          The element; None, without waiting, if the gate is closed.
+        """
+        ask = report_text(messages.ASK, sender, completed)
+        return element_of(self._take_rows(question_of(gate, ask, sender)))
+
+    def prepare_take(self, sender: str) -> None:
+        """Runs the step of a take once, of no item.
+
+        The first run of a step takes a hundred times as long as the others,
+        and a consumer may need it when the data are about to end.
+
+        Args:
+          sender: Who will take; it says that it is alive.
+        """
+        alive = report_text(messages.ALIVE, sender, "")
+        self._take_rows(question_of(SHUT_GATE, alive, sender))
+
+    def _take_rows(self, question: list[str]) -> Any:
+        mailbox = self._mailbox
+        # Nobody would know of what was taken out by a step that is repeated.
+        return self._steps.run(mailbox.take, [mailbox.take_feed], [question])
+
+    def report(
+        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
+    ) -> None:
+        """Puts one row into the report mailbox.
+
+        Args:
+          kind: See `wq_hooks.core.protocol.messages`.
+          sender: Consumer name and incarnation.
+          payload: The items it is about.
+          timeout_secs: Give up after that long; 0: never.
+        """
+        mailbox = self._mailbox
+        text = report_text(kind, sender, payload)
+        if not timeout_secs:
+            self._run(mailbox.report, [mailbox.report_feed], [text])
+            return
+        options = tf1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
+        feeds = {mailbox.report_feed: text}
+        self._session.run(mailbox.report, feeds, options=options)
+
+    def mark(self, number: int) -> bool:
+        """Reports a mark, behind what was reported; returns True."""
+        self.report(messages.WAKE, "", messages.mark_text(number))
+        return True
+
+    def receive(self) -> list[tuple[bytes, bytes, bytes]]:
+        """Waits for reports and returns all that are there.
+
+        Not to be called by two threads at a time.
+        """
+        if self._num_drained is None:
+            self._num_drained = self._look_up_num_drained()
+        try:
+            rows = self._steps.run(self._mailbox.drain)
+        except tf.errors.AbortedError as e:
+            rows = self._receive_in_spite_of(e, self._num_drained)
+        self._num_drained = int(rows[0])
+        return [_report_row(text) for text in rows[1:]]
+
+    def _receive_in_spite_of(
+        self, error: tf.errors.AbortedError, num_drained: int
+    ) -> Any:
+        """Returns what a step has taken out whose answer was lost, or the next.
+
+        Args:
+          error: Of the step.
+          num_drained: How often reports were taken out before it.
+
+        Raises:
+          AbortedError: If that cannot be known.
+        """
+        for _ in range(MAX_REFUSALS):
+            if not is_refusal(error):
+                break
+            # What was under way of the step is over then.
+            time.sleep(_REFUSED_PAUSE_SECS)
+            try:
+                if self._look_up_num_drained() == num_drained:
+                    rows = self._steps.run(self._mailbox.drain)
+                else:
+                    rows = self._run(self._mailbox.drained)
+            except tf.errors.AbortedError as e:
+                error = e
+                continue
+            if int(rows[0]) == num_drained + 1:
+                return rows
+            break
+        raise error
+
+    def _look_up_num_drained(self) -> int:
+        return int(self.look_up(messages.NUM_DRAINED)[0] or 0)
+
+    def deliver(
+        self,
+        elements: Sequence[tuple[int, str, str, bytes]],
+        board: Mapping[int, str],
+    ) -> None:
+        """Writes to the board, then puts elements into the work mailbox.
+
+        Elements are put in by one process at a time, the chief.
+        """
+        mailbox = self._mailbox
+        if elements:
+            number = next(self._num_delivered)
+            board = {**board, messages.DELIVERED: f"{self._life} {number}"}
+        elif not board:
+            return
+        published = [[str(key) for key in board], list(board.values())]
+        rows = [(str(slot), *others) for slot, *others in elements]
+        self._run(
+            mailbox.deliver,
+            [mailbox.publish_feed, mailbox.deliver_feed],
+            [published, rows or np.empty((0, ELEMENT_SIZE))],
+        )
+
+    def invalidate_items(self) -> None:
+        """Lets no item count until a chief begins: whoever takes waits."""
+        self.deliver([], {messages.ITEM: messages.NOBODY})
+
+    def look_up(self, *keys: int) -> list[str]:
+        """Returns the board's entries, "" where there is none."""
+        mailbox = self._mailbox
+        found = self._run(
+            mailbox.looked_up, [mailbox.look_up_feed], [list(keys)]
+        )
+        return [value.decode() for value in found]
+
+    def num_work(self) -> int:
+        """Returns the number of elements in the work mailbox."""
+        return int(self._run(self._mailbox.num_work))
+
+    def num_reports(self) -> int:
+        """Returns the number of rows in the report mailbox."""
+        return int(self._run(self._mailbox.num_reports))
+
+    def take_restored(self) -> str:
+        """Returns the position that a Saver has restored since, or ""."""
+        (restored,) = self.look_up(messages.RESTORED)
+        token, _, position = restored.partition(SEPARATOR)
+        if token != self._mailbox.restore_token:
+            position = ""
+        # A session that is created again without a restore begins anew.
+        self.deliver([], {messages.RESTORED: "", messages.POSITION: position})
+        return position
+
+    def restore_position(self, position: str) -> None:
+        """Does what a Saver does that restores the position."""
+        restored = f"{self._mailbox.restore_token}{SEPARATOR}{position}"
+        self.deliver(
+            [], {messages.POSITION: position, messages.RESTORED: restored}
+        )
+
+    def write_position(self, position: str) -> None:
+        """Writes the position, for the next save."""
+        self.deliver([], {messages.POSITION: position})
+
+
+def question_of(gate: int, report: str, sender: str) -> list[str]:
+    """Returns what asks for an element; see `Mailbox.taken`.
+
+    Args:
+      gate: Of the consumer, or `SHUT_GATE`.
+      report: What is reported first.
+      sender: Consumer name and incarnation.
+    """
+    lease = SEPARATOR.join((messages.LEASE, sender))
+    return [str(gate), report, lease]
+
+
+def element_of(rows: Any) -> Element | None:
+    """Returns what was taken, None if it was nothing; see `Mailbox.taken`."""
+    for slot, token, ticket, text, current in rows:
+        return Element(
+            token == current, int(slot), token.decode(), int(ticket), text
+        )
+    return None
+
+
+def report_text(kind: str, sender: str, payload: str) -> str:
+    """Returns a report as it goes into the mailbox."""
+    return SEPARATOR.join((kind, sender, payload))
+
+
+def _report_row(text: bytes) -> tuple[bytes, bytes, bytes]:
+    kind, sender, payload = text.split(SEPARATOR.encode(), 2)
+    return kind, sender, payload
+
+
+def _default(value: Any, default: str) -> Any:
+    """Returns `default` in the place of an empty string."""
+    return tf.where(tf.equal(value, ""), tf.constant(default), value)

@@ -1,0 +1,280 @@
+"""The mailbox of a queue that another process serves.
+
+    mailbox = RemoteMailbox("grpc://10.0.0.7:2222", "work_queue")
+    mailbox.take(gate, sender, "")
+
+A session of TensorFlow on the other process' server. Where that is lost, the
+mailbox looks for the server again, for as long as `connect` may take: one that
+was restarted on the same port goes on from its own position.
+
+The trap: a take whose answer was lost has leased an item in our name. So each
+new connection is a new life of all our consumers, and the server gives to
+others what they held. What they complete of it all the same still counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tensorflow as tf
+
+from wq_hooks.core import log as logging
+from wq_hooks.core.chief.local_mailbox import LocalElement
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.service_record import (
+    NotServedError,
+    Served,
+    find_served,
+)
+from wq_hooks.core.waits import Patience
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.transport.connection import Connection, read_registry
+from wq_hooks.runtime.transport.mailbox import MailboxSession
+
+T = TypeVar("T")
+
+# One attempt to connect: Python hears of ctrl-C only between two of them.
+_ATTEMPT_SECS = 4.0
+_PAUSE_SECS = 0.2
+# A queue may be served a little later than another one on the same server.
+_NAME_GRACE_SECS = 5.0
+# Who was told of the end waits no longer for a server that is gone.
+_GONE_SECS = 2.0
+_MAX_ATTEMPTS = 3
+# A server that is slow is not gone yet.
+_MAX_SILENT = 2
+_BARRED_POLL_SECS = 0.2
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.NotFoundError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+    # What a closed session raises.
+    RuntimeError,
+)
+
+
+class RemoteMailbox:
+    """Takes from a queue that is served, and reports to it.
+
+    Args:
+      target: Of the server, such as "grpc://10.0.0.7:2222".
+      name: Of the queue.
+      timeout_secs: How long to look for the server, at first and again.
+
+    Raises:
+      WorkQueueError: If nobody answers, or serves no such queue.
+    """
+
+    def __init__(self, target: str, name: str, timeout_secs: float):
+        self.is_closing: Callable[[], bool] = lambda: False
+        self._target = target
+        self._name = name
+        self._timeout_secs = timeout_secs
+        self._life = 0
+        self._has_ended = False
+        self._failure: WorkQueueError | None = None
+        self._reconnecting = threading.Lock()
+        self.served = self._find(timeout_secs)
+        self._connection = Connection(target, name)
+        self._num_silent = 0
+        # Until it has answered.
+        self._is_gone = True
+
+    def take(self, gate: int, sender: str, completed: str) -> Any:
+        """Reports what is completed, and waits for an element.
+
+        None: this consumer is to take no more at present; ask again.
+        """
+        try:
+            element = self._call(
+                lambda mailbox, suffix: mailbox.take(
+                    gate, sender + suffix, completed
+                )
+            )
+        except WorkQueueError:
+            if not self._has_ended or self.is_closing():
+                raise
+            # The server has served all, and its process has ended.
+            return LocalElement(messages.END)
+        if element is None:
+            time.sleep(_BARRED_POLL_SECS)
+            return None
+        if element.is_fresh:
+            self._has_ended = element.slot == messages.END
+        return element
+
+    def report(
+        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
+    ) -> None:
+        """Puts one row into the report mailbox.
+
+        A sign of life that fails is not repeated, nor is a farewell.
+        """
+        connection, life = self._connection, self._life
+
+        def report(mailbox: MailboxSession, suffix: str) -> None:
+            mailbox.report(kind, sender + suffix, payload, timeout_secs)
+
+        if kind == messages.LEAVE or self.is_closing():
+            # Python starts no threads while it ends.
+            timeout_secs = timeout_secs or _GONE_SECS
+            self._is_gone = True
+            report(connection.mailbox, _suffix(life))
+            self._is_gone = False
+        elif kind == messages.ALIVE:
+            try:
+                report(connection.mailbox, _suffix(life))
+                self._num_silent = 0
+                self._is_gone = False
+            except _LOST as e:
+                self._hear_nothing(life, e)
+        else:
+            self._call(report)
+
+    def look_up(self, *keys: int) -> list[str]:
+        """Returns the board's entries, "" where there is none."""
+        return self._call(lambda mailbox, _: mailbox.look_up(*keys))
+
+    def close(self) -> None:
+        """Ends the session, and what waits in it."""
+        self._connection.close(self._closed(), is_gone=self._is_gone)
+
+    def _call(self, step: Callable[[MailboxSession, str], T]) -> T:
+        """Runs a step, on a new connection if the present one is lost."""
+        for _ in range(_MAX_ATTEMPTS):
+            life, connection = self._life, self._connection
+            if self._failure is not None:
+                raise self._failure
+            try:
+                return connection.run(
+                    functools.partial(_with_suffix, step, _suffix(life))
+                )
+            except _LOST as e:
+                self._reconnect(life, e)
+        life, connection = self._life, self._connection
+        return connection.run(
+            functools.partial(_with_suffix, step, _suffix(life))
+        )
+
+    def _hear_nothing(self, life: int, error: Exception) -> None:
+        """Notes that a sign of life has not got through."""
+        self._num_silent += 1
+        is_slow = isinstance(error, tf.errors.DeadlineExceededError)
+        if is_slow and self._num_silent < _MAX_SILENT:
+            return
+        self._num_silent = 0
+        try:
+            self._reconnect(life, error)
+        except WorkQueueError as e:
+            # For those who wait for an item; this thread goes on.
+            logging.debug("Work queue %s: %s", self._name, e)
+
+    def _reconnect(self, life: int, error: Exception) -> None:
+        if self.is_closing():
+            raise self._closed() from error
+        with self._reconnecting:
+            if self._life != life or self._failure is not None:
+                return  # Another thread was first.
+            secs = _GONE_SECS if self._has_ended else self._timeout_secs
+            logging.warning(
+                "Work queue %s: lost the connection to %s; looking for it for "
+                "%g s (%s).",
+                self._name,
+                self._target,
+                secs,
+                type(error).__name__,
+            )
+            old = self._connection
+            try:
+                self.served = self._find(secs)
+            except WorkQueueError as e:
+                self._failure = e
+                old.fail(e)
+                raise
+            self._connection = Connection(self._target, self._name)
+            self._life += 1
+            logging.info(
+                "Work queue %s: connected to %s again.",
+                self._name,
+                self._target,
+            )
+        old.close(error, is_gone=True)
+
+    def _closed(self) -> WorkQueueError:
+        return WorkQueueError(
+            f"Work queue {self._name!r} was closed while a reader waited for "
+            "an item."
+        )
+
+    def _find(self, timeout_secs: float) -> Served:
+        """Returns what the server says of the queue, when it answers."""
+        begin = time.monotonic()
+        deadline = begin + timeout_secs
+        patience = Patience()
+        while True:
+            error = self._try(max(0.1, deadline - time.monotonic()))
+            if isinstance(error, Served):
+                return error
+            now = time.monotonic()
+            if isinstance(error, NotServedError):
+                # Others are served here: a wrong name, most likely.
+                is_over = error.names and now - begin > _NAME_GRACE_SECS
+            else:
+                is_over = False
+            if is_over or now >= deadline or self.is_closing():
+                raise error
+            if patience.is_over():
+                logging.warning(
+                    "Work queue %s: has waited %d of %g s for %s to serve it "
+                    "(%s).",
+                    self._name,
+                    patience.secs,
+                    timeout_secs,
+                    self._target,
+                    error,
+                )
+            time.sleep(_PAUSE_SECS)
+
+    def _try(self, secs: float) -> Served | WorkQueueError:
+        """Returns what the server says of the queue, or what is wrong now."""
+        try:
+            texts = read_registry(self._target, min(_ATTEMPT_SECS, secs))
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as e:
+            raise WorkQueueError(
+                "Expected the target of a queue that is served, such as "
+                f"'grpc://10.0.0.7:2222'; got {self._target!r:.200}. "
+                f"({e.message})"
+            ) from e
+        except tf.errors.OpError as e:
+            return WorkQueueError(
+                f"Expected a work queue to be served at {self._target}; "
+                f"nobody has answered for {self._timeout_secs:g} s "
+                f"({type(e).__name__}). Is the process that calls serve(port) "
+                "running, and may this machine reach it?"
+            )
+        try:
+            return find_served(texts, self._name, self._target)
+        except NotServedError as e:
+            return e
+
+
+def _with_suffix(
+    step: Callable[[MailboxSession, str], T],
+    suffix: str,
+    mailbox: MailboxSession,
+) -> T:
+    return step(mailbox, suffix)
+
+
+def _suffix(life: int) -> str:
+    """Returns what the incarnation of a sender ends in."""
+    return f".{life}" if life else ""
