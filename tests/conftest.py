@@ -6,10 +6,10 @@ import subprocess
 import types
 
 import pytest
-from criteo_data import NUM_FILES, ROWS_PER_FILE
-from zygote import Zygotes
 
 from model_zoo.wide_and_deep import generate
+from tests.support.criteo_data import NUM_FILES, ROWS_PER_FILE
+from tests.support.zygote import Zygotes
 from wq_hooks.launcher import process_group
 from wq_hooks.runtime.transport.mailbox import MailboxSession
 

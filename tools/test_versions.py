@@ -33,14 +33,14 @@ PYTHONS = {
 # Core, eager mode, graph mode, records, the Keras callbacks with a kill, the
 # tab; not Estimator, which TensorFlow 2.15 was the last to have.
 TESTS = [
-    "tests/test_ledger.py",
-    "tests/test_eager_queue.py",
-    "tests/test_hooks.py",
-    "tests/test_direct_port.py",
-    "tests/test_records.py",
-    "tests/test_file_readers.py",
-    "tests/test_tensorboard_plugin.py",
-    "tests/test_keras_callbacks.py",
+    "tests/core/ledger/test_ledger.py",
+    "tests/work_queue/test_eager_queue.py",
+    "tests/hooks/test_work_queue_hook.py",
+    "tests/runtime/process_ports/test_one_step_port.py",
+    "tests/runtime/records/test_records.py",
+    "tests/runtime/reading/test_file_readers.py",
+    "tests/tensorboard_plugin/test_plugin.py",
+    "tests/keras_callbacks/test_keras_callbacks.py",
 ]
 # Of test_keras_callbacks.py only this; the others are run whole.
 SELECTION = "not test_keras_callbacks or kill"

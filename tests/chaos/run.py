@@ -38,7 +38,7 @@ from pathlib import Path
 
 from tests.chaos import schedule as schedules
 from tests.chaos.schedule import schedule_of
-from tests.environment import environment
+from tests.support.environment import environment
 from wq_hooks.launcher.local_cluster import Cluster
 
 PROGRAM = Path(__file__).parent / "program.py"

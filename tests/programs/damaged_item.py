@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tests.sessions import element_of, item_of
+from tests.support.sessions import element_of, item_of
 from wq_hooks import WorkQueue, WorkQueueHook
 
 NUM_ITEMS = 5

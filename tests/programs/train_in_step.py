@@ -12,7 +12,8 @@ import time
 
 import tensorflow as tf
 from gate import Gate
-from sync_replicas import train_function
+
+from tests.support.sync_replicas import train_function
 
 
 class Printed:
