@@ -18,7 +18,6 @@ _LIMIT_SECS = 180.0
 _LABELS = {
     "plain": "plain",
     "queue": "queue",
-    "ahead": "queue, prefetch=1",
     "records": "queue, records()",
 }
 _ROWS_PER_MEGABYTE = 4_000

@@ -51,7 +51,6 @@ class ConnectedWorkQueue(EagerWorkQueue):
         task: str | None = None,
         timeout_secs: float = 60.0,
         num_clients: int = 1,
-        prefetch: int = 0,
     ):
         if not isinstance(target, str) or "://" not in target:
             raise ValueError(
@@ -68,7 +67,6 @@ class ConnectedWorkQueue(EagerWorkQueue):
             name=name,
             num_clients=num_clients,
             is_chief=False,
-            prefetch=prefetch,
             save=False,
         )
         self.target = target
@@ -80,7 +78,7 @@ class ConnectedWorkQueue(EagerWorkQueue):
         self._shared_name = f"{name}-{uuid.uuid4().hex}"
         self._mailbox = RemoteMailbox(target, name, timeout_secs)
         self._service = new_remote_service(
-            self._mailbox, task, prefetch=prefetch, num_clients=num_clients
+            self._mailbox, task, num_clients=num_clients
         )
         logging.info(
             "Work queue %s: connected to %s as %s.", name, target, task

@@ -108,7 +108,6 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             self.name,
             Consumer(self.task.name, uuid.uuid4().hex[:12]),
             LocalMailbox(_weak_find_dispatcher(weakref.ref(self))),
-            prefetch=self.prefetch,
             num_clients=self.num_clients,
         )
         # Whoever could read from it would hold it.

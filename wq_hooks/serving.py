@@ -109,7 +109,6 @@ class Serving:
         return new_remote_service(
             mailbox,
             self._task,
-            prefetch=queue.prefetch,
             num_clients=queue.num_clients,
             is_end=is_end,
             leads=True,
@@ -178,7 +177,6 @@ def new_remote_service(
     mailbox: RemoteMailbox,
     task: str,
     *,
-    prefetch: int,
     num_clients: int,
     is_end: Callable[[], bool] = lambda: True,
     leads: bool = False,
@@ -188,7 +186,6 @@ def new_remote_service(
     Args:
       mailbox: Where from.
       task: The name of the process.
-      prefetch: How many items a consumer takes before its readers ask.
       num_clients: How many readers draw from one consumer at a time.
       is_end: See EagerService.
       leads: See EagerService.
@@ -197,7 +194,6 @@ def new_remote_service(
         mailbox.served.name,
         Consumer(task, uuid.uuid4().hex[:12]),
         PatientTakes(mailbox),
-        prefetch=prefetch,
         num_clients=num_clients,
         is_end=is_end,
         beat_secs=min(mailbox.served.lease_secs / 4, _BEAT_SECS),

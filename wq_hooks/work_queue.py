@@ -105,7 +105,6 @@ class WorkQueue:
       is_chief: Whether this task keeps the ledger; None: as the creator of
         the session has it (`MonitoredTrainingSession(is_chief=...)`), else as
         TF_CONFIG has it, else worker 0 by the device of the worker's ops.
-      prefetch: How many items a consumer takes before its readers ask.
       lease_secs: A task that was not heard of for so many seconds loses the
         items that it holds.
       max_attempts: An item that was taken this often and never completed is
@@ -166,7 +165,6 @@ class WorkQueue:
         num_clients: int = 1,
         ack: str = "next",
         is_chief: bool | None = None,
-        prefetch: int = 0,
         lease_secs: float = 60.0,
         max_attempts: int | None = None,
         balance_tail: bool = True,
@@ -190,7 +188,6 @@ class WorkQueue:
             num_clients=num_clients,
             ack=ack,
             is_chief=is_chief,
-            prefetch=prefetch,
             lease_secs=lease_secs,
             max_attempts=max_attempts,
             balance_tail=balance_tail,
@@ -531,7 +528,6 @@ class WorkQueue:
         task: str | None = None,
         timeout_secs: float = 60.0,
         num_clients: int = 1,
-        prefetch: int = 0,
     ) -> WorkQueue:
         """Returns a queue that another process serves, in eager mode.
 
@@ -547,7 +543,6 @@ class WorkQueue:
           timeout_secs: How long to look for the server, now and whenever the
             connection is lost.
           num_clients: See WorkQueue.
-          prefetch: See WorkQueue.
 
         Raises:
           WorkQueueError: In graph mode; if nobody answers, or serves no such
@@ -570,7 +565,6 @@ class WorkQueue:
             task=task,
             timeout_secs=timeout_secs,
             num_clients=num_clients,
-            prefetch=prefetch,
         )
 
     def close(self) -> None:
@@ -663,11 +657,6 @@ class WorkQueue:
     def is_saved(self) -> bool:
         """Whether the position goes into checkpoints."""
         return self._options.save
-
-    @property
-    def prefetch(self) -> int:
-        """How many items a consumer takes before its readers ask."""
-        return self._options.prefetch
 
     def transport(self, mailbox: MailboxSession) -> Transport:
         """Returns through what the consumers of a session take."""
@@ -882,13 +871,9 @@ class WorkQueue:
     def _takes_in_step(self) -> bool:
         """Whether an item may be taken in the step that gives it.
 
-        Not what is taken ahead, nor where it is noted first who takes it.
+        Not where it is noted first who takes it.
         """
-        return not (
-            self.prefetch
-            or self.counts_attempts
-            or self._local_work_mgr is not None
-        )
+        return not (self.counts_attempts or self._local_work_mgr is not None)
 
     def _add_port(self, kind: Any) -> Any:
         # Out of branches, loops and functions, which use what is made here.

@@ -89,15 +89,14 @@ def _write_files(directory: str, args: argparse.Namespace) -> list[str]:
 
 
 def _datasets(files: list[str]) -> dict[str, Any]:
-    def queue(name: str, prefetch: int = 0) -> WorkQueue:
-        return WorkQueue(files, num_epochs=None, name=name, prefetch=prefetch)
+    def queue(name: str) -> WorkQueue:
+        return WorkQueue(files, num_epochs=None, name=name)
 
     lines = tf.data.TextLineDataset
     plain = tf.data.Dataset.from_tensor_slices(files).repeat()
     return {
         "plain": _parsed(lines(plain)),
         "queue": _parsed(lines(queue("queue").input_dataset())),
-        "ahead": _parsed(lines(queue("ahead", 1).input_dataset())),
         "records": _parsed(queue("records").records(lines)).to_dataset(),
         "one batch": _parsed(lines(files)).take(1).cache().repeat(),
     }

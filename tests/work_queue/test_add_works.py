@@ -78,11 +78,8 @@ class TestArguments:
 
 class TestGraphMode:
     @pytest.mark.parametrize("source", ["take", "dataset", "producer"])
-    @pytest.mark.parametrize("prefetch", [0, 2])
-    def test_added_works_come_last_and_the_end_waits(
-        self, graph, source, prefetch
-    ):
-        queue = open_queue(num_epochs=2, prefix="/p/", prefetch=prefetch)
+    def test_added_works_come_last_and_the_end_waits(self, graph, source):
+        queue = open_queue(num_epochs=2, prefix="/p/")
         queue.add_works(["early"])
         item = item_of(queue, source)
         with raw_session() as session:
@@ -145,10 +142,9 @@ class TestGraphMode:
 
 
 class TestEagerMode:
-    @pytest.mark.parametrize("prefetch", [0, 2])
     @pytest.mark.parametrize("source", ["take", "dataset"])
-    def test_added_works_come_last_and_the_end_waits(self, source, prefetch):
-        with open_queue(name=f"add-{source}", prefetch=prefetch) as queue:
+    def test_added_works_come_last_and_the_end_waits(self, source):
+        with open_queue(name=f"add-{source}") as queue:
             if source == "take":
 
                 def take_all():
@@ -175,9 +171,8 @@ class TestEagerMode:
             reader.result()
             assert texts == ["a", "b", "c", "d"]
 
-    @pytest.mark.parametrize("prefetch", [0, 2])
-    def test_closing_ends_a_reader_that_waits(self, prefetch):
-        queue = open_queue(name="closed-early", prefetch=prefetch)
+    def test_closing_ends_a_reader_that_waits(self):
+        queue = open_queue(name="closed-early")
         errors = []
 
         def take_all():

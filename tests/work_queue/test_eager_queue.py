@@ -107,15 +107,6 @@ def test_an_item_is_completed_when_the_next_one_is_taken(new_queue):
     assert queue.works == WORKS
 
 
-def test_an_item_taken_ahead_is_not_lost(new_queue):
-    queue = new_queue(WORKS, prefetch=2)
-    taken = [queue.take().numpy().decode() for _ in range(6)]
-    assert taken == WORKS
-    with pytest.raises(tf.errors.OutOfRangeError):
-        queue.take()
-    assert queue.is_done
-
-
 def test_an_endless_queue_has_no_size(new_queue):
     queue = new_queue(WORKS, num_epochs=None)
     assert [queue.take().numpy().decode() for _ in range(15)] == (WORKS * 3)[

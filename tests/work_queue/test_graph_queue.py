@@ -117,9 +117,8 @@ class TestOrder:
                     session.run(names)
 
     @pytest.mark.parametrize("source", SOURCES)
-    @pytest.mark.parametrize("prefetch", [0, 3])
-    def test_each_epoch_comes_as_listed_then_the_end(self, source, prefetch):
-        queue = WorkQueue(WORKS, num_epochs=3, shuffle=False, prefetch=prefetch)
+    def test_each_epoch_comes_as_listed_then_the_end(self, source):
+        queue = WorkQueue(WORKS, num_epochs=3, shuffle=False)
         item = item_of(queue, source)
         with raw_session() as session:
             assert draw(session, item) == WORKS * 3
@@ -239,7 +238,6 @@ class TestArguments:
             ({"num_clients": 0}, ValueError),
             ({"ack": "never"}, ValueError),
             ({"is_chief": 1}, TypeError),
-            ({"prefetch": -1}, ValueError),
             ({"lease_secs": 0}, ValueError),
             ({"max_attempts": 0}, ValueError),
         ],
@@ -367,17 +365,6 @@ class TestAcknowledgement:
         with raw_session() as session:
             draw(session, item, 4)
             wait_for(queue, remaining=2, in_flight=3, completed=1)
-
-    @pytest.mark.parametrize("source", ["take", "dataset"])
-    def test_prefetch_takes_so_many_ahead_and_no_more(self, source):
-        queue = WorkQueue(WORKS, shuffle=False, prefetch=2)
-        item = item_of(queue, source)
-        with raw_session() as session:
-            wait_for(queue, in_flight=2, remaining=4)
-            session.run(item)
-            wait_for(queue, in_flight=3, completed=0)
-            session.run(item)
-            wait_for(queue, in_flight=3, completed=1)
 
 
 class TestSnapshot:

@@ -43,7 +43,6 @@ class Options:
     num_clients: int = 1
     ack: str = "next"
     is_chief: bool | None = None
-    prefetch: int = 0
     lease_secs: float = 60.0
     max_attempts: int | None = None
     balance_tail: bool = True
@@ -69,7 +68,6 @@ class Options:
         self._make(as_optional_int, "num_epochs", 1)
         self._make(as_optional_int, "max_attempts", 1)
         self._make(as_int, "num_clients", 1)
-        self._make(as_int, "prefetch", 0)
         self._make(as_optional_int, "seed")
         for key in (
             "shuffle",

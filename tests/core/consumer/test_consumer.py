@@ -75,10 +75,9 @@ class FakePort:
 class FakeTransport:
     """Gives the elements in order; notes what comes with each question."""
 
-    def __init__(self, elements, port, prefetch):
+    def __init__(self, elements, port):
         self._elements = iter(elements)
         self._port = port
-        self._prefetch = prefetch
         self.completed = []
         self.asked = queue.Queue()
         self.reports = queue.Queue()
@@ -91,8 +90,8 @@ class FakeTransport:
         if element is None:
             return None
         if element.is_fresh and element.slot == messages.ITEM:
-            # Nothing is taken before a reader asks, but for the prefetch.
-            assert element.ticket < self._port.num_demands + self._prefetch
+            # Nothing is taken before a reader asks.
+            assert element.ticket < self._port.num_demands
         self.asked.put(completed)
         return element
 
@@ -103,32 +102,23 @@ class FakeTransport:
 class Running:
     """A ConsumerLoop with its threads."""
 
-    def __init__(
-        self, elements, *, num_ahead=0, prefetch=0, port=None, **kwargs
-    ):
+    def __init__(self, elements, *, num_ahead=0, port=None, **kwargs):
         self.port = port or FakePort(num_ahead)
-        self.transport = FakeTransport(elements, self.port, prefetch)
-        self.loop = ConsumerLoop(
-            CONSUMER, self.transport, self.port, prefetch=prefetch, **kwargs
-        )
+        self.transport = FakeTransport(elements, self.port)
+        self.loop = ConsumerLoop(CONSUMER, self.transport, self.port, **kwargs)
         self._errors = queue.Queue()
-        self._threads = [
-            threading.Thread(target=self._run, args=(target,), daemon=True)
-            for target in self.loop.targets
-        ]
-        for thread in self._threads:
-            thread.start()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
-    def _run(self, target):
+    def _run(self):
         try:
-            target()
+            self.loop.serve_forever()
         except Exception as e:
             self._errors.put(e)
 
     def join(self):
-        for thread in self._threads:
-            thread.join(HANG_SECS)
-            assert not thread.is_alive()
+        self.thread.join(HANG_SECS)
+        assert not self.thread.is_alive()
         self.check()
 
     def check(self):
@@ -183,24 +173,6 @@ class TestAhead:
         assert running.port.is_closed()
         running.join()
 
-    @pytest.mark.parametrize("prefetch", [1, 3])
-    def test_as_many_are_taken_ahead_as_were_asked_for(self, prefetch):
-        running = Running(items(50), prefetch=prefetch)
-        for _ in range(prefetch):
-            running.transport.asked.get(timeout=HANG_SECS)
-        for ticket in range(40):
-            assert running.port.read() == ticket
-            # One more, in the place of the one that was given away.
-            running.transport.asked.get(timeout=HANG_SECS)
-        assert len(running.transport.completed) == 40 + prefetch
-
-    def test_more_is_prefetched_than_there_is(self):
-        running = Running(items(2), prefetch=5)
-        assert [running.port.read() for _ in range(2)] == [0, 1]
-        assert running.port.is_closed()
-        running.join()
-        assert len(running.transport.completed) == 3
-
 
 class TestAcknowledgements:
     def test_travel_with_the_question_for_the_next_item(self):
@@ -215,14 +187,6 @@ class TestAcknowledgements:
         assert report == (messages.ENDED, SENDER, "")
         assert running.transport.reports.empty()
         assert running.loop.claims_at_end() == []
-
-    def test_with_prefetch_are_reported_at_once(self):
-        running = Running(items(5), prefetch=1)
-        running.port.read()
-        running.port.read()
-        report = running.transport.reports.get(timeout=HANG_SECS)
-        assert report == (messages.ACK, SENDER, "gen 0")
-        assert set(running.transport.completed) == {""}
 
     def test_several_readers_hold_one_item_each(self):
         running = Running(items(5), num_clients=3)
@@ -460,12 +424,11 @@ class TestEnd:
         running = Running([stale(1), STALE_END, item(0), END], is_end=is_end)
         assert running.port.read() == 0
 
-    @pytest.mark.parametrize("prefetch", [0, 1])
-    def test_an_error_of_the_transport_ends_the_thread(self, prefetch):
-        running = Running([item(0)], prefetch=prefetch)
+    def test_an_error_of_the_transport_ends_the_thread(self):
+        running = Running([item(0)])
         running.port.read()
         running.port.want()
-        running._threads[-1].join(HANG_SECS)
+        running.thread.join(HANG_SECS)
         with pytest.raises(StopIteration):
             running.check()
         assert not running.loop.has_ended

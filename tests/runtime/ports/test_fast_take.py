@@ -156,11 +156,3 @@ def test_several_takes_in_one_step(questions):
         names = [name for _ in range(3) for name in session.run(takes)]
         assert sorted(name.decode() for name in names) == WORKS[:9]
         assert questions == []
-
-
-def test_what_is_prefetched_is_not_taken_in_the_step():
-    queue = WorkQueue(WORKS, shuffle=False, prefetch=1)
-    item = queue.take()
-    assert not hasattr(queue.ports[0], "life")
-    with raw_session() as session:
-        assert draw(session, item) == WORKS

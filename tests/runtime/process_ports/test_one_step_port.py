@@ -72,14 +72,6 @@ def test_several_clients(questions):
     assert questions == [""]
 
 
-def test_what_is_taken_ahead_is_not(questions):
-    queue = WorkQueue(WORKS, shuffle=False, prefetch=1)
-    item = element_of(queue.input_dataset())
-    with raw_session() as session:
-        assert draw(session, item) == WORKS
-    assert questions == [""] * (len(WORKS) + 1)
-
-
 def test_nothing_is_said_before_a_reader_asks():
     queue = WorkQueue(WORKS, shuffle=False)
     item = element_of(queue.input_dataset())

@@ -1,19 +1,17 @@
 """A worker's side: takes items when a reader asks, and says when one is done.
 
 A consumer is one place where items come out (a `take`, an `input_dataset`, an
-`input_producer`). `serve_forever` waits for readers and gives them items; with
-`prefetch`, `fetch_forever` takes items ahead of them. Without TensorFlow, and
-tested so.
+`input_producer`). `serve_forever` waits for readers and gives them items.
+Without TensorFlow, and tested so.
 
-The trap: nothing is taken before a reader asks (`prefetch=0`), because an item
-that waits in a slow worker is the tail that the queue is there to remove.
+The trap: nothing is taken before a reader asks, because an item that waits in a
+slow worker is the tail that the queue is there to remove.
 """
 
 from __future__ import annotations
 
 import collections
 import itertools
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -192,7 +190,6 @@ class ConsumerLoop:
       consumer: Who takes.
       transport: The mailboxes.
       port: Where the items go. A ServingPort takes none ahead.
-      prefetch: How many items may be taken before a reader asks.
       num_clients: See `Holdings`.
       is_end: Called at the end of data; False means to ask again.
       counts_records: Whether somebody else tells, through `acknowledge`, what
@@ -210,7 +207,6 @@ class ConsumerLoop:
         transport: Transport,
         port: Port,
         *,
-        prefetch: int = 0,
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
         counts_records: bool = False,
@@ -226,7 +222,6 @@ class ConsumerLoop:
         self._pause = pause
         self._transport = transport
         self._port = port
-        self._prefetch = prefetch
         self._is_end = is_end
         self._holdings = Holdings(num_clients)
         self.counts_records = counts_records
@@ -234,18 +229,7 @@ class ConsumerLoop:
         # Given to the port, and not arrived.
         self._under_way: list[Claim] = []
         self._lock = threading.Lock()
-        self._free_places = threading.Semaphore(prefetch)
-        self._fetched: queue.SimpleQueue[
-            tuple[Claim, bytes] | Exception | None
-        ] = queue.SimpleQueue()
         self._completed: list[Claim] = []
-
-    @property
-    def targets(self) -> list[Callable[[], None]]:
-        """What has to run, each in a thread of its own."""
-        if self._prefetch == 0:
-            return [self.serve_forever]
-        return [self.serve_forever, self.fetch_forever]
 
     def serve_forever(self) -> None:
         """Gives items to the readers until the end of data."""
@@ -283,13 +267,9 @@ class ConsumerLoop:
         """Returns the item for a reader that asks, None at the end of data."""
         with self._lock:
             self._note_arrived()
-            completed = self._holdings.asked_again(self._port.num_ahead)
-            if self._prefetch == 0:
-                # They travel with the question for the next item.
-                self._completed += completed
-                completed = []
-        self.acknowledge(completed)
-        fetched = self._fetch()
+            # They travel with the question for the next item.
+            self._completed += self._holdings.asked_again(self._port.num_ahead)
+        fetched = self._take()
         if fetched is None:
             self.has_ended = True
         elif self._arrived is not None:
@@ -349,29 +329,6 @@ class ConsumerLoop:
         self.acknowledge(completed)
         if held:
             self._report(messages.RETURN, held)
-
-    def fetch_forever(self) -> None:
-        """Takes items ahead of the readers until the end of data."""
-        while True:
-            self._free_places.acquire()
-            try:
-                claim_and_text = self._take()
-            except Exception as e:
-                # For the reader that waits: there is nobody else to tell it.
-                self._fetched.put(e)
-                raise
-            self._fetched.put(claim_and_text)
-            if claim_and_text is None:
-                return
-
-    def _fetch(self) -> tuple[Claim, bytes] | None:
-        if self._prefetch == 0:
-            return self._take()
-        self._free_places.release()
-        fetched = self._fetched.get()
-        if isinstance(fetched, Exception):
-            raise fetched
-        return fetched
 
     def acknowledge(self, completed: list[Claim]) -> None:
         """Reports items that are completed, at once."""

@@ -44,10 +44,6 @@ class Host(Protocol):
         """Where items come out on this task."""
 
     @property
-    def prefetch(self) -> int:
-        """How many items a consumer takes before its readers ask."""
-
-    @property
     def num_clients(self) -> int:
         """How many readers draw from one consumer at a time."""
 

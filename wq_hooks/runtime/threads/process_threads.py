@@ -87,7 +87,6 @@ class EagerService:
       name: Of the queue.
       task: Who this process is among those that share the queue.
       transport: Where items come from.
-      prefetch: How many items a consumer takes before its readers ask.
       num_clients: How many readers draw from one consumer at a time.
       is_end: Called at the end of data; False means to ask again.
       beat_secs: How often to say that this process is alive; None: there is
@@ -104,7 +103,6 @@ class EagerService:
         task: Consumer,
         transport: Transport,
         *,
-        prefetch: int = 0,
         num_clients: int = 1,
         is_end: Callable[[], bool] = lambda: True,
         beat_secs: float | None = None,
@@ -115,7 +113,6 @@ class EagerService:
         self._name = name
         self._task = task
         self._transport = transport
-        self._prefetch = prefetch
         self._num_clients = num_clients
         self._is_end = is_end
         self._beat_secs = beat_secs
@@ -183,8 +180,6 @@ class EagerService:
             if loop is None:
                 loop = self._new_loop(NoPort(), counts_records=False)
                 self._take_loop = loop
-                for target in loop.targets[1:]:
-                    self._start(target)
         fetched = loop.next_item()
         if fetched is not None:
             return fetched[1]
@@ -203,12 +198,9 @@ class EagerService:
           task_name: Whose it is.
         """
         with self._lock:
-            loop = self._new_loop(
+            return self._new_loop(
                 NoPort(), counts_records=False, task_name=task_name
             )
-            for target in loop.targets[1:]:
-                self._start(target)
-            return loop
 
     def new_items(self, shared_name: str) -> Any:
         """Returns a tf.data.Dataset of (slot, text) for plain readers.
@@ -442,8 +434,6 @@ class EagerService:
                     readers.items.fail(f"Work queue {self._name}: {e}")
 
         self._start(serve_forever)
-        for target in loop.targets[1:]:
-            self._start(target)
         return loop
 
     def _new_loop(
@@ -460,7 +450,6 @@ class EagerService:
             Consumer(name, self._task.incarnation),
             self._transport,
             port,
-            prefetch=self._prefetch,
             num_clients=self._num_clients,
             is_end=self._is_end,
             counts_records=counts_records,

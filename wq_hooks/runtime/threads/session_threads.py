@@ -165,7 +165,6 @@ class Service:
                     if work_queue.counts_attempts
                     else transport,
                     port_session,
-                    prefetch=work_queue.prefetch,
                     num_clients=work_queue.num_clients,
                     is_end=self._is_end,
                     counts_records=counts_records,
@@ -462,8 +461,7 @@ class Service:
     def _begin_loops(self) -> None:
         """Lets items come: the chief has begun, and it is the right one."""
         for loop in self._loops:
-            for target in loop.targets:
-                self._start_daemon(target, target.__name__)
+            self._start_daemon(loop.serve_forever, "server")
         for port, loop in zip(self._ports, self._loops):
             if isinstance(port, RecordsPortSession):
                 self._start_daemon(
