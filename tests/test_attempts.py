@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from job import names
 from resuming import WORKER, start
-from sessions import train
+from sessions import train, wait_until
 
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.attempts import (
@@ -26,6 +27,7 @@ from wq_hooks.core.plan import Plan
 from wq_hooks.core.snapshot import Snapshot
 from wq_hooks.core.works import Works
 from wq_hooks.errors import SnapshotError
+from wq_hooks.runtime import ports, service
 
 tf1 = tf.compat.v1
 NAMES = names(5)
@@ -281,6 +283,31 @@ def test_a_session_that_fails_at_an_item_gives_it_up(
     assert num_failed == MAX_ATTEMPTS
     assert set(trained) == {*NAMES} - {NAMES[bad]}
     assert f"gave up {NAMES[bad]}" in caplog.text
+
+
+def test_the_item_that_was_drawn_last_has_failed(tmp_path, monkeypatch, caplog):
+    """A Reader draws unseen: for a moment the one before is held, too."""
+    monkeypatch.setattr(ports, "_MIN_POLL_SECS", 1.0)
+    monkeypatch.setattr(ports, "_MAX_POLL_SECS", 1.0)
+    monkeypatch.setattr(service, "_DRAWN_SECS", 1.0, raising=False)
+
+    def step_hook(queue, item):
+        fails_at(NAMES[1])(queue, item)
+        # The next one lies ready.
+        wait_until(lambda: queue.state()["in_flight"] == 2 or item != NAMES[0])
+
+    num_failed, _ = restart_until_through(
+        lambda: train(
+            NAMES[:3],
+            source="producer",
+            directory=tmp_path,
+            queue_args={"max_attempts": MAX_ATTEMPTS},
+            step_hook=step_hook,
+            save_checkpoint_steps=100,
+        )
+    )
+    assert num_failed == MAX_ATTEMPTS
+    assert set(re.findall(r"gave up (\S+),", caplog.text)) == {NAMES[1]}
 
 
 def test_nothing_is_kept_where_nothing_is_given_up(tmp_path):

@@ -42,11 +42,18 @@ from wq_hooks.runtime.interrupt import on_interrupt
 from wq_hooks.runtime.lookout import Lookout, ServerWatch
 from wq_hooks.runtime.mailbox import MailboxSession
 from wq_hooks.runtime.meeting import is_another_chief_there, meet_chief
-from wq_hooks.runtime.ports import DemandPortSession, PortSession
+from wq_hooks.runtime.ports import (
+    DemandPortSession,
+    PortSession,
+    ProducerPortSession,
+)
 from wq_hooks.runtime.records_port import RecordsPortSession
 
 _LEAVE_SECS = 2.0
 _RECORD_SECS = 10.0
+# How long an item that is drawn may be taken for one that lies ready, where it
+# matters which of the two has ended the process.
+_DRAWN_SECS = 0.005
 _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
 _ASTRAY_POLL_SECS = 0.2
@@ -178,6 +185,11 @@ class Service:
             )
             if isinstance(port_session, DemandPortSession):
                 port_session.on_new_iteration = self._loops[-1].hand_back
+            if (
+                isinstance(port_session, ProducerPortSession)
+                and work_queue.counts_attempts
+            ):
+                port_session.max_poll_secs = _DRAWN_SECS
         # The consumers whose readers are through with all that they had.
         self._through: list[ConsumerLoop] = []
         watch_steps(session, self._note_end_of_data)
@@ -606,6 +618,11 @@ class Service:
     def _settle_at_end(self) -> None:
         # A session that was closed already has nothing more to say.
         with contextlib.suppress(RuntimeError, tf.errors.OpError):
+            for port, loop in zip(self._ports, self._loops):
+                # If one has failed, then what was drawn last, and not the one
+                # before.
+                if isinstance(port, ProducerPortSession) and port.is_drawn:
+                    loop.report_asked()
             if not _has_error(self._coord):
                 self.settle()
 
