@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import tensorflow as tf
@@ -29,6 +30,8 @@ def main(way, directory, bad):
 
     def train(name):
         if name == bad:
+            # A Reader draws unseen; it takes a moment to know what it reads.
+            time.sleep(0.1)
             os.kill(os.getpid(), signal.SIGKILL)
         with open(directory / "trained", "a", encoding="utf-8") as f:
             f.write(name + "\n")

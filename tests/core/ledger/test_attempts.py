@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.job import names
 from tests.support.resuming import WORKER, start
-from tests.support.sessions import train
+from tests.support.sessions import train, wait_until
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
@@ -26,6 +27,8 @@ from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
+from wq_hooks.runtime.ports import session_ports
+from wq_hooks.runtime.threads import session_threads
 
 tf1 = tf.compat.v1
 NAMES = names(5)
@@ -281,6 +284,31 @@ def test_a_session_that_fails_at_an_item_gives_it_up(
     assert num_failed == MAX_ATTEMPTS
     assert set(trained) == {*NAMES} - {NAMES[bad]}
     assert f"gave up {NAMES[bad]}" in caplog.text
+
+
+def test_the_item_that_was_drawn_last_has_failed(tmp_path, monkeypatch, caplog):
+    """A Reader draws unseen: for a moment the one before is held, too."""
+    monkeypatch.setattr(session_ports, "_MIN_POLL_SECS", 1.0)
+    monkeypatch.setattr(session_ports, "_MAX_POLL_SECS", 1.0)
+    monkeypatch.setattr(session_threads, "_DRAWN_SECS", 1.0, raising=False)
+
+    def step_hook(queue, item):
+        fails_at(NAMES[1])(queue, item)
+        # The next one lies ready.
+        wait_until(lambda: queue.state()["in_flight"] == 2 or item != NAMES[0])
+
+    num_failed, _ = restart_until_through(
+        lambda: train(
+            NAMES[:3],
+            source="producer",
+            directory=tmp_path,
+            queue_args={"max_attempts": MAX_ATTEMPTS},
+            step_hook=step_hook,
+            save_checkpoint_steps=100,
+        )
+    )
+    assert num_failed == MAX_ATTEMPTS
+    assert set(re.findall(r"gave up (\S+),", caplog.text)) == {NAMES[1]}
 
 
 def test_nothing_is_kept_where_nothing_is_given_up(tmp_path):

@@ -224,6 +224,13 @@ def test_a_merged_position_hands_nothing_out_twice():
             assert len(set(rest)) == len(rest)
 
 
+@pytest.mark.parametrize("number", [-1, 7, 12, 10**15])
+def test_added_works_that_begin_elsewhere_are_refused(number):
+    text = position(run(added(), 10, 8))
+    with pytest.raises(SnapshotError):
+        resumed(forged(text, (("added", "first_ticket"), number)))
+
+
 def test_an_endless_position_far_ahead_of_an_open_item_does_not_loop():
     text = position(run(fresh(num_epochs=None), 9, 3))
     begin = time.monotonic()

@@ -280,6 +280,13 @@ class ConsumerLoop:
                 self._holdings.pass_on(fetched[0])
         return fetched
 
+    def report_asked(self) -> None:
+        """Reports what is completed if the readers ask for an item now."""
+        with self._lock:
+            completed, self._completed = self._completed, []
+            completed += self._holdings.asked_again(self._port.num_ahead)
+        self.acknowledge(completed)
+
     def report_arrived(self) -> None:
         """Reports what is completed by what has reached a reader since."""
         with self._lock:

@@ -70,7 +70,9 @@ def _expect_possible(snapshot: Snapshot, added: Added) -> None:
     if (
         len(set(tickets)) != len(tickets)
         or max(tickets, default=-1) >= snapshot.next_ticket
-        or added.first_ticket < added.begin
+        or not added.begin
+        <= added.first_ticket
+        <= max(snapshot.next_ticket, added.begin)
         or added.num_added < len(added.names)
     ):
         raise SnapshotError(

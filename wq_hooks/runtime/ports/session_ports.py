@@ -289,30 +289,47 @@ class ProducerPort:
 
     def in_session(self, session: tf1.Session) -> PortSession:
         """Returns the port as seen through a session."""
-        return _ProducerPortSession(self, session)
+        return ProducerPortSession(self, session)
 
 
-class _ProducerPortSession(SessionPort):
+class ProducerPortSession(SessionPort):
+    """A ProducerPort in a session.
+
+    Attributes:
+      max_poll_secs: How long it may stay unknown that an item was drawn.
+    """
+
     # The item passed on last has just been drawn: it is being read.
     num_ahead = 1
+    max_poll_secs = _MAX_POLL_SECS
 
     def __init__(self, port: ProducerPort, session: tf1.Session):
         super().__init__(session, port._discard)
         self._port = port
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the readers have drawn all that was put."""
+        return not self._run(self._port._size)
+
     def wait_for_demand(self) -> None:
-        # A FIFOQueue does not tell when it runs empty, and an enqueue that
-        # waits for a free place would hold a second item.
+        """Waits until the queue is empty.
+
+        A FIFOQueue does not tell when, and an enqueue that waits for a free
+        place would hold a second item.
+        """
         pause = _MIN_POLL_SECS
-        while self._run(self._port._size):
+        while not self.is_drawn:
             time.sleep(pause)
-            pause = min(2 * pause, _MAX_POLL_SECS)
+            pause = min(2 * pause, self.max_poll_secs)
 
     def put(self, claim: Claim, text: bytes) -> None:
+        """Gives the readers one."""
         del claim
         self._run(self._port._put, [self._port._text], [[text]])
 
     def close(self) -> None:
+        """Gives them the end of data."""
         self._run(self._port._close)
 
 

@@ -37,7 +37,11 @@ from wq_hooks.errors import TwoChiefsError
 from wq_hooks.runtime.host.queue_host import Host
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
 from wq_hooks.runtime.ports.fast_take import NO_LIFE, TakePortSession, life_text
-from wq_hooks.runtime.ports.session_ports import DemandPortSession, PortSession
+from wq_hooks.runtime.ports.session_ports import (
+    DemandPortSession,
+    PortSession,
+    ProducerPortSession,
+)
 from wq_hooks.runtime.reading.records_port import RecordsPortSession
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads.interrupt import on_interrupt
@@ -50,6 +54,9 @@ from wq_hooks.runtime.transport.meeting import (
 
 _LEAVE_SECS = 2.0
 _RECORD_SECS = 10.0
+# How long an item that is drawn may be taken for one that lies ready, where it
+# matters which of the two has ended the process.
+_DRAWN_SECS = 0.005
 _POLL_SECS = 0.1
 _SETTLE_POLL_SECS = 0.01
 _ASTRAY_POLL_SECS = 0.2
@@ -180,6 +187,11 @@ class Service:
             )
             if isinstance(port_session, DemandPortSession):
                 port_session.on_new_iteration = self._loops[-1].hand_back
+            if (
+                isinstance(port_session, ProducerPortSession)
+                and work_queue.counts_attempts
+            ):
+                port_session.max_poll_secs = _DRAWN_SECS
         # The consumers whose readers are through with all that they had.
         self._through: list[ConsumerLoop] = []
         watch_steps(session, self._note_end_of_data)
@@ -607,6 +619,11 @@ class Service:
     def _settle_at_end(self) -> None:
         # A session that was closed already has nothing more to say.
         with contextlib.suppress(RuntimeError, tf.errors.OpError):
+            for port, loop in zip(self._ports, self._loops):
+                # If one has failed, then what was drawn last, and not the one
+                # before.
+                if isinstance(port, ProducerPortSession) and port.is_drawn:
+                    loop.report_asked()
             if not _has_error(self._coord):
                 self.settle()
 
