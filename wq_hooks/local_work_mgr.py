@@ -23,11 +23,11 @@ class LocalWorkMgr:
     """Notes in a directory what a task takes from a WorkQueue.
 
     Args:
-      job_name: Of the task, such as "worker".
-      task_index: Of the task, from 0.
-      restore_works_dir: Of the job. Each task has a directory of its own
-        inside, `<job_name>_<task_index>`, with files of items: one on a line,
-        without the queue's prefix.
+      job_name: Name of the task, such as "worker".
+      task_index: Index of the task, from 0.
+      restore_works_dir: Directory of the job. Each task has a directory of its
+        own inside, `<job_name>_<task_index>`, with files of items: one on a
+        line, without the queue's prefix.
       name: Has no meaning here.
 
     Raises:
@@ -68,7 +68,7 @@ class LocalWorkMgr:
 
         Args:
           inner: What it would take through otherwise.
-          prefix: Of the queue.
+          prefix: Prefix of the queue.
         """
         works = LocalWorks(
             self.restore_works_dir, self.job_name, self.task_index

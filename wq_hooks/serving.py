@@ -58,7 +58,7 @@ class Serving:
 
     Args:
       queue: The queue.
-      port: Of the server; 0: any that is free.
+      port: Port of the server; 0: any that is free.
       in_step: Whether the processes train in step with each other.
 
     Raises:

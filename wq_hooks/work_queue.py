@@ -487,7 +487,7 @@ class WorkQueue:
         the others have left, `lease_secs` at most; `join` waits longer.
 
         Args:
-          port: To listen on; 0: any that is free.
+          port: Port to listen on; 0: any that is free.
           in_step: Whether the processes train in step with each other, as
             with MultiWorkerMirroredStrategy and Horovod. The end of data then
             comes to each at once; otherwise they stay for what one that dies
@@ -535,8 +535,8 @@ class WorkQueue:
         position, and what is said in the constructor, are the server's.
 
         Args:
-          target: Of the server, such as "grpc://10.0.0.7:2222".
-          name: Of the queue.
+          target: Target of the server, such as "grpc://10.0.0.7:2222".
+          name: Name of the queue.
           task: Names this process among those that take. One that comes back
             under its name gives up at once what it held before. None: host
             and process id, such as "node7-4711".
@@ -813,7 +813,7 @@ class WorkQueue:
         """Keeps the position as it is at this instant, for a save.
 
         Args:
-          directory: Of the checkpoint.
+          directory: Directory of the checkpoint.
         """
         self.checkpoint_directory = directory
         service = self._last_service

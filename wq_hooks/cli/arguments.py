@@ -12,7 +12,7 @@ def number(
     """Returns what argparse takes as the type of a number.
 
     Args:
-      kind: Of the number.
+      kind: Kind of the number.
       least: The least that is accepted.
     """
 

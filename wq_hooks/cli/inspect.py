@@ -103,7 +103,8 @@ def report_of(
     Args:
       position: The position.
       works: Tell what a resume with these would do; None: do not.
-      num_epochs: As it would be asked for; None: as before.
+      num_epochs: Number of epochs that would be asked for; None:
+        as before.
 
     Raises:
       SnapshotError: If it is damaged, of another format, or cannot be merged

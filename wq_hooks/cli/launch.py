@@ -136,7 +136,7 @@ class LogFiles(contextlib.ExitStack):
 
     Args:
       directory: Where; is made when it does not exist.
-      tasks: Whose files to open.
+      tasks: Tasks whose files to open.
 
     Raises:
       OSError: If the directory or a file cannot be made.

@@ -44,7 +44,7 @@ class Position:
     Attributes:
       source: The checkpoint or file that it was found in.
       key: The name of its tensor, or "" in a file of its own.
-      text: As it was saved; b"" if nothing had been written yet.
+      text: Text as it was saved; b"" if nothing had been written yet.
     """
 
     source: str

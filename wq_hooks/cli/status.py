@@ -126,7 +126,7 @@ class _Board:
     """The board of a running queue; raises WorkQueueError for what goes wrong.
 
     Args:
-      args: Of the command.
+      args: Arguments of the command.
     """
 
     def __init__(self, args: argparse.Namespace):
@@ -222,7 +222,7 @@ def in_words(raw: dict[str, Any], now: float, limit: int) -> str:
 
     Args:
       raw: See `parse`.
-      now: In seconds since 1970.
+      now: Time in seconds since 1970.
       limit: How many workers to list.
     """
     state = checked_state(raw)

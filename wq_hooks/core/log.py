@@ -49,7 +49,7 @@ def warning_once(text: str, *args: object) -> None:
 
     Args:
       text: The format. What was said is told by it, whatever `args` are.
-      *args: Of the format.
+      *args: Arguments of the format.
     """
     if text not in _said:
         _said.add(text)

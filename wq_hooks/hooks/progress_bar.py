@@ -24,7 +24,7 @@ def new_bar(name: str) -> Bar | None:
     """Returns a bar, or None where there is no terminal or no tqdm.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
     """
     if not sys.stderr.isatty():
         return None
@@ -43,7 +43,7 @@ class Bar:
     """The bar of one queue.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
       make: tqdm.tqdm.
     """
 

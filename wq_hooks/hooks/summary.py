@@ -100,7 +100,7 @@ def layout_bytes(name: str) -> bytes:
     proto's class is; see tensorboard/plugins/custom_scalar/layout.proto.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
     """
     prefix = re.escape(f"{name}/")
 

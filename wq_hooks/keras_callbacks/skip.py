@@ -30,7 +30,7 @@ def skip_fit(model: Any, epochs: int) -> None:
 
     Args:
       model: The model.
-      epochs: As given to `fit`.
+      epochs: Epochs, as given to `fit`.
     """
     if hasattr(model, "_maybe_load_initial_counters_from_ckpt"):
         model._training_state = _LastEpoch(epochs)

@@ -297,7 +297,7 @@ def _steps_per_batch(strategy: Any) -> int | None:
     """Returns in how many steps a task trains a batch; None: not known.
 
     Args:
-      strategy: Of the model.
+      strategy: Strategy of the model.
     """
     if not isinstance(strategy, _STRATEGIES_THAT_PREFETCH):
         return None

@@ -41,7 +41,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
 
     Args:
       work_queue: A WorkQueue of eager mode.
-      directory: Of the checkpoints.
+      directory: Directory of the checkpoints.
       every_n_steps: Save after so many steps.
       every_n_secs: Save when so many seconds have gone by. If both are None:
         at the end of each epoch.

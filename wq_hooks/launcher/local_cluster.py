@@ -32,7 +32,7 @@ class Line:
     """A line that a task wrote.
 
     Attributes:
-      task: Such as "worker:1".
+      task: Name, such as "worker:1".
       stream: "stdout" or "stderr".
       text: The line, without its end.
     """

@@ -111,7 +111,7 @@ def until_whole(records: Any, path: Any, compression: Any) -> Any:
 
     Args:
       records: A dataset of tf.string.
-      path: Of their file, a tf.string scalar.
+      path: Path of their file, a tf.string scalar.
       compression: TensorFlow's compression_type of it, likewise.
     """
 

@@ -47,7 +47,7 @@ class Column:
 
     Attributes:
       dtype: Its type.
-      shape: Of one value: (), or (n,) of lists of n numbers.
+      shape: Shape of one value: (), or (n,) of lists of n numbers.
       default: What stands for NULL; None: NULL is an error.
     """
 

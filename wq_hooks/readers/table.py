@@ -75,7 +75,7 @@ def table_lines(
     Args:
       item: A tf.string scalar: a table, or `table?start=A&end=B`.
       selected_cols: See `table_records`.
-      csv_delimiter: Between the values; NULL is an empty one.
+      csv_delimiter: Separator between the values; NULL is an empty one.
       excluded_cols: See `table_records`.
       slice_id: See `table_records`.
       slice_count: See `table_records`.
@@ -137,7 +137,7 @@ class TableRecordReader:
     MonitoredTrainingSession has to run `tf.compat.v1.tables_initializer()`.
 
     Args:
-      csv_delimiter: Between the values.
+      csv_delimiter: Separator between the values.
       selected_cols: See `table_records`.
       excluded_cols: See `table_records`.
       slice_id: See `table_records`.
@@ -170,7 +170,7 @@ class TableRecordReader:
         """Returns (key, line), tf.string scalars, another each time.
 
         Args:
-          queue: Of tables, such as `work_queue.input_producer()`.
+          queue: Queue of tables, such as `work_queue.input_producer()`.
         """
         keys, lines = self._next(queue, None)
         return keys, lines

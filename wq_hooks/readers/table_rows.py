@@ -41,7 +41,7 @@ class Batch:
     """Some rows of an item, one after another.
 
     Attributes:
-      path: Of the table.
+      path: Path of the table.
       first: The number of the first row in the table.
       rows: The rows.
       item: The text of the item, for errors.
@@ -81,7 +81,7 @@ class Batch:
 
         Args:
           value_of: Makes of a value what csv can write, or raises ValueError.
-          delimiter: Between the values.
+          delimiter: Separator between the values.
 
         Raises:
           SourceError: If a value cannot be written; it names item and column.

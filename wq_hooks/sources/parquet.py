@@ -25,7 +25,7 @@ class ParquetRows:
     """The rows of one Parquet file.
 
     Args:
-      path: Of the file, on any file system that TensorFlow knows.
+      path: Path of the file, on any file system that TensorFlow knows.
       columns: Names of the columns that are read; None: all.
     """
 

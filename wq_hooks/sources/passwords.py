@@ -55,7 +55,7 @@ def expect_no_password(url: str, which: str = "url") -> None:
     """Raises an error for a URL of PostgreSQL with a password in it.
 
     Args:
-      url: Of any scheme, or a path.
+      url: URL of any scheme, or a path.
       which: Names it in the error, in the place of its text.
 
     Raises:

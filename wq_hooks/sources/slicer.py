@@ -31,7 +31,7 @@ class Slicer:
         `wq_hooks.core.items.factoring`; None: all stay whole.
       source: Returns the source of a work, from its text; None: the registry
         knows.
-      name: Of the queue, for the log.
+      name: Name of the queue, for the log.
       num_workers: How many tasks share the works; None: not known.
       in_order: Whether works are handed out as they are listed.
     """

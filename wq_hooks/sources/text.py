@@ -26,7 +26,7 @@ class TextLines:
     """The lines of one text file.
 
     Args:
-      path: Of the file, on any file system that TensorFlow knows.
+      path: Path of the file, on any file system that TensorFlow knows.
       num_header_lines: How many lines at its beginning are no records.
     """
 

@@ -45,7 +45,7 @@ class TFRecords:
     """The records of one TFRecord file.
 
     Args:
-      path: Of the file, on any file system that TensorFlow knows.
+      path: Path of the file, on any file system that TensorFlow knows.
     """
 
     def __init__(self, path: str):
@@ -189,8 +189,8 @@ class _Index:
     """Where the records of a file begin.
 
     Args:
-      path: Of the file.
-      size: Of the file in bytes.
+      path: Path of the file.
+      size: Size of the file in bytes.
     """
 
     def __init__(self, path: str, size: int):

@@ -27,7 +27,7 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
 
     Args:
       found: What the log holds.
-      now: In seconds since 1970.
+      now: Time in seconds since 1970.
     """
     state = checked_state(found.state)
     points = [

@@ -50,7 +50,7 @@ class Player:
       works: What they read.
       secs_of: {worker: seconds it takes for an item}.
       num_epochs: How often.
-      seed: Of what is random: every item takes a little more or less.
+      seed: Seed of what is random: every item takes a little more or less.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Log:
     """Writes views to an event file, as `wq_hooks.hooks.summary` would.
 
     Args:
-      directory: Of the run.
+      directory: Directory of the run.
       queue: Name of the queue.
       begin: The time of the log's beginning, in seconds since 1970.
     """
@@ -196,7 +196,7 @@ def write_job(
     """Plays a job and writes its log.
 
     Args:
-      directory: Of the run.
+      directory: Directory of the run.
       queue: Name of the queue.
       player: The job.
       end: How long to play, in seconds; no longer than the job.

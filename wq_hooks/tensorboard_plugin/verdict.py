@@ -89,10 +89,10 @@ def verdict_of(
 
     Args:
       state: Checked.
-      points: In the order of time; each has "time", and "completed" and
+      points: Points in the order of time; each has "time", and "completed" and
         "in_flight" if they are known.
       slow: See `slow_workers`.
-      now: In seconds since 1970.
+      now: Time in seconds since 1970.
     """
     in_flight, remaining = state["in_flight"], state["remaining"]
     given_up = ""

@@ -39,9 +39,9 @@ class BoardWriter:
     """Knows what stands on the board, and what should.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
       ledger: What is told of; nobody else may use it meanwhile.
-      generation: Of the chief.
+      generation: Generation of the chief.
       chief: Who it is; see `messages.chief_text`.
     """
 

@@ -85,7 +85,7 @@ class Dispatcher:
     """Feeds the work mailbox from the ledger, the ledger from the reports.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
       ledger: Where it starts.
       transport: The mailboxes.
       chief: Who this is; see `messages.chief_text`.

@@ -58,7 +58,7 @@ class Flow:
         Args:
           number: How many.
           num_left: How many were in the mailbox before.
-          now: In seconds.
+          now: Time in seconds.
         """
         secs = now - self._last_issue
         if not number or secs <= 0:
@@ -75,7 +75,7 @@ class Flow:
 
         Args:
           secs: So long.
-          now: In seconds.
+          now: Time in seconds.
         """
         if secs <= _QUIET_SECS:
             self._max_gather_secs = min(
@@ -91,8 +91,8 @@ class Flow:
         """Notes how many items were taken since this was called last.
 
         Args:
-          number: As far as reports tell.
-          now: In seconds.
+          number: Number, as far as reports tell.
+          now: Time in seconds.
         """
         secs = now - self._last_taken
         self._last_taken = now
@@ -105,7 +105,7 @@ class Flow:
         """Returns how long reports may gather.
 
         Args:
-          num_issued: As of `room`.
+          num_issued: See `room`.
           num_consumers: Number of those who may ask.
           is_near_end: Whether they wait for the chief when they do.
         """

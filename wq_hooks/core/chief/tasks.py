@@ -32,7 +32,7 @@ class Task:
     """A task of the cluster.
 
     Attributes:
-      job: Such as "worker", or "local" without a cluster.
+      job: Name, such as "worker", or "local" without a cluster.
       index: Its number in the job.
       is_chief: Whether it keeps the ledger: the job chief (or master), else
         worker 0, else task 0 of a job of another name; a process without a
@@ -55,8 +55,8 @@ class Task:
         """Returns the task of this process.
 
         Args:
-          device: Of an op of this worker, such as "/job:worker/task:1"; ""
-            if none was given.
+          device: Device of an op of this worker, such as "/job:worker/task:1";
+            "" if none was given.
           environ: The environment, for TF_CONFIG.
 
         Raises:
@@ -89,8 +89,8 @@ def is_of_servers(
     that belong to this process, too.
 
     Args:
-      job_device: Of an op in the scope.
-      variable_device: Of a variable in the scope.
+      job_device: Device of an op in the scope.
+      variable_device: Device of a variable in the scope.
       environ: The environment, for TF_CONFIG.
     """
     match = _DEVICE.search(job_device)

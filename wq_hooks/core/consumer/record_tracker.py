@@ -183,11 +183,11 @@ class RecordTracker:
         """Notes that a lane begins to read an item, and has ended the last.
 
         Args:
-          slot: Of the item.
+          slot: Slot of the item.
           lane: Its number.
           num_read: How many records the lane has read before.
           num_batches: How many batches it has made before.
-          batch_size: Of how many records; 0: it makes none.
+          batch_size: Number of records; 0: it makes none.
         """
         with self._lock:
             self._end_item(lane, num_read, num_batches)
@@ -206,7 +206,7 @@ class RecordTracker:
         stays open.
 
         Args:
-          slot: Of the item.
+          slot: Slot of the item.
           is_kept: Whether somebody can look ahead; see `unknown_ends`.
         """
         with self._lock:
@@ -287,7 +287,7 @@ class RecordTracker:
         """Notes what somebody has found out about an item; see `unknown_ends`.
 
         Args:
-          slot: Of the item.
+          slot: Slot of the item.
           num_known: How many records it has at least.
           is_size_known: Whether those are all.
         """
@@ -316,7 +316,8 @@ class RecordTracker:
         Args:
           records: How many records of each slot, or of each batch that a lane
             has made, it has.
-          iteration: Of which it is a batch; None: of the one that is read.
+          iteration: Iteration that the batch belongs to; None: the one
+            that is read.
         """
         with self._lock:
             batch = self._batch_of(records)
@@ -329,9 +330,9 @@ class RecordTracker:
         """Notes that a batch waits to be fetched.
 
         Args:
-          iteration: Of which it is a batch.
-          number: Of the batch, in order.
-          records: As of `deliver`.
+          iteration: Iteration that the batch belongs to.
+          number: Number of the batch, in order.
+          records: See `deliver`.
         """
         with self._lock:
             batch = self._batch_of(records)
@@ -359,7 +360,7 @@ class RecordTracker:
         """Notes that records were left out on purpose: they count as seen.
 
         Args:
-          records: As of `deliver`.
+          records: See `deliver`.
         """
         with self._lock:
             batch = self._batch_of(records)

@@ -31,11 +31,11 @@ class Added:
     Attributes:
       begin: The first ticket behind the listed works.
       first_ticket: That of the first name; all before it are done.
-      names: Of works that are not done, and of some that are.
+      names: Names of works that are not done, and of some that are.
       num_added: How many were ever added, those done and forgotten too.
       log: The token of the log that they came from last.
       num_logged: How many entries of that log are among them.
-      priorities: Of the names; empty: all are 0.
+      priorities: Priorities of the names; empty: all are 0.
     """
 
     begin: int
@@ -89,7 +89,7 @@ class Feed:
       begin: The first ticket behind the listed works.
       log: Where added works come from.
       names: Works added before, from ticket `begin` on.
-      priorities: Of these works; empty: all are 0.
+      priorities: Priorities of these works; empty: all are 0.
       num_begun: How many of them were handed out, and so keep their place.
       num_added: How many were ever added, if not just `names`.
       num_logged: How many entries of the log are among them.

@@ -81,7 +81,7 @@ class LongestFirst:
 
     Args:
       order: Decides among items of one length.
-      lengths: Of the items, int64 [num_items]. All are held in memory.
+      lengths: Lengths of the items, int64 [num_items]. All are held in memory.
     """
 
     def __init__(self, order: EpochOrder, lengths: npt.NDArray[np.int64]):

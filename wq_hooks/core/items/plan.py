@@ -96,7 +96,7 @@ class Plan:
 
     Args:
       works: The works that the segments' indices point into.
-      segments: In the order of their tickets, without gaps.
+      segments: Segments in the order of their tickets, without gaps.
       slicings: What the segments' `slicing` points into: how the works are
         cut; None: they are whole.
       num_slices: What the last slicing was made for.

@@ -40,7 +40,7 @@ def measure(
     Args:
       works: The works.
       find_source: Returns the source of the work at an index, or None.
-      name: Of the queue, for the log.
+      name: Name of the queue, for the log.
       clock: Returns seconds.
 
     Raises:

@@ -69,7 +69,7 @@ class AttemptsKeeper:
     """Writes the attempts whenever they have changed.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
       write: Writes a text; returns False where there is no place for it.
       own_task: The chief's task, whose items its end would count against;
         others live on, or are reported as lost. None: all consumers are in

@@ -29,7 +29,7 @@ class Pacing:
     """Knows how long the items of a plan are.
 
     Args:
-      plan: Of the items.
+      plan: Plan of the items.
       is_one_unit: Whether the lengths of all slices count the same, such as
         records, or bytes of files of one kind.
     """
@@ -53,12 +53,12 @@ class Pacing:
         """Returns the consumers that would only make the end later.
 
         Args:
-          states: Of the consumers that are there.
+          states: States of the consumers that are there.
           open_items: What they hold, and more, by ticket.
           num_ahead: Number of items that nobody has yet.
           tickets_ahead: Returns theirs, in the order in which they are handed
             out.
-          now: In seconds.
+          now: Time in seconds.
         """
         if not any(state.paces for state in states):
             return frozenset()
@@ -147,10 +147,10 @@ def _pace(
     """Returns the pace of a consumer.
 
     Args:
-      state: Of the consumer.
+      state: State of the consumer.
       secs: What it takes for a unit, as a rule.
       held: The length of all that it holds, in units.
-      now: In seconds.
+      now: Time in seconds.
       last_secs: What it took last.
     """
     name = state.consumer.name

@@ -13,7 +13,8 @@ class Consumer:
     """Who takes items: a task, and which of its lives.
 
     Attributes:
-      name: Such as "worker:1", or "worker:1/2" for a task's second consumer.
+      name: Name, such as "worker:1", or "worker:1/2" for a task's second
+        consumer.
       incarnation: Differs from one start of the task to the next.
     """
 

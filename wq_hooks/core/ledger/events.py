@@ -26,7 +26,7 @@ class Event:
       kind: "joined", "left", "lost", "returned", "missing", "completed",
         "repeated" or "given_up".
       now: When, in seconds.
-      consumer: Whose doing it was, or "".
+      consumer: Name of the consumer that did it, or "".
       item: Which item it was about, or None.
       secs: How long the consumer held the item, or 0.
       attempt: How often the item had been leased by then, or 0.
@@ -44,8 +44,8 @@ class EventLog:
     """The events of a ledger.
 
     Attributes:
-      latest: As many as are kept, the oldest first; not to be changed by
-        others.
+      latest: The latest events, as many as are kept, the oldest first; not to
+        be changed by others.
       total: How many there ever were.
     """
 

@@ -489,7 +489,7 @@ class Ledger:
         Args:
           consumer: Who speaks.
           tickets: What it holds.
-          now: In seconds.
+          now: Time in seconds.
         """
         if not self.heard(consumer, now):
             return
@@ -565,7 +565,7 @@ class Ledger:
         Args:
           mailbox_size: Number of items in the mailbox. It must have been read
             before the reports that this ledger has seen last.
-          now: In seconds.
+          now: Time in seconds.
         """
         gap = len(self._issued) - mailbox_size
         suspects = list(self._issued)[:gap] if gap > 0 else []
@@ -733,7 +733,7 @@ class Ledger:
 
         Args:
           ticket: The item.
-          now: In seconds.
+          now: Time in seconds.
           spares: Whether it is not given up, though it has failed too often.
         """
         lease = self._leases.pop(ticket)

@@ -23,8 +23,8 @@ class Members:
       lease_secs: Who was not heard of for this many seconds has fallen silent.
 
     Attributes:
-      states: By consumer name; of the latest life of each.
-      lease_secs: As above.
+      states: States of the consumers by name, each of its latest life.
+      lease_secs: See the class.
     """
 
     def __init__(self, lease_secs: float):

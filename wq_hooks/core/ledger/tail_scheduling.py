@@ -33,7 +33,7 @@ class Pace:
     """How fast a consumer is.
 
     Attributes:
-      name: Of the consumer.
+      name: Name of the consumer.
       secs_per_unit: How long it takes for an item of length 1, above 0.
       free_at: When it will have completed what it holds, in seconds.
     """
@@ -53,10 +53,10 @@ def useless_at_the_end(
     """Returns the consumers that would only make the end later.
 
     Args:
-      paces: Of all consumers that are there.
-      lengths: Of the items that nobody has yet, as they are handed out; above
-        0.
-      now: In seconds.
+      paces: Paces of all consumers that are there.
+      lengths: Lengths of the items that nobody has yet, as they are handed out;
+        above 0.
+      now: Time in seconds.
 
     Returns:
       Names of those that would complete the next item later than all together

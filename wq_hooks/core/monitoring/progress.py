@@ -123,7 +123,7 @@ class ProgressMeter:
 
         Args:
           ledger: The ledger, not changed meanwhile.
-          now: In seconds, of the ledger's clock.
+          now: Time in seconds, of the ledger's clock.
         """
         item_secs = _quantiles(ledger.durations)
         usual = usual_secs(ledger)

@@ -43,7 +43,7 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
 
     Args:
       ledger: The ledger, not changed meanwhile.
-      now: In seconds, of the ledger's clock.
+      now: Time in seconds, of the ledger's clock.
     """
     workers = _workers_of(ledger, now)
     num_workers = len(workers)
@@ -122,7 +122,7 @@ def takes_since(
     Args:
       ledger: The ledger, not changed meanwhile.
       num_events: What the last call returned; 0 at first.
-      now: In seconds, of the ledger's clock.
+      now: Time in seconds, of the ledger's clock.
 
     Returns:
       The takes, and how many events there were so far. A take is

@@ -28,9 +28,9 @@ class View:
     """What a queue looks like.
 
     Attributes:
-      name: Of the queue.
+      name: Name of the queue.
       wall_time: When, in seconds since the epoch.
-      progress: In numbers.
+      progress: Progress in numbers.
       items_per_sec: Rate since the last look.
       records_per_sec: Likewise.
       state: Who has what; json can write it.
@@ -82,7 +82,7 @@ class Viewer:
     """Looks at a queue from time to time.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
     """
 
     def __init__(self, name: str):
@@ -100,8 +100,8 @@ class Viewer:
         Args:
           ledger: The ledger, not changed meanwhile. Another one than the last
             time is a session that was created again.
-          now: In seconds, of the ledger's clock.
-          wall_time: In seconds since the epoch.
+          now: Time in seconds, of the ledger's clock.
+          wall_time: Time in seconds since the epoch.
         """
         if ledger is not self._ledger:
             self._ledger, self._num_events = ledger, 0

@@ -38,7 +38,7 @@ def merge_slices(
       interrupted: The newest epoch that was begun.
       order: The segment that it is in.
       last: The last segment, with the number of epochs.
-      slicing: Of the works listed now; None: they are whole.
+      slicing: Slicing of the works listed now; None: they are whole.
     """
     new_of_old = _pairs(old_plan.works, works)
     # Slicings over the new works: first that of the interrupted epoch, then

@@ -25,7 +25,7 @@ class Merged:
     """The plan over the new works.
 
     Attributes:
-      segments: In the order of their tickets.
+      segments: Segments in the order of their tickets.
       slicings: What the segments' slicing points into.
       next_ticket: The first ticket that was never issued.
       attempts: {ticket: times leased} of what was in flight, in the front.
@@ -87,7 +87,7 @@ def rest_of(
 
     Args:
       last: The last segment of the snapshot.
-      first_ticket: Of these epochs.
+      first_ticket: First ticket of these epochs.
       interrupted: The newest epoch that was begun.
       slicing: Which of the plan's slicings they have.
     """

@@ -79,7 +79,7 @@ class PackedPlan:
         """Returns what is too long for the snapshot, to be kept beside it.
 
         Args:
-          low: As of `segments`.
+          low: See `segments`.
 
         Returns:
           {fingerprint: function that returns the list}.

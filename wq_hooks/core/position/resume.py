@@ -71,12 +71,12 @@ def resume(
     Args:
       works: The works listed now.
       snapshot: The position to continue from.
-      num_epochs: As asked for now.
-      shuffle: As asked for now.
-      seed: As asked for now, or None to go on with the snapshot's.
+      num_epochs: Number of epochs as asked for now.
+      shuffle: Whether to shuffle, as asked for now.
+      seed: Seed as asked for now, or None to go on with the snapshot's.
       read_works: Returns the list of works of a snapshot that does not hold
         it (a long one), or None where it cannot be found.
-      num_slices: As asked for now.
+      num_slices: Number of slices as asked for now.
       slice_works: Returns how the works are to be cut now, or None: not at
         all. Called only if the works or `num_slices` have changed.
 

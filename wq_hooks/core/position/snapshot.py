@@ -61,7 +61,7 @@ class Snapshot:
     Attributes:
       name: The queue's name.
       segments: What is left of the plan; see `wq_hooks.core.items.plan`.
-      next_ticket: From this ticket on, nobody has taken an item.
+      next_ticket: The first ticket that nobody has taken an item of yet.
       outstanding: The items below `next_ticket` that are not completed, by
         ticket; the rest below `next_ticket` is.
       given_up: [(ticket, name), ...] of items counted as completed because

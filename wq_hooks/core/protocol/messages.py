@@ -104,7 +104,7 @@ def chief_text(task_name: str, *, is_presumed: bool) -> str:
     """Returns the board's entry for a chief.
 
     Args:
-      task_name: Such as "chief:0".
+      task_name: Name, such as "chief:0".
       is_presumed: Whether it is the chief by convention alone; see
         `wq_hooks.core.chief.tasks`.
     """

@@ -31,7 +31,7 @@ class NotServedError(WorkQueueError):
     """A server does not serve a queue of this name, or not yet.
 
     Attributes:
-      names: Of the queues that it serves.
+      names: Names of the queues that it serves.
     """
 
     def __init__(self, target: str, name: str, names: Sequence[str]):
@@ -49,7 +49,7 @@ class Served:
     """A queue that is served.
 
     Attributes:
-      name: Of the queue.
+      name: Name of the queue.
       num_items: Number of items in one epoch.
       lease_secs: Who was not heard of for so long loses what it holds.
     """
@@ -81,8 +81,8 @@ def find_served(texts: Iterable[str], name: str, target: str) -> Served:
 
     Args:
       texts: The entries of its table.
-      name: Of the queue that is wanted.
-      target: Of the server, for errors.
+      name: Name of the queue that is wanted.
+      target: Target of the server, for errors.
 
     Raises:
       NotServedError: If there is no such queue.

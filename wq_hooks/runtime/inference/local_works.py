@@ -44,8 +44,8 @@ class LocalWorks:
     """The directory of one task; may be used from several threads.
 
     Args:
-      directory: Of the job.
-      job_name: Of the task.
+      directory: Directory of the job.
+      job_name: Name of the task.
       task_index: Likewise.
     """
 
@@ -89,7 +89,7 @@ class KeepingTransport:
     Args:
       works: Where it does.
       inner: The mailboxes.
-      prefix: Of the queue: it is left out of the notes.
+      prefix: Prefix of the queue: it is left out of the notes.
     """
 
     def __init__(self, works: LocalWorks, inner: Transport, prefix: str):

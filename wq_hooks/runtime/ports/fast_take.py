@@ -49,7 +49,7 @@ class TakePort:
     """The local queues of one take, and its way to the mailbox.
 
     Args:
-      shared_name: Of its queues, unique in this process.
+      shared_name: Name of its queues, unique in this process.
       mailbox: Where items come from.
       consumer_name: Who takes.
     """

@@ -161,7 +161,7 @@ class DemandPort:
     """A local queue that counts how many items were asked for.
 
     Args:
-      shared_name: Of its queues, unique in this process.
+      shared_name: Name of its queues, unique in this process.
       num_clients: How many iterations draw from it at a time.
     """
 
@@ -203,7 +203,7 @@ class DemandPort:
         """Asks, within a dataset, as `take` does.
 
         Args:
-          iteration: In whose name, a tf.int64 scalar.
+          iteration: Iteration that asks, a tf.int64 scalar.
         """
         row = self._ask(iteration)
         if self.num_clients == 1:
@@ -269,7 +269,7 @@ class ProducerPort:
     Its elements are of shape [1], as DeepRec's are.
 
     Args:
-      shared_name: Of its queue, unique in this process.
+      shared_name: Name of its queue, unique in this process.
     """
 
     def __init__(self, shared_name: str):

@@ -40,7 +40,7 @@ class ItemPort:
     """Hands items to a dataset; see the module.
 
     Args:
-      shared_name: Of its queues, unique in this process.
+      shared_name: Name of its queues, unique in this process.
     """
 
     def __init__(self, shared_name: str):

@@ -48,7 +48,7 @@ class DirectPort(DemandPort):
     """A local queue whose items are taken in the step that gives them.
 
     Args:
-      shared_name: Of its queues, unique in this process.
+      shared_name: Name of its queues, unique in this process.
       mailbox: Where items come from.
       num_clients: How many iterations draw from it at a time.
     """
@@ -118,7 +118,7 @@ class DirectRecordsPort(RecordsPort):
     """The queues behind `records`, with the same step.
 
     Args:
-      shared_name: Of its queues, unique in this process.
+      shared_name: Name of its queues, unique in this process.
       mailbox: Where items come from.
       num_clients: How many batches are trained at a time.
     """
@@ -186,7 +186,7 @@ def _taken_and_put(
 
     Args:
       mailbox: Where items come from.
-      question: As of `Mailbox.taken`.
+      question: See `Mailbox.taken`.
       proxy: The queue of the reader, of (tf.int64, tf.string).
       number: Goes with the text, tf.int64 scalar.
     """

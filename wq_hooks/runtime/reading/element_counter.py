@@ -20,7 +20,7 @@ class ElementCounter:
     """Counts the elements of datasets, by name.
 
     Args:
-      shared_name: Of the counts, unique in this process.
+      shared_name: Name of the counts, unique in this process.
       is_remote: Whether the function that is traced runs elsewhere, and the
         counts are to be made there.
     """

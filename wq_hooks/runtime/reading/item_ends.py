@@ -31,7 +31,7 @@ class RecordLookAhead:
     """Keeps what readers have returned, by the slot of the item.
 
     Args:
-      shared_name: Of the place where it is kept, unique in this process.
+      shared_name: Name of the place where it is kept, unique in this process.
     """
 
     def __init__(self, shared_name: str):
@@ -57,7 +57,7 @@ class RecordLookAhead:
         """Returns an op that keeps the records of an item.
 
         Args:
-          slot: Of the item, a tf.int64 scalar.
+          slot: Slot of the item, a tf.int64 scalar.
           records: The dataset.
         """
         # Whatever the records are, their numbers are all of one type.
@@ -82,7 +82,7 @@ def is_repeatable(graph: Any) -> bool:
     """Whether what a graph reads has as many records each time.
 
     Args:
-      graph: Of a function of tf.data.
+      graph: Graph of a function of tf.data.
     """
     content = graph.as_graph_def()
     nodes = [*content.node]

@@ -87,8 +87,8 @@ def records_per_slot(slots: Any) -> Any:
     First all slots, then all numbers; see `counter_of`.
 
     Args:
-      slots: Of its records, tf.int64 of any shape; or tf.string of any shape,
-        each of which is `packed`.
+      slots: Slots of its records, tf.int64 of any shape; or tf.string of any
+        shape, each of which is `packed`.
     """
     if slots.dtype == tf.string:
         text = tf.strings.reduce_join(tf.reshape(slots, [-1]), separator=" ")

@@ -40,7 +40,7 @@ class RecordsPort:
     Items go out as (slot, text), and events come back.
 
     Args:
-      shared_name: Of its queues, unique in this process.
+      shared_name: Name of its queues, unique in this process.
       num_clients: How many batches are trained at a time.
     """
 
@@ -111,8 +111,9 @@ class RecordsPort:
         """Returns an op that reports a batch that leaves the pipeline.
 
         Args:
-          iteration: Of which it is a batch, tf.int64 scalar.
-          slots: Of its records, tf.int64 of any shape.
+          iteration: Iteration that the batch belongs to, a tf.int64
+            scalar.
+          slots: Slots of its records, tf.int64 of any shape.
         """
         return self.note(
             events.BATCH, iteration, events.records_per_slot(slots)
@@ -122,9 +123,10 @@ class RecordsPort:
         """Returns an op that reports a batch that waits to be fetched.
 
         Args:
-          iteration: Of which it is a batch, tf.int64 scalar.
-          number: Of the batch, likewise.
-          slots: As of `note_batch`.
+          iteration: Iteration that the batch belongs to, a tf.int64
+            scalar.
+          number: Number of the batch, likewise.
+          slots: See `note_batch`.
         """
         return self.note(
             events.READY, iteration, number, events.records_per_slot(slots)
@@ -135,7 +137,7 @@ class RecordsPort:
 
         Args:
           kind: Who left them out.
-          slots: As of `note_batch`.
+          slots: See `note_batch`.
           is_kept: tf.bool scalar.
         """
         records = events.records_per_slot(slots)

@@ -32,7 +32,7 @@ def flat_mapped(
     Args:
       tagged: The dataset.
       function: Maps an element to a dataset.
-      **kwargs: Of tf.data.Dataset.flat_map.
+      **kwargs: Arguments of tf.data.Dataset.flat_map.
     """
     pairs = tagged.pairs.flat_map(_dividing(tagged, function), **kwargs)
     return tagged.of(pairs, is_numbered=False, is_aligned=False)
@@ -93,7 +93,7 @@ def _divided(port: RecordsPort, slots: Any, elements: Any) -> Any:
 
     Args:
       port: The local queues.
-      slots: Of that element.
+      slots: Slots of that element.
       elements: Dataset of what was made of it.
     """
     records = events.records_per_slot(slots)

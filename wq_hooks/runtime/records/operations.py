@@ -188,7 +188,7 @@ def ignoring_errors(
     Args:
       operations: Those before.
       spec: What the elements are.
-      of_reader: As of `Operation`, for `ignore_errors`.
+      of_reader: See `Operation`, for `ignore_errors`.
       cycle_length: See `Reading`.
 
     Raises:

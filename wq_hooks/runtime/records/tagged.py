@@ -80,7 +80,7 @@ class TaggedDataset:
         Args:
           kind: Who leaves them out, of `record_events`.
           predicate: Function of slots and element; returns whether it is kept.
-          **kwargs: Of tf.data.Dataset.filter.
+          **kwargs: Arguments of tf.data.Dataset.filter.
         """
 
         def keep(slots: Any, element: Any) -> Any:

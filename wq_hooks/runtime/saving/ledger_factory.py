@@ -31,7 +31,7 @@ class Beginning:
 
     Args:
       works: What is listed.
-      options: Of the queue.
+      options: Options of the queue.
       slicer: Cuts the works.
       feed_log: What is added to them.
       attempts_directory: Where the attempts at items are kept; None: beside
@@ -72,7 +72,8 @@ class Beginning:
         Args:
           snapshot: The position to go on from; None: the beginning.
           where: The device on which the queue stands, or "".
-          directory: Of the checkpoint that the position is from, if known.
+          directory: Directory of the checkpoint that the position is from, if
+            known.
         """
         ledger = self.new_ledger(snapshot, directory)
         self._is_forgetful = False

@@ -70,7 +70,7 @@ class PositionFile:
         """Keeps a position that belongs to the weights as they are now.
 
         Args:
-          position: As of WorkQueue.snapshot.
+          position: See WorkQueue.snapshot.
           step: How many steps were trained by then.
         """
         found = self._identify()

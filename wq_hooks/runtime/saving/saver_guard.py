@@ -111,7 +111,7 @@ def save_again(session: tf1.Session, dispatcher: Dispatcher) -> None:
 
     Args:
       session: The session that ends.
-      dispatcher: Of the queue.
+      dispatcher: Dispatcher of the queue.
     """
     for guard in guards_of(session.graph):
         guard.save_again(session, dispatcher)

@@ -20,9 +20,9 @@ def keep(dispatcher: Dispatcher, name: str, directory: str | None) -> None:
     """Keeps beside the checkpoints what is too long for each of them.
 
     Args:
-      dispatcher: Of the queue, which is told where it is.
-      name: Of the queue.
-      directory: Of the checkpoints; None or "": nothing is kept.
+      dispatcher: Dispatcher of the queue, which is told where it is.
+      name: Name of the queue.
+      directory: Directory of the checkpoints; None or "": nothing is kept.
     """
     if not directory:
         return

@@ -55,7 +55,7 @@ def steps_slot(
     Args:
       schedule: See `schedule_of`.
       function: A tf.function of `iterator`.
-      iterator: Of a dataset per worker.
+      iterator: Iterator of a dataset per worker.
     """
     while True:
         yield schedule(function, iterator).fetch()

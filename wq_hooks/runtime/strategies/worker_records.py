@@ -53,9 +53,9 @@ class _WorkerReaders(RecordReaders):
 
     Args:
       datasets: What it belongs to.
-      port: For the records.
+      port: Port for the records.
       session: That `port` was built in.
-      items: For the items.
+      items: Port for the items.
     """
 
     items: CoordinatorItemPort
@@ -126,10 +126,10 @@ class WorkerDatasets:
     """The datasets of a queue that are read on workers.
 
     Args:
-      name: Of the queue.
-      service: Of the queue.
+      name: Name of the queue.
+      service: Service of the queue.
       find_dispatcher: Returns the owner of its ledger.
-      num_workers: Of the strategy.
+      num_workers: Number of workers of the strategy.
       num_clients: See WorkQueue.
       lease_secs: A worker that has not asked for a batch for so long loses
         what it holds, when others have nothing else to do.
@@ -260,7 +260,7 @@ class WorkerDatasets:
         """Returns the records of the items, for the worker that runs this.
 
         Args:
-          shared_name: Of its queues, unique in this process.
+          shared_name: Name of its queues, unique in this process.
           reader: See `lanes.pairs_read`.
           cycle_length: See `lanes.pairs_read`.
           is_endless: Whether the items never end.

@@ -84,7 +84,7 @@ class EagerService:
     """The consumers of one queue in this process.
 
     Args:
-      name: Of the queue.
+      name: Name of the queue.
       task: Who this process is among those that share the queue.
       transport: Where items come from.
       num_clients: How many readers draw from one consumer at a time.
@@ -195,7 +195,7 @@ class EagerService:
         """Returns a consumer whose items are asked for by `next_item`.
 
         Args:
-          task_name: Whose it is.
+          task_name: Name of the task that it is for.
         """
         with self._lock:
             return self._new_loop(
@@ -206,7 +206,7 @@ class EagerService:
         """Returns a tf.data.Dataset of (slot, text) for plain readers.
 
         Args:
-          shared_name: Of its queues, unique in this process.
+          shared_name: Name of its queues, unique in this process.
         """
         items = ItemPort(shared_name)
         readers = ItemReaders(items)
@@ -225,7 +225,7 @@ class EagerService:
         """Returns the records of the items.
 
         Args:
-          shared_name: Of its queues, unique in this process.
+          shared_name: Name of its queues, unique in this process.
           reader: See `lanes.pairs_read`.
           cycle_length: See `lanes.pairs_read`.
           queue: Lives as long as what is made of them.

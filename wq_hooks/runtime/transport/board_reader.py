@@ -27,10 +27,10 @@ class BoardReader:
     """A session that looks at one board.
 
     Args:
-      target: Of a server of the cluster, such as "grpc://10.0.0.7:2222".
-      name: Of the queue.
+      target: Target of a server of the cluster, such as "grpc://10.0.0.7:2222".
+      name: Name of the queue.
       device: Where the queue stands; None: on a parameter server.
-      container: Of the queue, as in `tf.compat.v1.container`.
+      container: Container of the queue, as in `tf.compat.v1.container`.
       timeout_secs: How long to wait for an answer.
 
     Raises:

@@ -31,8 +31,8 @@ class Connection:
     """The mailbox of a queue on a server.
 
     Args:
-      target: Of the server.
-      name: Of the queue.
+      target: Target of the server.
+      name: Name of the queue.
     """
 
     def __init__(self, target: str, name: str):
@@ -109,7 +109,7 @@ def read_registry(target: str, timeout_secs: float) -> list[str]:
     """Returns what a server says of its queues; see `core.served`.
 
     Args:
-      target: Of the server.
+      target: Target of the server.
       timeout_secs: How long to wait for it.
 
     Raises:

@@ -57,7 +57,7 @@ class FunctionSession:
         """As `run`; in eager mode a tensor cannot be the key of a dict.
 
         Args:
-          fetches: As of `run`.
+          fetches: See `run`.
           feeds: Placeholders.
           values: What to feed them with.
         """

@@ -34,8 +34,8 @@ class Lookout:
     """Says what the consumers of one task wait for.
 
     Args:
-      name: Of the queue.
-      task: Of this process, such as "worker:1".
+      name: Name of the queue.
+      task: Name of this process, such as "worker:1".
       board: What the chief has left.
       gates: Returns the entries that let the consumers of this task in or not.
       is_chief: Whether this task is the chief, which says by itself what it
@@ -189,10 +189,10 @@ class ServerWatch:
     """Says so when the parameter server of a queue does not answer.
 
     Args:
-      name: Of the queue.
-      task: Of this process.
+      name: Name of the queue.
+      task: Name of this process.
       device: Where the queue stands.
-      target: Of the session.
+      target: Target of the session.
     """
 
     def __init__(self, name: str, task: str, device: str, target: str):

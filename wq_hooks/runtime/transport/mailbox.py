@@ -57,7 +57,7 @@ class Mailbox:
     """The ops over the shared resources of one queue, in the current graph.
 
     Args:
-      name: Of the queue; the resources are shared under it within the
+      name: Name of the queue; the resources are shared under it within the
         container of the graph (`tf.compat.v1.container`).
       is_saved: Whether the position goes into checkpoints.
       on_saver: Called with each Saver that takes the position along.
@@ -348,7 +348,7 @@ class MailboxSession:
         """Returns what a step has taken out whose answer was lost, or the next.
 
         Args:
-          error: Of the step.
+          error: Error of the step.
           num_drained: How often reports were taken out before it.
 
         Raises:
@@ -444,7 +444,7 @@ def question_of(gate: int, report: str, sender: str) -> list[str]:
     """Returns what asks for an element; see `Mailbox.taken`.
 
     Args:
-      gate: Of the consumer, or `SHUT_GATE`.
+      gate: Gate of the consumer, or `SHUT_GATE`.
       report: What is reported first.
       sender: Consumer name and incarnation.
     """

@@ -83,7 +83,7 @@ class QueueServer:
 
     Args:
       served: What to say of it.
-      port: Of this process' TensorFlow server; 0: any that is free.
+      port: Port of this process' TensorFlow server; 0: any that is free.
 
     Raises:
       WorkQueueError: If the port is taken.

@@ -66,8 +66,8 @@ class RemoteMailbox:
     """Takes from a queue that is served, and reports to it.
 
     Args:
-      target: Of the server, such as "grpc://10.0.0.7:2222".
-      name: Of the queue.
+      target: Target of the server, such as "grpc://10.0.0.7:2222".
+      name: Name of the queue.
       timeout_secs: How long to look for the server, at first and again.
 
     Raises:
