@@ -39,7 +39,7 @@ _numbers = itertools.count(1)
 class ConnectedWorkQueue(EagerWorkQueue):
     """What `WorkQueue.connect(...)` returns; see there.
 
-    Its datasets are those of a local queue: one that is iterated anew goes on
+    Its datasets are those of a local queue: one that is iterated again goes on
     where it was left.
     """
 

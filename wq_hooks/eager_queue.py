@@ -80,7 +80,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
     """What `WorkQueue(...)` makes outside any graph; see WorkQueue.
 
     Its threads start with its datasets and end with `close`, at the end of a
-    `with` block, or with the process. A dataset that is iterated anew goes on
+    `with` block, or with the process. A dataset that is iterated again goes on
     where the last iteration was left; what that one has not finished comes
     first.
     """
@@ -110,7 +110,7 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
             LocalMailbox(_weak_find_dispatcher(weakref.ref(self))),
             num_clients=self.num_clients,
         )
-        # Whoever could read from it would hold it.
+        # The one who could read from it would hold it.
         weakref.finalize(self, self._service.close_later).atexit = False
         strategy = tf.distribute.get_strategy()
         if is_on_parameter_servers(strategy):

@@ -113,7 +113,7 @@ class WorkQueue:
       balance_tail: Whether, near the end, a task that would only delay it
         takes no more items.
       backup_tasks: Whether, when nothing remains and somebody is idle, an item
-        that is held far longer than usual is handed out once more; whoever
+        that is held far longer than usual is handed out once more; the one who
         completes it first counts. Repeats records.
       start_over: Whether to ignore the position in a checkpoint.
       save: Whether the position goes into checkpoints.
@@ -331,7 +331,7 @@ class WorkQueue:
         `num_parallel_calls`, since tf.data makes none parallel on its own here.
 
         As many iterators as `num_clients` may draw from a dataset at a time.
-        When the only one is initialized anew, the item that it was reading
+        When the only one is initialized again, the item that it was reading
         goes back to the line.
         """
         port = self._add_dataset_port(DemandPort, DirectPort)
@@ -363,7 +363,7 @@ class WorkQueue:
             dataset = dataset.shuffle(20000).batch(512).map(parse).prefetch(1)
             dataset = dataset.to_dataset()
 
-        When its iterator is initialized anew, items that were not completed go
+        When its iterator is initialized again, items that were not completed go
         back to the line; see `input_dataset`.
 
         Args:

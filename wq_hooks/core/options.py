@@ -98,7 +98,7 @@ class Options:
 
 
 def expect_no_num_clients(value: object) -> None:
-    """Refuses an int in the place of the name.
+    """Refuses an int instead of the name.
 
     Args:
       value: What stands there.

@@ -4,9 +4,9 @@
     writer.add_summary(view_pb(view), step)      # a tf.compat.v1 FileWriter
     write_v2(writer, view, step)                 # a tf.summary writer
 
-One pure function makes one proto for each write; whoever has a writer writes
-it. Tags begin with the queue's name, so that TensorBoard shows each queue as
-one group. The trap: one writer for each directory, and steps that go forward,
+One pure function makes one proto for each write; the caller that has a writer
+writes it. Tags begin with the queue's name, so that TensorBoard shows each
+queue as one group. The trap: one writer for each directory, and steps that go forward,
 or TensorBoard drops points.
 """
 

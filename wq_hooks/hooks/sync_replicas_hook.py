@@ -6,7 +6,7 @@
     train_op = optimizer.minimize(loss, global_step=step)
     hooks = [SyncReplicasHook(optimizer, is_chief)]
 
-It stands in the place of `optimizer.make_session_run_hook(is_chief)`. A replica
+It replaces `optimizer.make_session_run_hook(is_chief)`. A replica
 takes a token, pushes its gradients and waits for the next token. With that
 other hook, one that leaves, or that waits for data, keeps its token, and the
 last ones wait for theirs for ever.

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class _LastEpoch:
-    """What Keras 2 asks for the first epoch, in the place of a backup's."""
+    """What Keras 2 asks for the first epoch, instead of a backup's."""
 
     def __init__(self, epochs: int):
         self._epochs = epochs

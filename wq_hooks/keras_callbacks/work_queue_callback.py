@@ -134,7 +134,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._last_report_steps = 0
         if not self._has_restored:
             self._has_restored = True
-            # Whoever else has restored the model; it may have no optimizer, or
+            # Another one has restored the model; it may have no optimizer, or
             # one that its steps do not use.
             self.continue_from(_iterations_of(self.model))
             self.restore()

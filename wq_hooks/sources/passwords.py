@@ -56,7 +56,7 @@ def expect_no_password(url: str, which: str = "url") -> None:
 
     Args:
       url: URL of any scheme, or a path.
-      which: Names it in the error, in the place of its text.
+      which: Names it in the error, instead of its text.
 
     Raises:
       ValueError: If there is one. It does not say which one.

@@ -139,7 +139,7 @@ def _timeline(
         if not worker["has_left"]
         for item in worker["items"]
     ]
-    # Whoever is slow first, then by their names: "worker:2" before "worker:10".
+    # The slow ones first, then by name: "worker:2" before "worker:10".
     names = sorted({bar[0] for bar in bars}, key=_natural)
     names.sort(key=lambda name: name not in slow)
     number = {name: i for i, name in enumerate(names)}

@@ -2,7 +2,7 @@
 
     state = checked_state(parsed_json)
 
-Whoever wrote the log may have written anything. A value of a wrong type
+A writer of the log may have written anything. A value of a wrong type
 becomes None, or the one that says nothing; a text is cut to a length.
 """
 

@@ -53,7 +53,7 @@ class Flow:
         return depth - num_issued if num_issued <= depth // 2 else 0
 
     def note_issued(self, number: int, *, num_left: int, now: float) -> None:
-        """Notes that items were issued, in the place of those that went.
+        """Notes that items were issued, instead of those that went.
 
         Args:
           number: How many.

@@ -193,7 +193,7 @@ class ConsumerLoop:
       num_clients: See `Holdings`.
       is_end: Called at the end of data; False means to ask again.
       counts_records: Whether somebody else tells, through `acknowledge`, what
-        is completed, in the place of the questions for the next item.
+        is completed, instead of the questions for the next item.
       pause: Waits, for that many seconds, before a consumer that is to take no
         more asks again; None: that is the end of data for it.
       arrived: Returns which items have reached a reader since the last call,

@@ -21,7 +21,7 @@ none lost to an error.
 
 A record that was lost in the pipeline, since a reader or a function has failed
 at it, was counted and never comes: its item stays open. That an item has ended
-is known when its lane goes on, or before, to whoever looks ahead
+is known when its lane goes on, or before, to the one who looks ahead
 (`unknown_ends`). A batch that a thread has made ahead of the train step is
 ready, and delivered when it is fetched. When it counts as trained,
 `batches_in_training.py` says. Without TensorFlow.

@@ -8,11 +8,11 @@ Loops", CACM 1992), a steadier form of guided self-scheduling (Polychronopoulos
 and Kuck, IEEE Trans. Computers 1987): of what remains, a part is cut into one
 slice for each worker, and so on, down to a least length. The part is an eighth,
 where the paper has a half, since workers may be several times slower than
-others: whoever begins with a long slice must not end after all the rest.
+others: the one who begins with a long slice must not end after all the rest.
 
 The trap: all is cut before the first slice is taken, since items wait in a
-mailbox for whoever comes. Who is faster takes more of them; how fast each
-worker is does not change their lengths.
+mailbox for any consumer that comes. Who is faster takes more of them; how fast
+each worker is does not change their lengths.
 """
 
 from __future__ import annotations

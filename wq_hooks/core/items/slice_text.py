@@ -5,8 +5,8 @@
 
 In the path of a slice "%" and "?" are written "%25" and "%3F", and only these
 are read back, so that any path comes back as it was. The trap: a path may look
-like a slice. Whoever writes a whole path writes it by `whole_text`, which then
-says "from 0 to the end" in so many words.
+like a slice. Write a whole path with `whole_text`, which then says "from 0 to
+the end" in so many words.
 """
 
 from __future__ import annotations

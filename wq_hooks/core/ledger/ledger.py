@@ -642,7 +642,7 @@ class Ledger:
     def forgive(self, own_task: str | None) -> None:
         """Notes that a task ends, or pauses, without a failure.
 
-        What it holds is no failed attempt then, whoever may return it.
+        What it holds is no failed attempt then, no matter who returns it.
 
         Args:
           own_task: The task; None: all.

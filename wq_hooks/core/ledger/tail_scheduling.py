@@ -7,8 +7,8 @@ before the others are done. Near the end, an item is worth more with a consumer
 that finishes it earlier, even if that one is busy now: the rule of earliest
 completion time for machines of different speeds (Ibarra and Kim, "Heuristic
 Algorithms for Scheduling Independent Tasks on Nonidentical Processors", JACM
-1977). Items are long or short, and handed out in their order: whoever is shut
-out from a long one may be let in to a short one behind it.
+1977). Items are long or short, and handed out in their order: a consumer that
+is shut out from a long one may be let in to a short one behind it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _end_of_different(paces: Sequence[Pace], lengths: Sequence[float]) -> float:
     """Returns about the earliest time by which all items can be completed."""
 
     def is_enough(time: float) -> bool:
-        # Whoever is free first takes the next item, if it completes it in
+        # The one who is free first takes the next item, if it completes it in
         # time, or else waits for a shorter one.
         free = [(pace.free_at, pace.secs_per_unit) for pace in paces]
         heapq.heapify(free)

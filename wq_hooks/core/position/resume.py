@@ -201,12 +201,12 @@ def _change_order(
     last = _last_epochs(segments)
     seed = last.seed if seed is None else seed
     slicing = len(plan.slicings) - 1
-    is_cut_anew = plan.slicings[slicing] != plan.slicings[last.slicing]
+    is_recut = plan.slicings[slicing] != plan.slicings[last.slicing]
     if (last.shuffle, last.seed) != (shuffle, seed):
         notes.append("the new order applies from the next epoch")
-    elif not is_cut_anew:
+    elif not is_recut:
         return
-    if is_cut_anew:
+    if is_recut:
         notes.append("the new num_slices applies from the next epoch")
     else:
         slicing = last.slicing

@@ -53,7 +53,7 @@ def watch_steps(session: tf1.Session, on_end: OnEnd) -> None:
 
 
 class _Watch:
-    """Stands in the place of `run` of one session."""
+    """Replaces `run` of one session."""
 
     def __init__(self, session: tf1.Session):
         self.callbacks: list[Any] = []

@@ -79,7 +79,7 @@ class SessionPort:
         """Ends what waits on the port, and forgets its queues.
 
         A step that began before may reach a queue only after that: it makes
-        the queue anew, with what belongs to this session inside, and the next
+        the queue again, with what belongs to this session inside, and the next
         session would find it. So that is repeated until no step runs. The
         threads of the steps could not do it themselves: a session that closes
         meanwhile would leave a closed queue behind.

@@ -4,7 +4,7 @@
     loop = ConsumerLoop(consumer, transport, readers, ...)
     readers.loop = loop
 
-Readers know when their dataset is iterated anew, and settle then what the last
+Readers know when their dataset is iterated again, and settle then what the last
 iteration has left: plain ones by the item, those of records by the record.
 `take` reads too, and has nothing to settle.
 """
@@ -38,7 +38,7 @@ _UNKNOWN = (
 
 
 class NoPort:
-    """The port of `take`: whoever calls it is given the item."""
+    """The port of `take`: the one who calls it is given the item."""
 
     num_ahead = 0
 

@@ -261,7 +261,7 @@ class Records(BatchMethods):
           ValueError: Always.
         """
         raise ValueError(
-            f"Expected num_epochs={count} of the WorkQueue in the place of "
+            f"Expected num_epochs={count} of the WorkQueue instead of "
             f"repeat({count}): when the queue has ended there is nothing to "
             "repeat."
         )

@@ -3,7 +3,7 @@
     beginning = Beginning(works, options, slicer, feed_log)
     ledger = beginning.begin(snapshot, where="/job:ps/task:0", directory=None)
 
-A session that is created again, and a restore, begin anew.
+A session that is created again, and a restore, begin again.
 """
 
 from __future__ import annotations

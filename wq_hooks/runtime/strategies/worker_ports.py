@@ -68,14 +68,14 @@ class CoordinatorItemPort(ItemPort):
 
         Returns:
           Whether it is the first demand of a new iteration, and whether it is
-          the question if there will be more, in the place of an item.
+          the question if there will be more, instead of an item.
         """
         while True:
             demand = int(self._demand.dequeue())
             number = abs(demand)
             with self._lock:
                 if number < self._iteration:
-                    # Whoever waits for it has been replaced.
+                    # The one who waits for it has been replaced.
                     self._free(number)
                     continue
                 if self._is_asked:

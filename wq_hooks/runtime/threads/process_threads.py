@@ -5,7 +5,7 @@
     service.take()
 
 A consumer's thread is started with its dataset and waits until that is
-iterated. When a dataset is iterated anew, what its last iteration has not
+iterated. When a dataset is iterated again, what its last iteration has not
 finished goes back to the line.
 
 The trap: a thread that waits inside TensorFlow while Python ends can abort the
@@ -515,7 +515,7 @@ class EagerService:
 
     def _say_alive(self) -> None:
         sender = messages.sender_text(self._task)
-        # Whoever is silent for four beats has lost its items anyway.
+        # The one who is silent for four beats has lost its items anyway.
         secs = min(_BEAT_TIMEOUT_SECS, 4 * (self._beat_secs or 1.0))
         self._transport.report(messages.ALIVE, sender, "", secs)
 

@@ -424,7 +424,7 @@ class Service:
 
         A step of theirs was aborted, or another one is under way. Nobody but
         they could still read it. The ledger knows then, too, what they have
-        given back when an iterator was initialized anew.
+        given back when an iterator was initialized again.
         """
         self.settle()
         for loop in self._take_loops:

@@ -5,7 +5,7 @@
 
 The trap: where a server is gone, TensorFlow repeats a step until there is one
 again, and nothing but the end of the process ends it. So each step has a
-thread of its own, and whoever waits for it can be told to wait no longer.
+thread of its own, and the one who waits for it can be told to wait no longer.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ class Mailbox:
         """
         with tf.device(None), tf.device(self.device):
             gate, ask, lease = tf.unstack(question)
-            # Each op of a queue passes to another thread. Whoever waits for
+            # Each op of a queue passes to another thread. The one who waits for
             # the element does not wait for those that tell of it.
             asked = self.reports.enqueue(ask)
             barred_in = self.look_up(tf.strings.to_number(gate, tf.int64))
@@ -399,7 +399,7 @@ class MailboxSession:
         )
 
     def invalidate_items(self) -> None:
-        """Lets no item count until a chief begins: whoever takes waits."""
+        """Lets no item count until a chief begins: the one who takes waits."""
         self.deliver([], {messages.ITEM: messages.NOBODY})
 
     def look_up(self, *keys: int) -> list[str]:
@@ -424,7 +424,7 @@ class MailboxSession:
         token, _, position = restored.partition(SEPARATOR)
         if token != self._mailbox.restore_token:
             position = ""
-        # A session that is created again without a restore begins anew.
+        # A session that is created again without a restore begins again.
         self.deliver([], {messages.RESTORED: "", messages.POSITION: position})
         return position
 
@@ -472,5 +472,5 @@ def _report_row(text: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _default(value: Any, default: str) -> Any:
-    """Returns `default` in the place of an empty string."""
+    """Returns `default` instead of an empty string."""
     return tf.where(tf.equal(value, ""), tf.constant(default), value)

@@ -4,13 +4,13 @@
     steps.run(queue.size())
     steps.run(enqueue, [text], [b"a.csv"])
 
-`Session.run` looks its fetches and feeds up anew each time, which takes longer
+`Session.run` looks its fetches and feeds up again each time, which takes longer
 than the step itself (0.2 of 0.3 ms for the size of a local queue).
 
 In a local session, no step is passed to a pool of threads either: each op of a
-queue would wake one more of them. Who calls runs the ops; those behind an op
-that had to wait are run by whoever ended its waiting. So a step must be small,
-and none of its ops may hold a thread. Where servers run steps, it is as ever.
+queue would wake one more of them. The caller runs the ops; those behind an op
+that had to wait are run by the thread that ended its waiting. So a step must be
+small, and none of its ops may hold a thread. Servers run steps as always.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class QueueServer:
         self.mailbox = _ServerMailbox(mailbox, self._session)
 
     def feed_from(self, dispatcher: Dispatcher) -> None:
-        """Serves what a dispatcher hands out, in the place of the last one.
+        """Serves what a dispatcher hands out, instead of the last one.
 
         Args:
           dispatcher: Its transport is `mailbox`.
