@@ -6,8 +6,8 @@
 
 One pure function makes one proto for each write; the caller that has a writer
 writes it. Tags begin with the queue's name, so that TensorBoard shows each
-queue as one group. The trap: one writer for each directory, and steps that go forward,
-or TensorBoard drops points.
+queue as one group. The trap: one writer for each directory, and steps that go
+forward, or TensorBoard drops points.
 """
 
 from __future__ import annotations

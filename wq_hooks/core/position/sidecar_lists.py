@@ -54,8 +54,8 @@ def list_in(file: bytes, path: str) -> list[str]:
     except (EOFError, OSError, TypeError, ValueError, zlib.error) as e:
         raise SnapshotError(
             "Expected the list of works that was kept beside a checkpoint; "
-            f"{path!r:.300} is damaged: {e}. Copy it once more, list the same works "
-            "as before, or ask to start over."
+            f"{path!r:.300} is damaged: {e}. Copy it once more, list the same "
+            "works as before, or ask to start over."
         ) from e
     return names
 
