@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import types
 
+import hypothesis
 import pytest
 
 from model_zoo.wide_and_deep import generate
@@ -12,6 +13,10 @@ from tests.support.criteo_data import NUM_FILES, ROWS_PER_FILE
 from tests.support.zygote import Zygotes
 from wq_hooks.launcher import process_group
 from wq_hooks.runtime.transport.mailbox import MailboxSession
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 
 @pytest.fixture(scope="session")
