@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tests.support.keras_version import has_keras_2
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 
 NUM_FILES = 3
@@ -78,14 +79,17 @@ def main(mode, directory, kill_at):
     dataset = records.batch(BATCH_SIZE).map(parse).to_dataset()
     options = {}
     if mode.startswith("beside"):
-        folder = directory / "run[lr=0.1]"
+        # TensorFlow does not find its checkpoints in one with brackets.
+        folder = directory / ("run" if has_keras_2 else "run[lr=0.1]")
         folder.mkdir(exist_ok=True)
-        # Each save is a file of its own, which Keras names by its epoch.
-        pattern = str(folder / "cp-{epoch:04d}.weights.h5")
+        # Each save has files of its own, which Keras names by its epoch. The
+        # names of Keras 2 fit the file of the position as well.
+        suffix = "" if has_keras_2 else ".weights.h5"
+        pattern = str(folder / f"cp-{{epoch:04d}}{suffix}")
         options = {"steps_per_epoch": 1, "epochs": 100}
-        saved = sorted(folder.glob("cp-*.h5"))
+        saved = sorted(folder.glob(f"cp-*{suffix or '.index'}"))
         if saved:
-            model.load_weights(saved[-1])
+            model.load_weights(str(saved[-1]).replace(".index", ""))
             options["initial_epoch"] = int(saved[-1].name[3:7])
         callbacks = [
             keras.callbacks.ModelCheckpoint(pattern, save_weights_only=True),
