@@ -11,7 +11,7 @@ class Gate:
     """Holds the tasks of a job back until the test lets them train.
 
     Args:
-      path: Of a file that the test makes.
+      path: Path of a file that the test makes.
     """
 
     def __init__(self, path):

@@ -2,14 +2,12 @@
 
     keras_every_step.py MODE DIRECTORY KILL_AT
 
-As in keras_fit.py, the weights of the model tell what it has seen.
+The model tells what it has seen; see tests/support/keras_witness.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.keras_version import has_keras_2
+from tests.support.keras_witness import Killer, new_model, write_files
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 
 NUM_FILES = 3
@@ -27,58 +26,21 @@ TOTAL = NUM_FILES * NUM_LINES
 keras = tf.keras
 
 
-class Killer(keras.callbacks.Callback):
-    """Kills this process behind a step."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.num_steps = 0
-        self._step = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        del batch, logs
-        self.num_steps += 1
-        if self.num_steps == self._step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def new_model():
-    model = keras.Sequential(
-        [
-            keras.layers.Input(shape=(TOTAL,)),
-            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
-        ]
-    )
-    model.compile(
-        optimizer=keras.optimizers.SGD(1.0),
-        loss=lambda y, prediction: tf.reduce_mean(-prediction, -1) + 0.0 * y,
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
 def parse(lines):
     numbers = tf.strings.to_number(lines, tf.int32)
     return tf.one_hot(numbers, TOTAL), tf.zeros([tf.shape(numbers)[0], 1])
 
 
-def write_files(directory):
-    for i in range(NUM_FILES):
-        lines = (f"{i * NUM_LINES + k}\n" for k in range(NUM_LINES))
-        path = directory / f"data-{i}.txt"
-        path.write_text("".join(lines))
-        yield str(path)
-
-
 def main(mode, directory, kill_at):
-    queue = WorkQueue(list(write_files(directory)), shuffle=False)
-    model = new_model()
+    files = write_files(directory, NUM_FILES, NUM_LINES)
+    queue = WorkQueue(files, shuffle=False)
+    model = new_model(TOTAL)
+    model.optimizer.build(model.trainable_variables)
     records = queue.records(tf.data.TextLineDataset)
     if "shuffled" in mode:
         records = records.shuffle(5, seed=1)
     dataset = records.batch(BATCH_SIZE).map(parse).to_dataset()
-    options = {}
-    if mode.startswith("beside"):
+    if mode == "beside":
         # TensorFlow does not find its checkpoints in one with brackets.
         folder = directory / ("run" if has_keras_2 else "run[lr=0.1]")
         folder.mkdir(exist_ok=True)
@@ -96,8 +58,7 @@ def main(mode, directory, kill_at):
             WorkQueueCallback(queue, beside=pattern),
         ]
     else:
-        if "weighted" in mode:
-            options = {"class_weight": {0: 1.0, 1: 2.0}}
+        options = {"class_weight": {0: 1.0, 1: 2.0}}
         callbacks = [
             WorkQueueCheckpoint(queue, directory / "model", every_n_steps=1)
         ]

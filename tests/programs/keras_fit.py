@@ -2,20 +2,19 @@
 
     keras_fit.py MODE DIRECTORY KILL_AT
 
-The model is its own witness: the weight of a record grows with each of its
-updates, so a record whose weight is 0 at the end was skipped.
+The model tells what it has seen; see tests/support/keras_witness.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 
 import numpy as np
 import tensorflow as tf
 
+from tests.support.keras_witness import Killer, new_model, write_files
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 
 NUM_FILES = 12
@@ -25,27 +24,6 @@ SAVE_STEPS = 5
 TOTAL = NUM_FILES * NUM_RECORDS
 
 keras = tf.keras
-
-
-class Killer(keras.callbacks.Callback):
-    """Kills this process at the end of a step, or of the epoch it is in."""
-
-    def __init__(self, step, at_epoch_end=False):
-        super().__init__()
-        self.num_steps = 0
-        self._step = step
-        self._at_epoch_end = at_epoch_end
-
-    def on_train_batch_end(self, batch, logs=None):
-        del batch, logs
-        self.num_steps += 1
-        if self.num_steps == self._step and not self._at_epoch_end:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def on_epoch_end(self, epoch, logs=None):
-        del epoch, logs
-        if 0 < self._step <= self.num_steps:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Saver(keras.callbacks.Callback):
@@ -65,21 +43,6 @@ class Saver(keras.callbacks.Callback):
             self._manager.save()
 
 
-def new_model():
-    model = keras.Sequential(
-        [
-            keras.layers.Input(shape=(TOTAL,)),
-            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
-        ]
-    )
-    model.compile(
-        optimizer=keras.optimizers.SGD(1.0),
-        loss=lambda y, prediction: tf.reduce_mean(-prediction, -1) + 0.0 * y,
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
 def new_dataset(queue):
     def parse(lines):
         numbers = tf.strings.to_number(lines, tf.int32)
@@ -89,20 +52,10 @@ def new_dataset(queue):
     return records.batch(BATCH_SIZE).map(parse).prefetch(1).to_dataset()
 
 
-def write_files(directory):
-    paths = []
-    for i in range(NUM_FILES):
-        path = os.path.join(directory, f"data-{i}.txt")
-        first = i * NUM_RECORDS
-        with open(path, "w", encoding="utf-8") as f:
-            f.writelines(f"{first + k}\n" for k in range(NUM_RECORDS))
-        paths.append(path)
-    return paths
-
-
 def main(mode, directory, kill_at):
-    queue = WorkQueue(write_files(directory), seed=1)
-    model = new_model()
+    queue = WorkQueue(write_files(directory, NUM_FILES, NUM_RECORDS), seed=1)
+    model = new_model(TOTAL)
+    model.optimizer.build(model.trainable_variables)
     killer = Killer(kill_at, at_epoch_end=mode == "backup")
     steps = {}
     model_dir = os.path.join(directory, "model")

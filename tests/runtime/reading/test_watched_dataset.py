@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.keras_version import has_keras_2
+from tests.support.keras_witness import new_model, write_files
 from wq_hooks import WorkQueue, WorkQueueCallback
 from wq_hooks.core.position.snapshot import Snapshot
 
@@ -29,13 +30,7 @@ keras = tf.keras
 
 @pytest.fixture
 def files(tmp_path):
-    paths = []
-    for i in range(NUM_FILES):
-        path = tmp_path / f"{i}.txt"
-        first = i * NUM_LINES
-        path.write_text("".join(f"{first + k}\n" for k in range(NUM_LINES)))
-        paths.append(str(path))
-    return paths
+    return write_files(tmp_path, NUM_FILES, NUM_LINES)
 
 
 @pytest.fixture
@@ -59,22 +54,6 @@ def new_records(queue):
 def parse(lines):
     numbers = tf.strings.to_number(lines, tf.int32)
     return tf.one_hot(numbers, TOTAL), tf.zeros([tf.shape(numbers)[0], 1])
-
-
-def new_model(**options):
-    """A model that is its own witness: the weights of what it has seen."""
-    model = keras.Sequential(
-        [
-            keras.layers.Input(shape=(TOTAL,)),
-            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
-        ]
-    )
-    model.compile(
-        optimizer=keras.optimizers.SGD(1.0),
-        loss=lambda y, prediction: tf.reduce_mean(-prediction, -1) + 0.0 * y,
-        **options,
-    )
-    return model
 
 
 class Witness(keras.callbacks.Callback):
@@ -109,7 +88,7 @@ class Witness(keras.callbacks.Callback):
 def fit(queue, dataset, *, model=None, **options):
     callback = WorkQueueCallback(queue)
     witness = Witness(callback)
-    (model or new_model()).fit(
+    (model or new_model(TOTAL)).fit(
         dataset, callbacks=[callback, witness], verbose=0, **options
     )
     return witness.completed
@@ -160,7 +139,7 @@ def test_what_keras_puts_behind_for_class_weights(queue, options):
     fit(
         queue,
         new_records(queue).map(parse).to_dataset(),
-        model=new_model(**compiled),
+        model=new_model(TOTAL, **compiled),
         class_weight={0: 1.0},
         **options,
     )
@@ -169,7 +148,7 @@ def test_what_keras_puts_behind_for_class_weights(queue, options):
 
 def test_several_fits_with_class_weights(queue):
     dataset = new_records(queue).map(parse).prefetch(1).to_dataset()
-    model = new_model()
+    model = new_model(TOTAL)
     # Each goes on with what the last one did not finish.
     for _ in range(6):
         options = {"class_weight": {0: 1.0}, "steps_per_epoch": 5}
@@ -180,7 +159,7 @@ def test_several_fits_with_class_weights(queue):
 
 
 def test_without_a_callback(queue):
-    model = new_model()
+    model = new_model(TOTAL)
     dataset = new_records(queue).map(parse).to_dataset()
     model.fit(dataset, class_weight={0: 1.0}, verbose=0)
     queue.snapshot()
@@ -193,7 +172,7 @@ def test_without_a_callback(queue):
 def test_under_a_strategy(files, num_clients, behind):
     with WorkQueue(files, shuffle=False, num_clients=num_clients) as queue:
         with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-            model = new_model()
+            model = new_model(TOTAL)
         dataset = new_records(queue).map(parse).to_dataset()
         completed = fit(
             queue,
@@ -270,7 +249,7 @@ def test_where_batches_are_others_they_count_at_the_end(queue, name):
 @pytest.mark.parametrize("name", ["shuffle", "smaller ones"])
 def test_other_batches_under_a_strategy(queue, name):
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        model = new_model()
+        model = new_model(TOTAL)
     dataset = REGROUPED[name](new_records(queue).map(parse).to_dataset())
     assert set(fit(queue, dataset, model=model)) == {0}
 
@@ -375,7 +354,7 @@ def test_what_nobody_has_any_more_is_of_no_account(queue):
         pass
     gc.collect()
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        model = new_model()
+        model = new_model(TOTAL)
     assert max(fit(queue, dataset, model=model)) == TOTAL
 
 
