@@ -122,7 +122,7 @@ class ServingPort(Protocol):
     def serve(self, gate: int, sender: str, completed: str) -> Served:
         """Waits until a reader asks, and gives it an item, if it finds one.
 
-        Args as of `Transport.take`.
+        See `Transport.take` for the arguments.
         """
 
 
@@ -189,7 +189,7 @@ class ConsumerLoop:
     Args:
       consumer: Who takes.
       transport: The mailboxes.
-      port: Where the items go. A ServingPort takes none ahead.
+      port: Where the items go.
       num_clients: See `Holdings`.
       is_end: Called at the end of data; False means to ask again.
       counts_records: Whether somebody else tells, through `acknowledge`, what
@@ -283,7 +283,7 @@ class ConsumerLoop:
     def report_asked(self) -> None:
         """Reports what is completed if the readers ask for an item now."""
         with self._lock:
-            completed, self._completed = self._completed, []
+            completed = self._pop_completed()
             completed += self._holdings.asked_again(self._port.num_ahead)
         self.acknowledge(completed)
 
@@ -291,7 +291,7 @@ class ConsumerLoop:
         """Reports what is completed by what has reached a reader since."""
         with self._lock:
             self._note_arrived()
-            completed, self._completed = self._completed, []
+            completed = self._pop_completed()
         self.acknowledge(completed)
 
     def report_held(self) -> None:
@@ -320,7 +320,7 @@ class ConsumerLoop:
     def complete_all(self) -> None:
         """Reports all that the readers were given: they are through with it."""
         with self._lock:
-            completed, self._completed = self._completed, []
+            completed = self._pop_completed()
             completed += self._holdings.finish()
         self.acknowledge(completed)
 
@@ -331,11 +331,16 @@ class ConsumerLoop:
           claims: What they hold, where records are counted.
         """
         with self._lock:
-            completed, self._completed = self._completed, []
+            completed = self._pop_completed()
             held = [*self._holdings.finish(), *claims]
         self.acknowledge(completed)
         if held:
             self._report(messages.RETURN, held)
+
+    def _pop_completed(self) -> list[Claim]:
+        """Returns what is not reported yet; called under the lock."""
+        completed, self._completed = self._completed, []
+        return completed
 
     def acknowledge(self, completed: list[Claim]) -> None:
         """Reports items that are completed, at once."""
@@ -349,7 +354,7 @@ class ConsumerLoop:
         had; before it, what they hold is unfinished.
         """
         with self._lock:
-            completed, self._completed = self._completed, []
+            completed = self._pop_completed()
             if self.has_ended:
                 completed += self._holdings.finish()
             return completed
@@ -359,7 +364,7 @@ class ConsumerLoop:
         self.patience = Patience()
         while True:
             with self._lock:
-                completed, self._completed = self._completed, []
+                completed = self._pop_completed()
             element = self._transport.take(
                 self._gate, self._sender, messages.claims_text(completed)
             )

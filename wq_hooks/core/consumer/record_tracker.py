@@ -13,7 +13,7 @@ records that it has read. The count at which an item begins is the one at which
 the item before it has ended.
 
 A lane whose records stay in order may make batches of them itself, and count
-those, too. Then the number of the batch (`batch_number`) travels in the place
+those, too. Then the number of the batch (`batch_number`) travels instead
 of the slot: the items of which it may have records are those that were open
 while it was made. Where an item has ended with a batch, the next one has none
 of it; that is known as long as all batches were full and have come in order,

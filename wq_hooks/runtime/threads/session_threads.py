@@ -448,7 +448,8 @@ class Service:
                     # It may have much to restore, before it asks the server.
                     self.wait_until_ready()
                 self._watch.note_answer()
-                self._start_daemon(self._watch_server, "watcher")
+                if self._queue.mailbox.device:
+                    self._start_daemon(self._watch_server, "watcher")
                 if not self._queue.is_chief:
                     meet_chief(
                         self._queue,
@@ -502,8 +503,7 @@ class Service:
         return self._coord.wait_for_stop(secs)
 
     def _watch_server(self) -> None:
-        if self._queue.mailbox.device:
-            self._watch.watch(self._is_keeper_over.wait)
+        self._watch.watch(self._is_keeper_over.wait)
 
     def _pause_secs(self, next_beat: float) -> float:
         beat_secs = max(0.0, next_beat - time.monotonic())

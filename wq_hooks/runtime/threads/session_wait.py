@@ -27,13 +27,15 @@ from wq_hooks.runtime.host.callers import owner_of
 from wq_hooks.runtime.host.queue_host import Host
 
 _MAX_POLL_SECS = 5.0
-_CREATES = ("create_session", "prepare_or_wait_for_session")
-_CLOSES = "close"
-_CREATORS = (
-    tf1.train.ChiefSessionCreator,
-    tf1.train.WorkerSessionCreator,
-    tf1.train.Supervisor,
-)
+# In which methods of TensorFlow a session may be waited for, and of whom.
+_AT_WORK: dict[str, Any] = {
+    "create_session": (
+        tf1.train.ChiefSessionCreator,
+        tf1.train.WorkerSessionCreator,
+    ),
+    "prepare_or_wait_for_session": tf1.train.Supervisor,
+    "close": tf1.Session,
+}
 
 _queues: weakref.WeakSet[Any] = weakref.WeakSet()
 _lock = threading.Lock()
@@ -87,13 +89,9 @@ def _owners_at_work() -> list[Any]:
     for frame in sys._current_frames().values():
         step: Any = frame
         while step is not None:
-            name = step.f_code.co_name
-            if name in _CREATES or name == _CLOSES:
-                owner = owner_of(step)
-                if isinstance(
-                    owner, tf1.Session if name == _CLOSES else _CREATORS
-                ):
-                    owners.append(owner)
+            kind = _AT_WORK.get(step.f_code.co_name, ())
+            if kind and isinstance(owner := owner_of(step), kind):
+                owners.append(owner)
             step = step.f_back
     return owners
 
