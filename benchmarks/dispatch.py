@@ -33,7 +33,7 @@ class _Run(NamedTuple):
     """What happened in a phase.
 
     Attributes:
-      secs: Of the takes of each consumer.
+      secs: Seconds of the takes of each consumer.
       chief_cores: How many it has used.
       num_refused: How many takes were made twice, since TensorFlow has taken
         the first for a repetition.

@@ -46,7 +46,7 @@ class Load:
       works: Each of the form `name=records`.
       record_secs: How long a task that is not slow takes for a record.
       turns_slow_after: Seconds after its first step when a task turns slow.
-      lease_secs: Of the queue.
+      lease_secs: See WorkQueue.
     """
 
     how: str
@@ -107,7 +107,7 @@ def run_jobs(
 
     Args:
       loads: What each job does.
-      num_workers: Beside the chief.
+      num_workers: Number of workers beside the chief.
       slow: Task -> how many times slower it is.
       kill_after: Seconds after the start of the only job at which the last
         worker is killed.
@@ -188,7 +188,7 @@ def limit_secs(
     Args:
       begins: When each task began, in seconds.
       speeds: Records per second of each.
-      num_records: Of all works.
+      num_records: Number of records of all works.
     """
     left, speed = float(num_records), 0.0
     start = now = min(begins.values())

@@ -38,7 +38,7 @@ class CpuTimes(NamedTuple):
         """Returns what has passed since the machine was started.
 
         Args:
-          text: Of /proc/stat.
+          text: Text of /proc/stat.
         """
         ticks = [int(word) for word in text.split("\n")[0].split()[_COLUMNS]]
         return cls(sum(ticks), ticks[3] + ticks[4], ticks[7])

@@ -27,7 +27,7 @@ def figures_of(program: str, **flags: Any) -> Any:
 
     Args:
       program: Name of the module in `programs/`.
-      **flags: Of its command line.
+      **flags: Flags of its command line.
 
     Raises:
       subprocess.SubprocessError: If it fails, or takes longer than 300 s.

@@ -56,7 +56,7 @@ def page_of(
     """Returns the page, as Markdown.
 
     Args:
-      results: In the order in which they are told.
+      results: Results in the order in which they are told.
       plot: Name of the picture beside the page that shows growth, if any.
       failed: Names of benchmarks that could not be run.
     """

@@ -53,8 +53,8 @@ class Curve:
     """Points to plot on logarithmic axes.
 
     Attributes:
-      label: Of the curve.
-      x: Such as numbers of works.
+      label: Label of the curve.
+      x: What the points are at, such as numbers of works.
       y: Cost at each x.
     """
 
@@ -73,9 +73,9 @@ class Result:
     """What one benchmark found.
 
     Attributes:
-      name: Of the benchmark.
+      name: Name of the benchmark.
       title: What it asks, in a line.
-      columns: Of the table.
+      columns: Columns of the table.
       rows: Text or numbers, one for each column.
       bars: What the figures are held to.
       curves: What is plotted, if anything.

@@ -196,7 +196,7 @@ class _Load:
     """The takes of a process's consumers in one phase.
 
     Args:
-      takes: Of each consumer.
+      takes: Takes of each consumer.
       every: How many seconds after one take each wants to begin the next.
       begin: When the first of them does, as of time.time.
       end: When none does any more.

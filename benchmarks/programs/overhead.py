@@ -97,7 +97,7 @@ class _Job:
 
     Args:
       files: What is read, again and again.
-      names: Of the pipelines, in the order in which they are built.
+      names: Names of the pipelines, in the order in which they are built.
     """
 
     def __init__(self, files: list[str], names: list[str]):
@@ -140,7 +140,7 @@ class _Job:
         Args:
           what: "train", or "input alone": whether it trains, or only asks for
             batches.
-          name: Of the pipeline.
+          name: Name of the pipeline.
           secs: When to end.
 
         Returns:

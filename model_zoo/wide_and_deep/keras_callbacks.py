@@ -114,7 +114,7 @@ class PlainCheckpoint(tf.keras.callbacks.Callback):
     and at the end.
 
     Args:
-      directory: Of the checkpoints.
+      directory: Directory of the checkpoints.
       every_n_steps: Save after so many steps; None: by seconds.
       every_n_secs: Save when so many seconds have gone by.
     """

@@ -86,7 +86,7 @@ def build_inputs(
     """What the two parts are fed with: numbers, and rows of their tables.
 
     Args:
-      features: As of `data.parse_lines`.
+      features: See `data.parse_lines`.
       config: The model.
 
     Returns:
@@ -115,7 +115,7 @@ def build_logits(features: Features, config: ModelConfig) -> tf.Tensor:
     """Builds the model; returns tf.float32 logits, `[batch_size]`.
 
     Args:
-      features: As of `data.parse_lines`.
+      features: See `data.parse_lines`.
       config: What to build.
     """
     inputs = build_inputs(features, config)

@@ -60,9 +60,10 @@ class Signal:
     Attributes:
       seed: What it was made from.
       bias: Added to every logit.
-      integer_weights: By column, the weight of `log1p` of the value.
-      missing_effects: By integer column, the effect if it is missing.
-      effects: By categorical column, float `[cardinality + 1]`; the last is
+      integer_weights: Weight of `log1p` of the value, by integer column.
+      missing_effects: Effect of a missing value, by integer column.
+      effects: Effects by categorical column, float `[cardinality + 1]`;
+        the last is
         that of a missing value.
       crossed: float `[cardinality + 1, cardinality + 1]`, of the pairs of
         values of `CROSSED_COLUMNS`.

@@ -244,7 +244,7 @@ def result(
     """The outcome of a training, as in `result.json`.
 
     Args:
-      auc: Of the model on the eval files.
+      auc: AUC of the model on the eval files.
       num_rows: How many rows these have.
       global_step: The step of the checkpoint.
       optimal_auc: The most that can be reached; None: not known.

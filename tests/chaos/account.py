@@ -46,8 +46,8 @@ class Account:
     Args:
       directory: Where they are.
       records: Works -> the numbers of their records.
-      num_epochs: As of the queue.
-      seed: As of the queue.
+      num_epochs: See the queue.
+      seed: See the queue.
     """
 
     def __init__(self, directory, records, *, num_epochs, seed):
@@ -144,7 +144,7 @@ class Account:
           task: The task, in its life or lives at `since`, of which the chief
             may have read a little later.
           since: Without what it had completed by then, in seconds.
-          until: With what it took by then, in seconds.
+          until: When to stop, with what it took by then, in seconds.
         """
         lives = {
             row.incarnation
@@ -191,7 +191,7 @@ class Account:
         the chief itself went back to a checkpoint meanwhile.
 
         Args:
-          lease_secs: As of the queue.
+          lease_secs: See the queue.
         """
         for (task, _), times in self._heard.items():
             for since, until in zip(times, times[1:]):
@@ -205,7 +205,7 @@ class Account:
 
         Args:
           claims: The items.
-          since: In seconds; returned if nothing had to be taken again.
+          since: Time in seconds; returned if nothing had to be taken again.
         """
         latest = since
         for claim in claims:

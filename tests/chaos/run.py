@@ -61,7 +61,7 @@ class Outcome:
     """What became of a run.
 
     Attributes:
-      seed: Of its schedule.
+      seed: Seed of its schedule.
       kinds: The faults that happened.
       num_records: Number of records of the data.
       lost: Number of records that were not trained.
@@ -71,8 +71,8 @@ class Outcome:
       repeated: How many records were trained more often than asked for.
       bound: How many may have been.
       num_unplanned: How often something happened that no schedule asked for.
-      recovery_secs: Of each fault, until the work went on.
-      secs: Of the whole run.
+      recovery_secs: Seconds from each fault until the work went on.
+      secs: Seconds of the whole run.
       error: Why it failed, or "".
     """
 

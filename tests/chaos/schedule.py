@@ -29,7 +29,7 @@ class Fault:
 
     Attributes:
       kind: One of KINDS.
-      task: Of the worker, or "".
+      task: Name of the worker, or "".
       at_step: Number of steps, of all tasks together, after which it happens.
       pause_secs: How long the task is away.
     """
@@ -45,15 +45,15 @@ class Schedule:
     """A job and what happens to it; `len` of it is the number of records.
 
     Attributes:
-      seed: Of the schedule, and of the queue.
+      seed: Seed of the schedule, and of the queue.
       num_items: Number of works.
-      num_records: Of each of them, one by one; some are empty.
-      num_epochs: As of the queue.
+      num_records: Number of records of each, one by one; some are empty.
+      num_epochs: See the queue.
       shuffle: Size of the shuffle buffer; 0: none.
       batch: Records of a batch.
       cycle_length: How many items are read in turn.
       save_steps: Steps between checkpoints.
-      lease_secs: As of the queue.
+      lease_secs: See the queue.
       has_hook: Whether there is a WorkQueueHook.
       faults: What happens, in order.
     """

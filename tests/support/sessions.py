@@ -114,18 +114,18 @@ def train(
     """Trains an item a step in a MonitoredTrainingSession.
 
     Args:
-      works: Of the queue; None: there is no queue, and every item is "".
+      works: Works of the queue; None: there is no queue, and every item is "".
       source: "take", "dataset" or "producer".
-      directory: Of the checkpoints.
+      directory: Directory of the checkpoints.
       last_step: Where StopAtStepHook stops.
       num_steps: Where the loop breaks off.
-      hooks: For the session.
+      hooks: Hooks for the session.
       saver: None or a function that returns the Saver of the Scaffold.
       hook_of: Returns one more hook for (queue, scaffold).
-      queue_args: For the WorkQueue.
+      queue_args: Arguments for the WorkQueue.
       before: Called with the queue before the session starts.
       step_hook: Called with (queue, item) after each step.
-      **session_args: For the session.
+      **session_args: **session args for the session.
 
     Returns:
       [(item, global step), ...].

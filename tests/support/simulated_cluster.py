@@ -36,7 +36,7 @@ class SimulatedCluster:
       num_workers: How many workers there are.
       take_secs: How long a take lasts in the reader's own step.
       wait_secs: How long it lasts, beside that, if it has to ask.
-      **kwargs: For the Ledger.
+      **kwargs: Arguments for the Ledger.
     """
 
     def __init__(

@@ -26,8 +26,8 @@ def train_function(paths, cluster_spec, results, before_steps, replace=()):
     """Returns `train(target, task_index)`.
 
     Args:
-      paths: Of the text files.
-      cluster_spec: Of the cluster.
+      paths: Paths of the text files.
+      cluster_spec: Specification of the cluster.
       results: What is appended to, for each batch its lines.
       before_steps: Called when a session is there, before its first step.
       replace: What to replace in the guide's code, by what.

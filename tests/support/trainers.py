@@ -60,10 +60,10 @@ class Trainer:
           is_chief: Whether it prepares the model.
           is_ready: Set when there is a session.
           may_train: Waited for then.
-          hooks: For the session.
-          directory: Of the checkpoints.
+          hooks: Hooks for the session.
+          directory: Directory of the checkpoints.
           num_steps: Where the loop is left.
-          **session_args: For the session.
+          **session_args: **session args for the session.
         """
         names = self.names
         with (

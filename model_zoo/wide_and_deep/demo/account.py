@@ -28,7 +28,7 @@ class TrainedBatch:
     """A batch that a task has trained.
 
     Attributes:
-      task: Such as `worker:1`.
+      task: Name, such as `worker:1`.
       at: When, in seconds since the epoch.
       file: Where its records are from.
       records: How many these are.
@@ -47,7 +47,7 @@ def read_batches(
 
     Args:
       checkpoint: Directory of the job.
-      tasks: Whose lists to read.
+      tasks: Tasks whose lists to read.
 
     Returns:
       The batches of each task, in order; none for a task without a list.
@@ -110,7 +110,7 @@ class TaskAccount:
     Attributes:
       items: Different files.
       records: Records.
-      secs: From the first batch to the last one.
+      secs: Seconds from the first batch to the last one.
     """
 
     items: int

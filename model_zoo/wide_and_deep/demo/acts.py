@@ -214,9 +214,9 @@ class Demo:
 
         Args:
           title: What to say that it is.
-          name: Of its checkpoint directory.
-          *flags: Of the trainer, beside the usual ones.
-          log_name: Of its log directory, if not the same.
+          name: Name of its checkpoint directory.
+          *flags: Flags of the trainer, beside the usual ones.
+          log_name: Name of its log directory, if not the same.
           is_enough: Whether to kill it, given what it has trained.
           what_if_killed: What to say of that; if there is something to say,
             the job has to be killed.

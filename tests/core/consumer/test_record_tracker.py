@@ -537,7 +537,8 @@ class TestLanesThatMakeBatches:
 
         Args:
           begins: How many records the lane has read when each is opened.
-          num_records: Of all of them; None: the last is still being read.
+          num_records: Number of records of all; None: the last is still
+            being read.
         """
         tracker = RecordTracker()
         for slot, begin in enumerate(begins, 1):

@@ -101,9 +101,9 @@ def makespan(slicing, sizes, speeds, *, shuffle=True, take_secs=0.0):
 
     Args:
       slicing: None: works stay whole.
-      sizes: Of the works, in records.
+      sizes: Sizes of the works, in records.
       speeds: Returns records per second of a worker at a time; for each.
-      shuffle: Of the plan.
+      shuffle: Whether the plan shuffles.
       take_secs: How long a take lasts.
     """
     works = Works([f"t{i}" for i in range(len(sizes))])
@@ -256,8 +256,8 @@ def cluster_ratio(scenario, *, num_times=1, shuffle=False, **kwargs):
     Args:
       scenario: One of SCENARIOS.
       num_times: How many times fewer, and longer, the records are.
-      shuffle: Of the plan.
-      **kwargs: For the Ledger.
+      shuffle: Whether the plan shuffles.
+      **kwargs: Arguments for the Ledger.
     """
     sizes, speeds = SCENARIOS[scenario]
     total = sum(sizes)

@@ -17,10 +17,10 @@ def make_ledger(lengths, *, unit=1, whole=0, **kwargs):
     """Returns a ledger of one work in slices, and of whole works behind it.
 
     Args:
-      lengths: Of the slices.
+      lengths: Lengths of the slices.
       unit: What each of them is multiplied by.
       whole: How many works there are behind.
-      **kwargs: For the ledger.
+      **kwargs: Arguments for the ledger.
     """
     edges = [0]
     for length in lengths:

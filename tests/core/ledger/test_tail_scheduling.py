@@ -277,7 +277,7 @@ class Job:
       secs: Consumer name -> function of (time, item): how long it takes. The
         last one is the chief's, which leaves last.
       deaths: Consumer name -> when it dies.
-      **kwargs: For the Ledger.
+      **kwargs: Arguments for the Ledger.
     """
 
     def __init__(self, num_items, secs, deaths=None, **kwargs):

@@ -53,15 +53,15 @@ class Training:
     Args:
       files: {item: its records}.
       pipeline: Function of the Records; returns what has `to_dataset`.
-      reader: As of `records`.
+      reader: See `records`.
       ids: Function of an element of the dataset; returns its records' names.
-      num_epochs: As of the queue.
+      num_epochs: See the queue.
       has_hook: Whether there is a WorkQueueHook.
-      directory: Of the checkpoints.
+      directory: Directory of the checkpoints.
       last_step: Where to stop.
       before: The Training that this one resumes.
-      queue_args: For the WorkQueue.
-      **records_args: For `records`.
+      queue_args: Arguments for the WorkQueue.
+      **records_args: **records args for `records`.
     """
 
     def __init__(
@@ -844,7 +844,7 @@ def train_through_errors(queue, dataset, error, completes):
 
     Args:
       queue: Where the items come from.
-      dataset: Of its records.
+      dataset: Dataset of its records.
       error: What is caught.
       completes: The items that are to be completed, and no others.
 

@@ -38,7 +38,7 @@ class Refusals:
     """Refuses steps of mailboxes, and counts them.
 
     Args:
-      monkeypatch: Of the test.
+      monkeypatch: The fixture of the test.
       is_refused: Says of each step, by the name of what it fetches, whether.
       is_done: Says whether it has been done all the same.
     """

@@ -79,7 +79,7 @@ def batches_read(
 ) -> Any:
     """Returns batches of the records, as a dataset of (number, elements).
 
-    The number of the batch, one for all its records, stands instead of
+    The number of the batch, one for all its records, replaces
     their slots. So the records have to stay in order.
 
     Args:
