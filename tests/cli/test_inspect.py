@@ -14,8 +14,6 @@ import tensorflow as tf
 from tests.core.monitoring.test_progress import A, B, make_ledger, take, train
 from wq_hooks import WorkQueue
 from wq_hooks.cli import command_line, text
-from wq_hooks.cli.bundle import BundleError, strings_of
-from wq_hooks.cli.positions import read_works
 from wq_hooks.runtime.saving import sidecar_files
 from wq_hooks.runtime.saving.position_file import PositionFile
 
@@ -310,7 +308,7 @@ class TestResume:
             str(tmp_path), "train", snapshot.fingerprint
         )
         sidecar_files.write(path, lambda: names)
-        assert read_works(path) == names
+        assert sidecar_files.read(path) == names
         (report,) = inspect_json(capsys, tmp_path, "--works", works)
         assert report["works"] == path
         assert report["resume"]["to_do"] == 4990
@@ -390,27 +388,14 @@ class TestErrors:
         )
 
 
-class TestBundle:
-    def test_is_read_as_tensorflow_reads_it(self, tmp_path):
-        path = save(tmp_path, make_snapshot("q" * 300), "", others=200)
-        reader = tf.train.load_checkpoint(path)
-        strings = strings_of(path)
-        assert set(strings) == {"q" * 300 + "/position", "empty/position"}
-        for key, value in strings.items():
-            assert value == reader.get_tensor(key)
-
-    def test_what_is_no_index(self, tmp_path):
-        (tmp_path / "x.index").write_bytes(b"x" * 100)
-        with pytest.raises(BundleError, match="index"):
-            strings_of(str(tmp_path / "x"))
-
-
-def test_it_does_without_tensorflow(tmp_path):
-    path = save(tmp_path, make_snapshot())
+@pytest.mark.parametrize(
+    "command", [["inspect", "x"], ["status", "--target", "grpc://localhost:1"]]
+)
+def test_without_tensorflow_the_extra_is_named(command):
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from wq_hooks.cli import command_line\n"
-        f"sys.exit(command_line.main(['inspect', {path!r}]))"
+        f"sys.exit(command_line.main({command!r}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -418,8 +403,9 @@ def test_it_does_without_tensorflow(tmp_path):
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
-    assert "3 of 6 items" in done.stdout
+    assert done.returncode == 1, done.stderr
+    assert f"wq-hooks {command[0]}: error: " in done.stderr
+    assert "wq-hooks[tensorflow]" in done.stderr
 
 
 def test_a_table():

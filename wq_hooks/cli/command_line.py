@@ -15,7 +15,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wq_hooks._version import __version__
-from wq_hooks.cli import inspect, launch, status
+from wq_hooks.cli import inspect, launch, status, text
+
+_NO_TENSORFLOW = (
+    "Expected TensorFlow to be installed; there is none. Install "
+    "wq-hooks[tensorflow], or a TensorFlow of your own."
+)
 
 
 class Subcommand(Protocol):
@@ -97,6 +102,11 @@ def _run(argv: Sequence[str] | None) -> int:
         )
     try:
         return _SUBCOMMANDS[args.subcommand].run(args)
+    except ModuleNotFoundError as e:
+        if (e.name or "").partition(".")[0] != "tensorflow":
+            raise
+        text.complain(args.subcommand, _NO_TENSORFLOW)
+        return 1
     except argparse.ArgumentTypeError as e:
         parser_of[args.subcommand].error(str(e))
 

@@ -4,23 +4,18 @@
     wq-hooks inspect /model/model.ckpt-1200 --works today.txt --json
 
 Exits with 0, or with 1 where there is nothing to read: no checkpoint, one
-without a queue, or a damaged one.
+without a queue, or a damaged one. Needs TensorFlow.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 from wq_hooks.cli import text
 from wq_hooks.cli.arguments import number
-from wq_hooks.cli.positions import (
-    Position,
-    find_positions,
-    find_works,
-    read_works,
-)
 from wq_hooks.core.items.added_works import FeedLog
 from wq_hooks.core.items.plan import Epochs
 from wq_hooks.core.items.slicing import Slicing
@@ -28,6 +23,9 @@ from wq_hooks.core.items.works import Works
 from wq_hooks.core.position.resume_added_works import resume_feed
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError, WorkQueueError
+
+if TYPE_CHECKING:
+    from wq_hooks.cli.positions import Position
 
 _NUM_FIRST = 5
 
@@ -71,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
         raise argparse.ArgumentTypeError(
             "Expected --works with --num_epochs; got --num_epochs alone."
         )
+    # TensorFlow, which is slow to import, tells of its beginning.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from wq_hooks.cli.positions import find_positions
+
     try:
         works = None if args.works is None else _works_of(args.works)
         reports = [
@@ -131,7 +133,9 @@ def report_of(
     if snapshot.added is not None:
         # As many as were added by then.
         total = snapshot.added.first_ticket + len(snapshot.added.names)
-    kept_at = find_works(position, snapshot)
+    from wq_hooks.runtime.saving import sidecar_files
+
+    kept_at = sidecar_files.find(snapshot, position.directory)
     report.update(
         name=snapshot.name,
         is_empty=False,
@@ -184,9 +188,10 @@ def _resume_of(
     last: Any,
     position: Position,
 ) -> dict[str, Any]:
+    from wq_hooks.runtime.saving import sidecar_files
+
     def read(wanted: Snapshot) -> list[str] | None:
-        path = find_works(position, wanted)
-        return None if path is None else read_works(path)
+        return sidecar_files.works_of(wanted, position.directory)
 
     log = FeedLog()
     log.close()

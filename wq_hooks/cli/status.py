@@ -130,14 +130,10 @@ class _Board:
     """
 
     def __init__(self, args: argparse.Namespace):
-        try:
-            import tensorflow as tf
+        import tensorflow as tf
 
-            from wq_hooks.runtime.transport.board_reader import BoardReader
-        except ImportError as e:
-            raise WorkQueueError(
-                f"Expected TensorFlow to be installed, to ask its servers; {e}."
-            ) from e
+        from wq_hooks.runtime.transport.board_reader import BoardReader
+
         self._args = args
         self._error = tf.errors.OpError
         self._silence = (

@@ -34,6 +34,6 @@ def write(text: str) -> None:
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
 
-def complain(command: str, error: Exception) -> None:
+def complain(command: str, error: Exception | str) -> None:
     """Prints an error as argparse does."""
     sys.stderr.write(f"wq-hooks {command}: error: {printable(str(error))}\n")

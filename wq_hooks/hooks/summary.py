@@ -61,10 +61,9 @@ def view_pb(
             metadata.TAKES_PLUGIN_NAME,
             view.takes,
         )
-    if with_layout:
-        _add_tensor(
-            summary, _LAYOUT_TAG, _LAYOUT_PLUGIN_NAME, layout_bytes(name)
-        )
+    layout = layout_bytes(name) if with_layout else None
+    if layout is not None:
+        _add_tensor(summary, _LAYOUT_TAG, _LAYOUT_PLUGIN_NAME, layout)
     return summary
 
 
@@ -93,48 +92,43 @@ def write_v2(
     writer.flush()
 
 
-def layout_bytes(name: str) -> bytes:
+def layout_bytes(name: str) -> bytes | None:
     """Returns the charts of a queue as TensorBoard's `Layout` proto.
-
-    Written by hand, since the chief need not have TensorBoard, where the
-    proto's class is; see tensorboard/plugins/custom_scalar/layout.proto.
 
     Args:
       name: Name of the queue.
+
+    Returns:
+      None where TensorBoard is not installed: a chief need not have it.
     """
+    try:
+        from tensorboard.plugins.custom_scalar import layout_pb2 as pb
+    except ImportError:
+        return None
     prefix = re.escape(f"{name}/")
 
-    def lines(title: str, *tags: str) -> bytes:
-        content = b"".join(_field(1, f"{prefix}{tag}$") for tag in tags)
-        return _field(2, _field(1, title) + _field(2, content))
+    def lines(title: str, *tags: str) -> Any:
+        content = pb.MultilineChartContent(tag=[f"{prefix}{t}$" for t in tags])
+        return pb.Chart(title=title, multiline=content)
 
-    band = b"".join(
-        _field(number, f"{name}/item_secs/{tag}")
-        for number, tag in ((1, "p50"), (2, "p10"), (3, "p90"))
+    series = pb.MarginChartContent.Series(
+        value=f"{name}/item_secs/p50",
+        lower=f"{name}/item_secs/p10",
+        upper=f"{name}/item_secs/p90",
     )
-    charts = (
-        lines("Items", "completed", "in_flight", "remaining", "low_watermark")
-        + lines("Items per second", "items_per_sec")
-        + lines("Records per second", "records_per_sec")
-        + lines("Oldest item in flight (s)", "oldest_in_flight_secs")
-        + _field(
-            2,
-            _field(1, "Seconds for an item: median, p10 to p90")
-            + _field(3, _field(1, band)),
-        )
-        + lines("Repeated and given up", "repeated", "given_up")
-    )
-    return _field(2, _field(1, f"Work queue {name}") + charts)
-
-
-def _field(number: int, value: str | bytes) -> bytes:
-    """Returns a text or a message as a field of a message."""
-    data = value.encode() if isinstance(value, str) else value
-    size, length = bytearray(), len(data)
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    return bytes([number << 3 | 2]) + bytes([*size, length]) + data
+    charts = [
+        lines("Items", "completed", "in_flight", "remaining", "low_watermark"),
+        lines("Items per second", "items_per_sec"),
+        lines("Records per second", "records_per_sec"),
+        lines("Oldest item in flight (s)", "oldest_in_flight_secs"),
+        pb.Chart(
+            title="Seconds for an item: median, p10 to p90",
+            margin=pb.MarginChartContent(series=[series]),
+        ),
+        lines("Repeated and given up", "repeated", "given_up"),
+    ]
+    category = pb.Category(title=f"Work queue {name}", chart=charts)
+    return bytes(pb.Layout(category=[category]).SerializeToString())
 
 
 def _scalars_pb(name: str, values: Mapping[str, float]) -> tf1.Summary:

@@ -70,7 +70,7 @@ def is_beside(name: str, weights: str) -> bool:
     return re.fullmatch(regex, weights, re.DOTALL) is not None
 
 
-def entries_of(text: str, path: str) -> list[dict[str, Any]]:
+def entries_of(text: str | bytes, path: str) -> list[dict[str, Any]]:
     """Returns what is in a file of positions, the newest first.
 
     Args:

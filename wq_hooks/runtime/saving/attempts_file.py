@@ -15,6 +15,7 @@ import tensorflow as tf
 from wq_hooks.core import log as logging
 from wq_hooks.core.ledger.attempts import Attempts, read_attempts
 from wq_hooks.errors import SnapshotError
+from wq_hooks.runtime.saving import files
 
 
 def path_of(directory: str, name: str) -> str:
@@ -28,12 +29,9 @@ def write(directory: str, name: str, text: str) -> bool:
     The job goes on without: they count then up to the next save only.
     """
     path = path_of(directory, name)
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
         tf.io.gfile.makedirs(directory)
-        with tf.io.gfile.GFile(temporary, "w") as file:
-            file.write(text)
-        tf.io.gfile.rename(temporary, path, overwrite=True)
+        files.write(path, [text.encode()])
     except tf.errors.OpError as e:
         logging.warning_once(
             "Work queue %s: the attempts at its items cannot be kept, so "
@@ -51,10 +49,8 @@ def read(directory: str | None, name: str) -> Attempts | None:
         return None
     path = path_of(directory, name)
     try:
-        if not tf.io.gfile.exists(path):
-            return None
-        with tf.io.gfile.GFile(path) as file:
-            return read_attempts(file.read())
+        text = files.read(path)
+        return None if text is None else read_attempts(text.decode())
     except (SnapshotError, UnicodeDecodeError, tf.errors.OpError) as e:
         logging.warning(
             "Work queue %s: %s cannot be read; max_attempts counts from the "

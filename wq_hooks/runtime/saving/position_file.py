@@ -29,6 +29,7 @@ from wq_hooks.core.position.weights_positions import (
     fields_of,
     name_beside,
 )
+from wq_hooks.runtime.saving import files
 
 _INDEX = ".index"
 _DATA = re.compile(r"\.data-\d+-of-\d+\Z")
@@ -90,10 +91,7 @@ class PositionFile:
                 "positions": [entry, *entries[: _NUM_KEPT - 1]],
             }
         )
-        temporary = f"{self.path}.{os.getpid()}.tmp"
-        with tf.io.gfile.GFile(temporary, "w") as f:
-            f.write(text)
-        tf.io.gfile.rename(temporary, self.path, overwrite=True)
+        files.write(self.path, [text.encode()])
 
     def read(self) -> str | None:
         """Returns the position of the weights; None: begin at the beginning.
@@ -136,18 +134,15 @@ class PositionFile:
         return str(entry["position"])
 
     def _entries(self) -> list[dict[str, Any]]:
-        if not tf.io.gfile.exists(self.path):
-            return []
-        with tf.io.gfile.GFile(self.path) as f:
-            text = f.read()
-        return entries_of(text, self.path)
+        text = files.read(self.path)
+        return [] if text is None else entries_of(text, self.path)
 
     def _identify(self) -> tuple[str, int] | None:
         """Returns (identity, time of change in ns) of the weights."""
         newest: tuple[int, str] | None = None
         for path in self._candidates():
             for name in _files_in(path):
-                stat = _stat(name)
+                stat = files.stat_of(name)
                 if stat is not None:
                     newest = max(newest or (0, ""), (stat[1], path))
         if newest is None:
@@ -155,7 +150,9 @@ class PositionFile:
         mtime, path = newest
         digest = hashlib.blake2b(digest_size=16)
         for name in _files_in(path):
-            digest.update(repr((name[len(path) :], _stat(name))).encode())
+            digest.update(
+                repr((name[len(path) :], files.stat_of(name))).encode()
+            )
         return digest.hexdigest(), mtime
 
     def _candidates(self) -> list[str]:
@@ -170,16 +167,10 @@ class PositionFile:
             found = [
                 path
                 for folder in found
-                for name in _names_in(folder)
+                for name in files.names_in(folder)
                 if (path := _matched(pattern, folder, name))
             ]
         return found
-
-
-def _names_in(folder: str) -> list[str]:
-    if folder and not tf.io.gfile.isdir(folder):
-        return []
-    return [name.rstrip("/") for name in tf.io.gfile.listdir(folder or ".")]
 
 
 def _matched(pattern: re.Pattern[str], folder: str, name: str) -> str | None:
@@ -200,16 +191,3 @@ def _files_in(path: str) -> list[str]:
         for folder, _, names in tf.io.gfile.walk(path)
         for name in names
     )
-
-
-def _stat(path: str) -> tuple[int, int] | None:
-    """Returns (length, time of change in ns), None if the file is gone."""
-    try:
-        if "://" not in path:
-            # TensorFlow's stat knows whole seconds only.
-            local = os.stat(path)
-            return local.st_size, local.st_mtime_ns
-        stat = tf.io.gfile.stat(path)
-        return int(stat.length), int(stat.mtime_nsec)
-    except (FileNotFoundError, tf.errors.NotFoundError):
-        return None

@@ -14,6 +14,7 @@ import tensorflow as tf
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.position.sidecar_lists import file_of, list_in
 from wq_hooks.core.position.snapshot import Snapshot, works_file_name
+from wq_hooks.runtime.saving import files
 
 
 def keep(dispatcher: Dispatcher, name: str, directory: str | None) -> None:
@@ -39,12 +40,22 @@ def works_of(snapshot: Snapshot, directory: str | None) -> list[str] | None:
       snapshot: The position.
       directory: Where its checkpoint is now; it may have been moved.
     """
+    path = find(snapshot, directory)
+    return None if path is None else read(path)
+
+
+def find(snapshot: Snapshot, directory: str | None) -> str | None:
+    """Returns where the works of a snapshot are kept, None if nowhere.
+
+    Args:
+      snapshot: The position.
+      directory: Where its checkpoint is now; it may have been moved.
+    """
     for place in (directory, snapshot.works_directory):
         if place is not None:
             path = path_of(place, snapshot.name, snapshot.fingerprint)
-            names = read(path)
-            if names is not None:
-                return names
+            if tf.io.gfile.exists(path):
+                return path
     return None
 
 
@@ -62,11 +73,7 @@ def write(path: str, make: Callable[[], Sequence[str]]) -> None:
     """
     if tf.io.gfile.exists(path):
         return
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with tf.io.gfile.GFile(temporary, "wb") as file:
-        for piece in file_of(make()):
-            file.write(piece)
-    tf.io.gfile.rename(temporary, path, overwrite=True)
+    files.write(path, file_of(make()))
 
 
 def read(path: str) -> list[str] | None:
@@ -75,7 +82,5 @@ def read(path: str) -> list[str] | None:
     Raises:
       SnapshotError: If the file is damaged.
     """
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return list_in(file.read(), path)
+    file = files.read(path)
+    return None if file is None else list_in(file, path)
