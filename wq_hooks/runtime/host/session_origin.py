@@ -21,6 +21,10 @@ from typing import Any
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.runtime.host.callers import owners_above
+from wq_hooks.runtime.host.tensorflow_private import (
+    last_step_of,
+    num_steps_of,
+)
 
 _MAX_DEPTH = 4
 
@@ -40,9 +44,7 @@ class SessionOrigin:
     @property
     def last_step(self) -> int | None:
         """The global step at which the session stops; None: at none."""
-        # StopAtStepHook has no public attribute for it, and with `num_steps`
-        # it does not know it before the session is there.
-        steps = [getattr(hook, "_last_step", None) for hook in self.stops]
+        steps = [last_step_of(hook) for hook in self.stops]
         return min((s for s in steps if s is not None), default=None)
 
     @property
@@ -52,16 +54,16 @@ class SessionOrigin:
         A number of steps is counted by each session for itself.
         """
         steps = [
-            getattr(hook, "_last_step", None)
+            last_step_of(hook)
             for hook in self.stops
-            if getattr(hook, "_num_steps", None) is None
+            if num_steps_of(hook) is None
         ]
         return min((s for s in steps if s is not None), default=None)
 
     @property
     def num_steps(self) -> int | None:
         """How many steps the session was asked for; None: not so."""
-        numbers = [getattr(hook, "_num_steps", None) for hook in self.stops]
+        numbers = [num_steps_of(hook) for hook in self.stops]
         return min((n for n in numbers if n is not None), default=None)
 
 

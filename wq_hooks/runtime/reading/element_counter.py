@@ -15,6 +15,17 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from wq_hooks.errors import WorkQueueError
+
+# Public operations, whose future TensorFlow does not promise; those of the
+# documented `tf.data.experimental.StatsAggregator` are gone.
+OPERATIONS = (
+    "LatencyStatsDataset",
+    "SetStatsAggregatorDataset",
+    "StatsAggregatorHandle",
+    "StatsAggregatorSummary",
+)
+
 
 class ElementCounter:
     """Counts the elements of datasets, by name.
@@ -23,9 +34,20 @@ class ElementCounter:
       shared_name: Name of the counts, unique in this process.
       is_remote: Whether the function that is traced runs elsewhere, and the
         counts are to be made there.
+
+    Raises:
+      WorkQueueError: If TensorFlow lacks the operations.
     """
 
     def __init__(self, shared_name: str, *, is_remote: bool = False):
+        missing = [op for op in OPERATIONS if not hasattr(tf.raw_ops, op)]
+        if missing:
+            raise WorkQueueError(
+                "Expected a TensorFlow with the operations that records() "
+                f"counts with; TensorFlow {tf.__version__} lacks tf.raw_ops."
+                f"{', '.join(missing)}. Use a version that has them, such as "
+                "2.21, or input_dataset() with ack='next'."
+            )
         scope = contextlib.nullcontext() if is_remote else tf.init_scope()
         with scope:
             self._handle = tf.raw_ops.StatsAggregatorHandle(

@@ -27,15 +27,12 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.runtime.host.queue_host import Host
+from wq_hooks.runtime.host.tensorflow_private import STEP_READS, saved_by
 from wq_hooks.runtime.transport.mailbox import MailboxSession
 from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
 
 _GUARDS = "_wq_hooks_guards"
 _SETTLE_SECS = 2.0
-# The collection in which the hooks of TensorFlow that belong to a training, the
-# CheckpointSaverHook among them, keep how they read the global step. There is
-# no public name for it; Estimator puts it there before it calls an input_fn.
-_STEP_READS = "global_step_read_op_cache"
 # Where a Scaffold, and a Supervisor, puts what it is not given.
 _OPS_OF_SCAFFOLDS = (
     tf1.GraphKeys.READY_OP,
@@ -80,7 +77,7 @@ def is_trained_from(graph: tf.Graph) -> bool:
     """
     if graph.get_collection(tf1.GraphKeys.EVAL_STEP):
         return False
-    if graph.get_collection(_STEP_READS):
+    if graph.get_collection(STEP_READS):
         return True
     if not any(graph.get_collection(key) for key in _OPS_OF_SCAFFOLDS):
         # A session by hand: who restores there means it.
@@ -150,9 +147,7 @@ class SaverGuard:
 
     def build(self) -> None:
         """Builds a Saver for checkpoints without the queues."""
-        # No public attribute tells what a Saver saves; it is set by the time
-        # that the Saver asks what there is to save.
-        saved = self.saver._var_list
+        saved = saved_by(self.saver)
         rest: Any
         if isinstance(saved, dict):
             rest = {k: v for k, v in saved.items() if not _is_position(v)}

@@ -20,14 +20,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-# What else a Saver saves beside variables has to be of this class, and there is
-# no public name for it.
-from tensorflow.python.training.saving import saveable_object
-
 from wq_hooks.runtime.host.callers import owners_above
+from wq_hooks.runtime.host.tensorflow_private import SaveableObject, SaveSpec
 
 
-class WorkQueuePosition(saveable_object.SaveableObject):
+class WorkQueuePosition(SaveableObject):
     """A position; the class is named so that users can tell it from others.
 
     Args:
@@ -52,7 +49,7 @@ class WorkQueuePosition(saveable_object.SaveableObject):
         self._restore_op = restore
         self._on_build = on_build
         self.key = place.op.name
-        spec = saveable_object.SaveSpec(saved, "", self.key)
+        spec = SaveSpec(saved, "", self.key)
         # In an exported graph we are but a name. Who imports it finds the
         # tensor of this name in our place, which has to be one that a Saver
         # can save.

@@ -22,11 +22,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-# Session.make_callable is public, but goes through Session.run as soon as
-# something is fed. Keras feeds its graphs in the way that is used here.
-from tensorflow.core.protobuf import config_pb2
-
 from wq_hooks.core import log as logging
+from wq_hooks.runtime.host.tensorflow_private import (
+    CallableOptions,
+    preparer_of,
+)
 
 # See RunOptions.inter_op_thread_pool.
 _CALLERS_THREAD = -1
@@ -49,7 +49,7 @@ class Steps:
         self._session = session
         # A FunctionSession has it.
         self._run_fed = getattr(session, "run_fed", None)
-        self._prepare = getattr(session, "_make_callable_from_options", None)
+        self._prepare = preparer_of(session)
         self._prepared: dict[tuple[str, ...], Any] = {}
 
     def run(
@@ -136,7 +136,7 @@ def is_refusal(error: tf.errors.OpError) -> bool:
 
 
 def _options(fetches: Sequence[Any], feeds: Sequence[Any]) -> Any:
-    options = config_pb2.CallableOptions()
+    options = CallableOptions()
     options.run_options.inter_op_thread_pool = _CALLERS_THREAD
     for fetch in fetches:
         if isinstance(fetch, tf.Operation):
