@@ -469,9 +469,6 @@ class EagerWorkQueue(WorkQueue, tf.train.experimental.PythonState):
 
     def _is_end(self) -> bool:
         """Waits, where others read too, for what they may hand back."""
-        serving = self._serving
-        if serving is None or serving.in_step:
-            return True
         dispatcher = self._find_dispatcher()
         is_end = dispatcher.wait_for_end(self.task.name, lambda: self.is_closed)
         # A restore may have come in between.

@@ -13,7 +13,7 @@ from wq_hooks.core.chief import dispatcher as dispatcher_module
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
-from wq_hooks.core.ledger import ledger as ledger_module
+from wq_hooks.core.ledger import item_account
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.progress import ProgressMeter
@@ -29,7 +29,7 @@ CHIEF = Consumer("chief:0", "c1")
 DEPTH = flow_control._MIN_DEPTH
 TICK = dispatcher_module._TICK_SECS
 PERIOD = dispatcher_module._POSITION_EVERY_SECS
-GRACE = ledger_module._MISSING_GRACE_SECS
+GRACE = item_account.MISSING_GRACE_SECS
 HANG_SECS = 30.0
 
 Element = collections.namedtuple("Element", "is_fresh slot token ticket text")
@@ -606,7 +606,7 @@ class TestReports:
         chief.run()
         chief.run(8.0)
         assert chief.ledger.in_flight == 2
-        assert chief.ledger.held_by_others("worker:0") == 0
+        assert chief.ledger.end_policy.num_held_by_others("worker:0") == 0
 
     def test_silence_costs_the_lease(self):
         chief = Chief("ab", lease_secs=10.0)
@@ -1153,7 +1153,7 @@ def simulate(seed):
         take(last)
         if last.has_ended:
             chief.drain()
-            others = chief.ledger.held_by_others("chief:0")
+            others = chief.ledger.end_policy.num_held_by_others("chief:0")
             # Rather than to wait for the others, let time pass.
             last.has_ended = not others and chief.dispatcher.wait_for_end(
                 "chief:0", lambda: False

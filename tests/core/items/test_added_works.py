@@ -75,7 +75,7 @@ class TestOpen:
         ledger = start(["a", "b"], log, num_epochs=2)
         assert train(ledger, 9) == ["a", "b", "a", "b"]
         assert not ledger.is_exhausted
-        assert not ledger.is_end
+        assert not ledger.end_policy.is_end
         assert ledger.total is None
         assert ledger.remaining is None
         assert ledger.level == 0
@@ -87,9 +87,9 @@ class TestOpen:
         log.close()
         ledger.pull_works()
         assert (ledger.total, ledger.remaining) == (6, 1)
-        assert not ledger.is_end
+        assert not ledger.end_policy.is_end
         assert train(ledger, 9) == ["d"]
-        assert ledger.is_end
+        assert ledger.end_policy.is_end
         assert ledger.is_done
 
     def test_a_closed_log_takes_no_more(self):
@@ -309,7 +309,7 @@ class FedQueue(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def hold(self, data):
-        waiting = sorted(self.ledger._issued)
+        waiting = sorted(self.ledger.items.issued)
         if waiting:
             self.ledger.lease(WORKER, data.draw(st.sampled_from(waiting)), 0.0)
 
@@ -365,7 +365,7 @@ class FedQueue(RuleBasedStateMachine):
             return
         self.log.close()
         self.ledger.pull_works()
-        for ticket in list(self.ledger._issued):
+        for ticket in list(self.ledger.items.issued):
             self.ledger.lease(WORKER, ticket, 0.0)
         lease(self.ledger, 10_000)
         for ticket in list(self.ledger.leases):

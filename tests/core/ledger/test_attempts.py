@@ -111,7 +111,7 @@ def test_what_has_failed_too_often_is_not_handed_out():
 @pytest.mark.parametrize("reads_records", [False, True])
 def test_of_what_has_failed_together_one_is_given_up_at_a_time(reads_records):
     ledger = ledger_of(max_attempts=1)
-    ledger.reads_records = lambda _: reads_records
+    ledger.note_readers(lambda _: reads_records)
     take(ledger), take(ledger)
     kept = ledger.failed_attempts(None)
     cause = "b" if reads_records else "a"

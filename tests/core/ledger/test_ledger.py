@@ -15,46 +15,25 @@ from hypothesis.stateful import (
     rule,
 )
 
+from tests.support.small_ledger import (
+    A2,
+    A,
+    B,
+    counts,
+    issue,
+    kinds,
+    make_ledger,
+    take,
+)
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works, unpack_names
-from wq_hooks.core.ledger import events
-from wq_hooks.core.ledger import ledger as ledger_module
+from wq_hooks.core.ledger import events, item_account, lease_book
 from wq_hooks.core.ledger.consumer_state import Consumer, task_of
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.position.resume import resume
 from wq_hooks.core.position.snapshot import Snapshot
 
-A = Consumer("worker:0", "a1")
-A2 = Consumer("worker:0", "a2")
-B = Consumer("worker:1", "b1")
-GRACE = ledger_module._MISSING_GRACE_SECS
-
-
-def make_ledger(works="abcd", *, num_epochs=1, shuffle=False, **kwargs):
-    plan = Plan.fresh(
-        Works(list(works)), num_epochs=num_epochs, shuffle=shuffle, seed=0
-    )
-    return Ledger(plan, **kwargs)
-
-
-def issue(ledger, limit=99, now=0.0):
-    return "".join(item.text for item in ledger.issue(limit, now))
-
-
-def take(ledger, consumer, num_items=1, now=0.0):
-    """Issues items and leases them at once; returns their tickets."""
-    tickets = [item.ticket for item in ledger.issue(num_items, now)]
-    for ticket in tickets:
-        assert ledger.lease(consumer, ticket, now)
-    return tickets
-
-
-def counts(ledger):
-    return ledger.remaining, ledger.in_flight, ledger.completed
-
-
-def kinds(ledger):
-    return [event.kind for event in ledger.events.take_news()]
+GRACE = item_account.MISSING_GRACE_SECS
 
 
 class TestCounts:
@@ -172,10 +151,10 @@ class TestLease:
         ledger = make_ledger()
         take(ledger, Consumer("chief:0", "1"))
         take(ledger, Consumer("chief:0/2", "1"))
-        assert ledger.held_by_others("chief:0") == 0
+        assert ledger.end_policy.num_held_by_others("chief:0") == 0
         take(ledger, A)
-        assert ledger.held_by_others("chief:0") == 1
-        assert ledger.held_by_others("worker:0") == 2
+        assert ledger.end_policy.num_held_by_others("chief:0") == 1
+        assert ledger.end_policy.num_held_by_others("worker:0") == 2
 
 
 class TestAcknowledge:
@@ -397,7 +376,7 @@ class TestLeave:
         ledger.leave(A, 1.0)
         assert ledger.lease(A, 0, 2.0)
         assert counts(ledger) == (4, 0, 0)
-        assert ledger.held_by_others("chief:0") == 0
+        assert ledger.end_policy.num_held_by_others("chief:0") == 0
         assert issue(ledger) == "abcd"
 
     def test_a_new_incarnation_comes_back(self):
@@ -571,173 +550,6 @@ class TestAckOnTake:
         assert not ledger.acknowledge(A, 0, 0.0)
 
 
-class TestBackupTasks:
-    """Items that are held far too long are given to a second consumer."""
-
-    def near_the_end(self, **kwargs):
-        """A has held c for 9 s, twice the usual time being 2 s; B is idle."""
-        ledger = make_ledger("abc", backup_tasks=True, **kwargs)
-        for _ in range(2):
-            (ticket,) = take(ledger, B, now=0.0)
-            ledger.acknowledge(B, ticket, 1.0)
-        take(ledger, A, now=1.0)
-        ledger.ask(B, 1.0)
-        ledger.plan_backup(10.0)
-        return ledger
-
-    def backed_up(self, **kwargs):
-        ledger = self.near_the_end(**kwargs)
-        assert issue(ledger) == "c"
-        assert ledger.lease(B, 2, 10.0)
-        return ledger
-
-    def test_by_default_there_are_none(self):
-        ledger = make_ledger("ab")
-        (ticket,) = take(ledger, B, now=0.0)
-        ledger.acknowledge(B, ticket, 1.0)
-        take(ledger, A, now=1.0)
-        ledger.ask(B, 1.0)
-        ledger.plan_backup(1000.0)
-        assert not ledger.has_to_issue()
-
-    def test_the_item_is_issued_once_more(self):
-        ledger = self.near_the_end()
-        assert not ledger.is_exhausted
-        assert issue(ledger) == "c"
-        assert issue(ledger) == ""
-        assert counts(ledger) == (0, 1, 2)
-
-    def test_one_that_is_held_as_long_as_usual_is_not(self):
-        ledger = make_ledger("abc", backup_tasks=True)
-        for _ in range(2):
-            (ticket,) = take(ledger, B, now=0.0)
-            ledger.acknowledge(B, ticket, 1.0)
-        take(ledger, A, now=1.0)
-        ledger.ask(B, 1.0)
-        for now in (1.0, 2.0, 3.0):
-            ledger.plan_backup(now)
-            assert not ledger.has_to_issue()
-
-    def test_nobody_is_idle(self):
-        ledger = make_ledger("abcd", backup_tasks=True)
-        (ticket,) = take(ledger, B, now=0.0)
-        ledger.acknowledge(B, ticket, 1.0)
-        take(ledger, B, now=1.0)
-        take(ledger, A, 2, now=1.0)
-        ledger.ask(A, 1.0)
-        ledger.plan_backup(50.0)
-        assert not ledger.has_to_issue()
-
-    def test_something_remains(self):
-        ledger = make_ledger("abc", backup_tasks=True)
-        (ticket,) = take(ledger, B, now=0.0)
-        ledger.acknowledge(B, ticket, 1.0)
-        take(ledger, A, now=1.0)
-        ledger.ask(B, 1.0)
-        ledger.plan_backup(50.0)
-        assert issue(ledger) == "c"
-
-    @pytest.mark.parametrize("faster", [A, B])
-    def test_whoever_finishes_first_counts(self, faster):
-        ledger = self.backed_up()
-        assert counts(ledger) == (0, 1, 2)
-        assert ledger.repeated == 1
-        assert ledger.acknowledge(faster, 2, 11.0)
-        assert ledger.is_done
-        assert not ledger.acknowledge(A if faster == B else B, 2, 12.0)
-        assert counts(ledger) == (0, 0, 3)
-        assert not any(state.held for state in ledger.consumers.values())
-        # How long the one that counts has held it.
-        assert ledger.durations[-1] == (10.0 if faster == A else 1.0)
-
-    def test_the_second_counts_among_those_taken(self):
-        ledger = self.backed_up()
-        ledger.acknowledge(B, 2, 12.5)
-        state = ledger.consumers["worker:1"]
-        assert (state.taken, state.completed) == (3, 3)
-        assert state.paces[-1] == 2.5
-
-    def test_the_first_is_lost(self):
-        ledger = self.backed_up()
-        ledger.heard(A2, 11.0)
-        assert ledger.leases[2].consumer == B
-        assert counts(ledger) == (0, 1, 2)
-        assert not ledger.has_to_issue()
-        ledger.heard(Consumer("worker:1", "b2"), 12.0)
-        assert counts(ledger) == (1, 0, 2)
-        assert issue(ledger) == "c"
-
-    def test_the_second_is_lost(self):
-        ledger = self.backed_up()
-        ledger.leave(B, 11.0)
-        assert ledger.leases[2].consumer == A
-        assert counts(ledger) == (0, 1, 2)
-        assert not ledger.has_to_issue()
-        ledger.heard(A2, 12.0)
-        assert issue(ledger) == "c"
-
-    def test_the_holder_itself_takes_it_and_is_lost(self):
-        ledger = self.near_the_end()
-        assert issue(ledger) == "c"
-        assert not ledger.lease(A, 2, 10.0)
-        ledger.heard(A2, 11.0)
-        assert counts(ledger) == (1, 0, 2)
-        assert issue(ledger) == "c"
-
-    def test_the_first_is_lost_before_the_second_takes_it(self):
-        ledger = self.near_the_end()
-        ledger.heard(A2, 10.0)
-        assert counts(ledger) == (1, 0, 2)
-        assert issue(ledger) == "c"
-        assert ledger.lease(B, 2, 10.0)
-        assert ledger.acknowledge(B, 2, 11.0)
-        assert ledger.is_done
-
-    def test_the_first_finishes_before_the_second_takes_it(self):
-        ledger = self.near_the_end()
-        assert ledger.acknowledge(A, 2, 10.0)
-        assert ledger.is_done
-        assert not ledger.has_to_issue()
-
-    def test_the_second_one_never_reports_that_it_took_it(self):
-        ledger = self.near_the_end()
-        assert issue(ledger, now=10.0) == "c"
-        ledger.find_missing(0, 10.0)
-        ledger.find_missing(0, 10.0 + GRACE)
-        assert ledger.is_exhausted
-        ledger.plan_backup(10.0 + GRACE)
-        assert issue(ledger) == "c"
-
-    def test_attempts_add_up(self):
-        ledger = self.backed_up(max_attempts=2)
-        ledger.heard(A2, 11.0)
-        ledger.leave(B, 12.0)
-        assert ledger.given_up == [(2, "c")]
-        assert ledger.is_done
-
-    def test_consumers_stay_until_nothing_can_be_given_out_again(self):
-        ledger = self.near_the_end()
-        assert not ledger.is_end
-        issue(ledger)
-        ledger.lease(B, 2, 10.0)
-        assert not ledger.is_end
-        ledger.acknowledge(A, 2, 11.0)
-        assert ledger.is_end
-
-    def test_consumers_do_not_stay_by_default(self):
-        ledger = make_ledger("a")
-        take(ledger, A)
-        assert ledger.is_end
-
-    def test_one_that_asks_while_it_holds_items_may_need_the_end(self):
-        # Its last records wait in a shuffle buffer.
-        ledger = make_ledger("a", backup_tasks=True)
-        take(ledger, A)
-        assert not ledger.is_end
-        ledger.ask(A, 1.0)
-        assert ledger.is_end
-
-
 class TestHoldsOnly:
     """What a consumer does not know that it holds has not reached it."""
 
@@ -791,7 +603,7 @@ def makespan(secs_per_item, num_items, balance_tail):
         if i in held:
             ledger.acknowledge(consumers[i], held.pop(i), now)
             end = now
-        if ledger.is_end:
+        if ledger.end_policy.is_end:
             continue
         ledger.ask(consumers[i], now)
         if consumers[i].name in ledger.barred(now):
@@ -896,14 +708,16 @@ class TestTail:
         for ticket in held:
             ledger.acknowledge(B, ticket, 9.0)
         assert ledger.barred(9.0) == frozenset()
-        assert ledger.others(task="worker:0", now=9.0) == ["worker:1"]
+        assert ledger.membership.others(task="worker:0", now=9.0) == [
+            "worker:1"
+        ]
 
     def test_who_has_met_the_end_of_data_waits_for_no_item(self):
         ledger = self.barred_at_the_end()
         ledger.ask(B, 9.0)
-        assert ledger.waiting(since=9.0) == ["worker:0", "worker:1"]
+        assert ledger.membership.waiting(since=9.0) == ["worker:0", "worker:1"]
         ledger.end(B, 9.0)
-        assert ledger.waiting(since=9.0) == ["worker:0"]
+        assert ledger.membership.waiting(since=9.0) == ["worker:0"]
 
     def test_it_is_let_in_to_get_the_end_of_data(self):
         ledger = self.barred_at_the_end()
@@ -1017,69 +831,9 @@ class TestEvents:
             (ticket,) = take(ledger, A)
             ledger.acknowledge(A, ticket, 0.0)
         assert len(ledger.events.latest) == events._KEPT
-        assert len(ledger.durations) == ledger_module._KEPT_DURATIONS
-        assert not ledger._open
-        assert not ledger._attempts
-
-
-class TestServed:
-    def test_the_end_waits_until_all_who_hold_items_ask(self):
-        ledger = make_ledger("ab")
-        ledger.serve("server", in_step=False)
-        take(ledger, A)
-        take(ledger, B)
-        ledger.ask(A, 1.0)
-        assert ledger.is_exhausted
-        assert not ledger.is_end
-        ledger.ask(B, 2.0)
-        # A may have died while it waited.
-        assert not ledger.is_end
-        ledger.heard_of_task(A, 3.0)
-        assert ledger.is_end
-
-    def test_a_task_does_not_wait_for_itself(self):
-        ledger = make_ledger("ab")
-        ledger.serve("server", in_step=False)
-        take(ledger, A, 2)
-        ledger.ask(Consumer("worker:0/2", "a1"), 1.0)
-        assert ledger.is_end
-
-    def test_what_one_that_dies_hands_back_is_handed_out(self):
-        ledger = make_ledger("a", lease_secs=10.0)
-        ledger.serve("server", in_step=False)
-        take(ledger, A)
-        ledger.ask(A, 1.0)
-        ledger.ask(B, 2.0)
-        assert not ledger.is_end
-        ledger.expire(12.0)
-        assert issue(ledger) == "a"
-
-    @pytest.mark.parametrize("in_step", [False, True])
-    def test_nobody_waits_in_step_or_for_a_server_that_reads(self, in_step):
-        ledger = make_ledger("ab")
-        ledger.serve("server", in_step=in_step)
-        take(ledger, A)
-        take(ledger, B if in_step else Consumer("server", "s1"))
-        assert ledger.is_end
-
-    def test_a_server_that_has_left_reads_no_more(self):
-        ledger = make_ledger("a")
-        ledger.serve("server", in_step=False)
-        server = Consumer("server", "s1")
-        ledger.ask(server, 0.0)
-        take(ledger, A)
-        assert ledger.is_end
-        ledger.leave(server, 1.0)
-        assert not ledger.is_end
-
-    def test_others(self):
-        ledger = make_ledger("abc", lease_secs=10.0)
-        for name in ("server", "a", "a/2", "b", "c"):
-            ledger.ask(Consumer(name, "1"), 0.0)
-        ledger.leave(Consumer("b", "1"), 1.0)
-        ledger.ask(Consumer("c", "1"), 9.0)
-        assert ledger.others("server", 10.0) == ["a", "c"]
-        assert ledger.others("server", 11.0) == ["c"]
+        assert len(ledger.durations) == lease_book._KEPT_DURATIONS
+        assert not ledger.items.open
+        assert not len(ledger._book.attempts)
 
 
 def test_task_of():
@@ -1170,8 +924,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4))
     def issue(self, limit):
-        before = set(self.ledger._issued) | set(self.ledger.leases)
-        before -= self.ledger._waiting_backups
+        before = set(self.ledger.items.issued) | set(self.ledger.leases)
+        before -= self.ledger.backups.waiting
         items = self.ledger.issue(limit, self.now)
         tickets = [item.ticket for item in items]
         assert len(set(tickets)) == len(tickets) <= limit
@@ -1196,14 +950,14 @@ class LedgerMachine(RuleBasedStateMachine):
         elif generation != self.generation:
             pass  # What is left over from before a restore is dropped.
         elif kind == "lease":
-            was_open = ticket in ledger._open
+            was_open = ticket in ledger.items.open
             was_free = was_open and ticket not in ledger.leases
             is_lease = ledger.lease(consumer, ticket, self.now)
             # A backup is a lease beside another.
             assert is_lease == was_free or self.options["backup_tasks"]
             assert was_open or not is_lease
             given_up = {ticket for ticket, _ in ledger.given_up}
-            if was_open and ticket not in {*ledger._open, *given_up}:
+            if was_open and ticket not in {*ledger.items.open, *given_up}:
                 assert self.ack_on_take
                 self.completed.add(ticket)
         elif ledger.acknowledge(consumer, ticket, self.now):
@@ -1227,7 +981,7 @@ class LedgerMachine(RuleBasedStateMachine):
         barred = self.ledger.barred(self.now)
         active = {
             state.consumer.name
-            for state in self.ledger._members.active(self.now)
+            for state in self.ledger.membership.active(self.now)
         }
         assert barred < active or not barred
 
@@ -1235,10 +989,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def what_is_ahead_or_held_is_open(self):
         """By its lengths, `barred` tells how long it takes."""
         if self.ledger.total is not None:
-            ahead = self.ledger._tickets_ahead()
+            ahead = self.ledger.items.tickets_ahead()
             assert len(set(ahead)) == len(ahead) == self.ledger.remaining
         for state in self.ledger.consumers.values():
-            assert state.held.keys() <= self.ledger._open.keys()
+            assert state.held.keys() <= self.ledger.items.open.keys()
 
     @rule()
     def find_missing(self):
@@ -1378,10 +1132,10 @@ class LedgerMachine(RuleBasedStateMachine):
         )
         assert held == collections.Counter(
             (ticket, lease.consumer)
-            for leases in (ledger.leases, ledger._backups)
+            for leases in (ledger.leases, ledger.backups.leases)
             for ticket, lease in leases.items()
         )
-        assert set(ledger._backups) <= set(ledger.leases)
+        assert set(ledger.backups.leases) <= set(ledger.leases)
 
     @invariant()
     def snapshot_costs_what_is_open(self):

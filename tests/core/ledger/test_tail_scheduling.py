@@ -329,7 +329,7 @@ class Job:
         assert not there <= barred
         if name in barred:
             self.barred.add(name)
-        if name not in barred and not ledger.is_end:
+        if name not in barred and not ledger.end_policy.is_end:
             self._mailbox += ledger.issue(1 - len(self._mailbox), now)
             if self._mailbox:
                 item = self._mailbox.pop()
@@ -337,8 +337,9 @@ class Job:
                 secs = self._secs[name](now, item.ticket)
                 self._at(now + secs, self._complete, name, item.ticket)
                 return
-        if ledger.is_end and (
-            name != self._chief or not ledger.held_by_others(name)
+        if ledger.end_policy.is_end and (
+            name != self._chief
+            or not ledger.end_policy.num_held_by_others(name)
         ):
             ledger.leave(consumer, now)
             return
@@ -533,7 +534,7 @@ def late():
     ledger.acknowledge(A, 2, 2.0)
     ledger.ask(A, 2.0)
     ledger.heard(B, 4.0)
-    assert not ledger.is_end
+    assert not ledger.end_policy.is_end
     ledger.plan_backup(4.0)
     return ledger
 
@@ -547,7 +548,7 @@ def test_a_late_item_is_given_out_a_second_time(late):
     assert [item.ticket for item in late.issue(8, 4.0)] == [1]
     assert late.lease(A, 1, 4.0)
     assert late.in_flight == 1
-    assert not late.is_end
+    assert not late.end_policy.is_end
     late.plan_backup(5.0)
     assert late.issue(8, 5.0) == []
 
@@ -559,7 +560,7 @@ def test_whoever_finishes_first_counts(late, first, second):
 
     assert late.acknowledge(first, 1, 5.0)
     assert late.is_done
-    assert late.is_end
+    assert late.end_policy.is_end
     assert late.completed == 3
     assert not late.acknowledge(second, 1, 6.0)
     assert late.completed == 3
@@ -575,9 +576,9 @@ def test_when_the_holder_dies_the_backup_has_the_item(late):
 
     assert late.leases[1].consumer == A
     assert not late.has_to_issue()
-    assert not late.is_end
+    assert not late.end_policy.is_end
     assert late.acknowledge(A, 1, 15.0)
-    assert late.is_end
+    assert late.end_policy.is_end
 
 
 def test_when_the_backup_dies_the_holder_keeps_the_item(late):
@@ -589,7 +590,7 @@ def test_when_the_backup_dies_the_holder_keeps_the_item(late):
     assert late.leases[1].consumer == B
     assert not late.has_to_issue()
     assert late.acknowledge(B, 1, 15.0)
-    assert late.is_end
+    assert late.end_policy.is_end
 
 
 def test_when_both_die_the_item_goes_back(late):
@@ -612,14 +613,14 @@ def test_a_backup_whose_holder_dies_before_it_is_taken(late):
     assert late.leases[1].consumer == A
     assert late.acknowledge(A, 1, 15.0)
     assert late.is_done
-    assert late.is_end
+    assert late.end_policy.is_end
 
 
 def test_a_backup_whose_holder_is_through_before_it_is_taken(late):
     late.issue(8, 4.0)
 
     assert late.acknowledge(B, 1, 4.5)
-    assert late.is_end
+    assert late.end_policy.is_end
     # The mailbox still has it: a repeat, which changes nothing.
     assert not late.lease(A, 1, 5.0)
     assert late.is_done
@@ -636,7 +637,7 @@ def test_after_a_dead_backup_there_may_be_another(late):
     assert [item.ticket for item in late.issue(8, 14.5)] == [1]
     assert late.lease(C, 1, 14.5)
     assert late.acknowledge(C, 1, 15.0)
-    assert late.is_end
+    assert late.end_policy.is_end
 
 
 def test_nobody_idle_no_backup():
@@ -661,11 +662,11 @@ def test_who_waits_for_the_end_with_items_in_its_buffer_gets_it():
     ledger.issue(2, 0.0)
     ledger.lease(A, 0, 0.0)
     ledger.lease(B, 1, 0.0)
-    assert not ledger.is_end
+    assert not ledger.end_policy.is_end
 
     ledger.ask(A, 1.0)
 
-    assert ledger.is_end
+    assert ledger.end_policy.is_end
 
 
 @settings(max_examples=40, deadline=None)

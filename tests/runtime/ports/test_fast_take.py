@@ -112,7 +112,7 @@ def test_what_is_completed_is_told_without_a_question():
 
 
 def test_an_item_whose_step_was_aborted_comes_again(monkeypatch):
-    monkeypatch.setattr(ledger_module, "_MISSING_GRACE_SECS", 0.5)
+    monkeypatch.setattr(ledger_module, "MISSING_GRACE_SECS", 0.5)
     queue = WorkQueue(WORKS, shuffle=False, lease_secs=2.0)
     item = queue.take()
     # As much of the step as takes place on the parameter server.

@@ -144,5 +144,5 @@ class BoardWriter:
 
     def _status_at(self, now: float, *, has_ended: bool = False) -> str:
         view = self._viewer.look(self._ledger, now, time.time())
-        waiting = self._ledger.waiting(now - waits.FIRST_SECS)
+        waiting = self._ledger.membership.waiting(now - waits.FIRST_SECS)
         return status_text(view, has_ended=has_ended, waiting=waiting)

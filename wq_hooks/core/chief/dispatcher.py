@@ -114,7 +114,7 @@ class Dispatcher:
         self._flow = Flow()
         self._attempts = attempts
         if attempts is not None:
-            ledger.reads_records = attempts.reads_records
+            ledger.note_readers(attempts.reads_records)
         self._keeper = PositionKeeper(self.snapshot, transport.write_position)
         self._changed = threading.Condition()
         self._stopped = False
@@ -170,7 +170,7 @@ class Dispatcher:
           ends_job: Whether the consumers get the end of data, since nobody
             will feed them any more.
           left: Else: how the chief has left, for the board; "": by an error,
-            which says nothing. See `wq_hooks.core.ledger.job_end`.
+            which says nothing. See `wq_hooks.core.ledger.end_policy`.
         """
         self.wake_to_stop()
         self._is_closed = True
@@ -181,7 +181,7 @@ class Dispatcher:
             self._end_token = uuid.uuid4().hex[:12]
             elements.append(_end(self._end_token))
         with self._changed:
-            if not ends_job and not self.ledger.is_end:
+            if not ends_job and not self.ledger.end_policy.is_end:
                 # What the chief has handed back remains.
                 self._end_token = ""
             board = self._board.last_entries(
@@ -220,7 +220,7 @@ class Dispatcher:
             ]
             self._flow.note_issued(len(elements), num_left=num_left, now=now)
             end_token = self._end_token
-            if not self.ledger.is_end:
+            if not self.ledger.end_policy.is_end:
                 end_token = ""
             elif not end_token:
                 end_token = uuid.uuid4().hex[:12]
@@ -334,21 +334,21 @@ class Dispatcher:
           Whether it is the end; False: ask again.
         """
         is_told = False
+        policy = self.ledger.end_policy
         patience = Patience(self._clock)
         with self._changed:
             while not is_stopped() and not self._stopped:
-                if not self.ledger.is_exhausted:
-                    return False
-                num_held = self.ledger.held_by_others(task)
-                if not num_held:
+                if policy.is_end_for_chief(task):
                     return True
+                if not policy.is_exhausted:
+                    return False
                 if not is_told:
                     is_told = True
                     logging.info(
                         "Work queue %s: nothing remains to be handed out; the "
                         "chief waits for %d items that others hold.",
                         self._name,
-                        num_held,
+                        policy.num_held_by_others(task),
                     )
                 if patience.is_over():
                     holders = self.ledger.holders()
@@ -397,7 +397,8 @@ class Dispatcher:
         deadline = self._clock() + timeout_secs
         stall = stall or Stall(self._clock)
         with self._changed:
-            while self.others(task) or not (is_over or self.ledger.is_done):
+            policy = self.ledger.end_policy
+            while not policy.may_close(task, self._clock(), is_over=is_over):
                 left_secs = deadline - self._clock()
                 if left_secs <= 0:
                     return False
@@ -440,7 +441,7 @@ class Dispatcher:
     def others(self, task: str) -> list[str]:
         """Returns the other tasks whose consumers are there."""
         with self._changed:
-            return self.ledger.others(task, self._clock())
+            return self.ledger.membership.others(task, self._clock())
 
     # The position.
 
@@ -526,7 +527,8 @@ class Dispatcher:
 
     def has_to_feed(self) -> bool:
         """Returns whether `feed` has something to do now."""
-        if self._has_news or bool(self._end_token) != self.ledger.is_end:
+        is_end = self.ledger.end_policy.is_end
+        if self._has_news or bool(self._end_token) != is_end:
             return True
         if self._clock() >= self._next_tick:
             return True

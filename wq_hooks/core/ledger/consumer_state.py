@@ -10,7 +10,7 @@ from wq_hooks.core.items.plan import Item
 
 @dataclass(frozen=True)
 class Consumer:
-    """Who takes items: a task, and which of its lives.
+    """A place that takes items: a task's, in one of its processes.
 
     Attributes:
       name: Name, such as "worker:1", or "worker:1/2" for a task's second
@@ -20,6 +20,21 @@ class Consumer:
 
     name: str
     incarnation: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An item that a consumer holds.
+
+    Attributes:
+      consumer: The consumer that holds it.
+      since: When it was taken, in seconds.
+      attempt: How often the item has been leased by then.
+    """
+
+    consumer: Consumer
+    since: float
+    attempt: int
 
 
 @dataclass

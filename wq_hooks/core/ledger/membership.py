@@ -79,6 +79,19 @@ class Members:
             and (state.held or state.asking_since is not None)
         ]
 
+    def waiting(self, since: float) -> list[str]:
+        """Returns the tasks that ask for an item since then, or for longer."""
+        return sorted(
+            {
+                task_of(name)
+                for name, state in self.states.items()
+                if not state.has_left
+                and not state.has_ended
+                and state.waiting_since is not None
+                and state.waiting_since <= since
+            }
+        )
+
     def others(self, task: str, now: float) -> list[str]:
         """Returns the tasks but `task` that have not left, nor fell silent."""
         names = {

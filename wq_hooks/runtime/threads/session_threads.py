@@ -30,7 +30,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.consumer.consumer import ConsumerLoop, RecordedTakes
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
-from wq_hooks.core.ledger.job_end import Stop, ends_job
+from wq_hooks.core.ledger.end_policy import ChiefStop
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import TwoChiefsError
@@ -363,9 +363,8 @@ class Service:
             self._has_left.wait(_LEAVE_SECS)
             saver_guard.save_again(self.session, dispatcher)
         dispatcher.settle(_LEAVE_SECS)
-        is_over = ends_job(
+        is_over = ledger.end_policy.ends_job(
             has_ended_well=self._has_ended_well(),
-            is_exhausted=dispatcher.ledger.is_exhausted,
             is_last_step=self._is_last_step(),
         )
         has_left = self._has_ended_well() and not is_over
@@ -384,7 +383,7 @@ class Service:
     def _stop_text(self) -> str:
         """Returns how the chief leaves, for the board."""
         origin = self._queue.origin
-        return Stop(
+        return ChiefStop(
             self._task.name,
             step=saver_guard.step_of(self.session),
             num_steps=None if origin is None else origin.num_steps,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from wq_hooks.core import log as logging
 from wq_hooks.core import waits
-from wq_hooks.core.ledger.job_end import Stop
+from wq_hooks.core.ledger.end_policy import ChiefStop
 from wq_hooks.core.monitoring.board_status import pause_secs
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.waits import Patience
@@ -137,7 +137,7 @@ class Lookout:
             self._beat = beat
             self._silence = Patience()
         if left:
-            stop = Stop.from_text(left)
+            stop = ChiefStop.from_text(left)
             self._left = self._left or Patience()
             if self._left.is_over():
                 logging.warning(
@@ -170,7 +170,7 @@ class Lookout:
         (left,) = self._board.look_up(messages.LEFT)
         if not left or self._origin is None:
             return
-        if Stop.from_text(left).is_over(
+        if ChiefStop.from_text(left).is_over(
             last_step=self._origin.last_step,
             num_steps=self._origin.num_steps,
             step=self._read_step(),

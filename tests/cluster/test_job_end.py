@@ -1,4 +1,4 @@
-"""When the chief's end is the end of the job; see `core/ledger/job_end.py`."""
+"""When the chief's end is the end of the job, in sessions; see `EndPolicy`."""
 
 from __future__ import annotations
 
@@ -13,50 +13,8 @@ from tests.support.in_process_cluster import Background, InProcessCluster
 from tests.support.sessions import STOP_SECS, draw, wait_until
 from tests.support.trainers import WORKS, Trainer, bare
 from wq_hooks import WorkQueueHook
-from wq_hooks.core.ledger.job_end import Stop, ends_job
 
 tf1 = tf.compat.v1
-
-
-@pytest.mark.parametrize("has_ended_well", [True, False])
-@pytest.mark.parametrize("is_exhausted", [True, False])
-@pytest.mark.parametrize("is_last_step", [True, False])
-def test_the_job_ends_at_the_end_of_data_or_at_its_last_step(
-    has_ended_well, is_exhausted, is_last_step
-):
-    assert ends_job(
-        has_ended_well=has_ended_well,
-        is_exhausted=is_exhausted,
-        is_last_step=is_last_step,
-    ) == (has_ended_well and (is_exhausted or is_last_step))
-
-
-class TestStop:
-    @pytest.mark.parametrize(
-        ("own", "expected"),
-        [
-            ({}, False),
-            ({"last_step": 20}, True),
-            ({"last_step": 15}, True),
-            ({"last_step": 21}, False),
-            ({"num_steps": 10}, True),
-            ({"num_steps": 11}, False),
-            ({"num_steps": 11, "last_step": 20}, True),
-            ({"last_step": 20, "step": None}, False),
-        ],
-    )
-    def test_who_would_stop_as_well(self, own, expected):
-        stop = Stop("chief:0", step=18, num_steps=10)
-        args = {"last_step": None, "num_steps": None, "step": 20, **own}
-        assert stop.is_over(**args) == expected
-
-    def test_without_steps(self):
-        args = {"last_step": None, "num_steps": None, "step": None}
-        assert not Stop("chief:0").is_over(**args)
-
-    def test_as_text(self):
-        for stop in (Stop("chief:0"), Stop("worker:0", 5, 10)):
-            assert Stop.from_text(stop.to_text()) == stop
 
 
 @pytest.fixture(scope="module")
