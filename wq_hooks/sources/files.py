@@ -8,15 +8,17 @@ which needs TensorFlow and, for some, tensorflow-io.
 
 from __future__ import annotations
 
+import gzip
 import os
 import zlib
 from typing import IO, Any, cast
 
 from wq_hooks.core.items.slice_text import Slice, parse_slice, slice_text
 from wq_hooks.errors import SourceError
+from wq_hooks.sources.source_errors import naming
 
 _CHUNK_BYTES = 1 << 18
-# Behind it comes a path from the root.
+# A path from the root follows.
 _LOCAL = "file:///"
 _COMPRESSED = {".gz": "GZIP", ".zz": "ZLIB", ".zlib": "ZLIB"}
 
@@ -27,37 +29,27 @@ def is_local(path: str) -> bool:
 
 
 def local_path(path: str) -> str:
-    """Returns a local path without its scheme, as TensorFlow reads it.
-
-    Nothing in it is quoted.
-    """
+    """Returns a local path without its scheme; nothing in it is quoted."""
     return path[len(_LOCAL) - 1 :] if path.startswith(_LOCAL) else path
 
 
-def open_bytes(path: str) -> IO[bytes]:
-    """Opens a file for reading bytes, with seek and read.
+def open_bytes(path: str, mode: str = "rb") -> IO[bytes]:
+    """Opens a file, with seek, read and readline, or for writing ("wb").
 
     Raises:
       SourceError: If it cannot be opened.
     """
-    try:
+    with naming(path):
         if is_local(path):
-            return open(local_path(path), "rb")
-        file = _gfile().GFile(path, "rb")
-        file.size()  # A GFile opens when it is first used.
+            return cast("IO[bytes]", open(local_path(path), mode))
+        file = _gfile().GFile(path, mode)
+        if mode == "rb":
+            file.size()  # A GFile opens when it is first used.
         return cast("IO[bytes]", file)
-    except Exception as e:
-        raise SourceError(
-            f"Expected a file that can be read; got {path!r:.300}: {e}"
-        ) from e
 
 
 def size_of(path: str) -> int:
-    """Returns the size of a file in bytes.
-
-    Raises:
-      SourceError: If there is no such file.
-    """
+    """Returns the size of a file in bytes; raises as `version_of`."""
     return version_of(path)[0]
 
 
@@ -67,16 +59,12 @@ def version_of(path: str) -> tuple[int, int]:
     Raises:
       SourceError: If there is no such file.
     """
-    try:
+    with naming(path):
         if is_local(path):
             local = os.stat(local_path(path))
             return local.st_size, local.st_mtime_ns
         remote = _gfile().stat(path)
         return int(remote.length), int(remote.mtime_nsec)
-    except Exception as e:
-        raise SourceError(
-            f"Expected a file that can be read; got {path!r:.300}: {e}"
-        ) from e
 
 
 def compression_of(path: str) -> str:
@@ -92,40 +80,19 @@ def expect_whole(path: str) -> None:
     Raises:
       SourceError: If the file cannot be read, is damaged, or ends too soon.
     """
-    with open_bytes(path) as file:
+    with open_bytes(path) as file, naming(path):
         try:
-            _decompress(file, path)
-        except zlib.error as e:
+            if compression_of(path) == "GZIP":
+                with gzip.GzipFile(fileobj=file) as stream:
+                    while stream.read(_CHUNK_BYTES):
+                        pass
+            else:
+                _decompress(file)
+        except EOFError as e:
             raise SourceError(
-                f"Expected a file that can be decompressed; got {path!r:.300}: "
-                f"{e}"
+                f"Expected the whole of a compressed file; got {path!r:.300}, "
+                "which was cut: it ends before its data do."
             ) from e
-
-
-def _decompress(file: IO[bytes], path: str) -> None:
-    is_gzip = compression_of(path) == "GZIP"
-
-    def new_stream() -> Any:
-        # "16 +" asks zlib for the header and checksum of gzip.
-        return zlib.decompressobj((16 if is_gzip else 0) + zlib.MAX_WBITS)
-
-    stream, is_begun = new_stream(), False
-    while chunk := file.read(_CHUNK_BYTES):
-        while chunk:
-            if stream.eof:
-                # Files of gzip may be put together, and filled up with zeros.
-                chunk = chunk.lstrip(b"\0")
-                if not chunk or not is_gzip:
-                    break
-                stream = new_stream()
-            stream.decompress(chunk)
-            is_begun, chunk = True, stream.unused_data
-    # TensorFlow takes a file without a byte for one without data.
-    if is_begun and not stream.eof:
-        raise SourceError(
-            f"Expected the whole of a compressed file; got {path!r:.300}, "
-            "which was cut: it ends before its data do."
-        )
 
 
 def parse_item(text: str) -> Slice:
@@ -147,6 +114,17 @@ def parse_item(text: str) -> Slice:
             f"{slice_text(text, 0, None)!r:.300}."
         )
     return piece
+
+
+def _decompress(file: IO[bytes]) -> None:
+    """Decompresses what zlib wrote; raises EOFError if it was cut."""
+    stream, is_begun = zlib.decompressobj(), False
+    while not stream.eof and (chunk := file.read(_CHUNK_BYTES)):
+        stream.decompress(chunk)
+        is_begun = True
+    # TensorFlow takes a file without a byte for one without data.
+    if is_begun and not stream.eof:
+        raise EOFError
 
 
 def _gfile() -> Any:

@@ -16,8 +16,14 @@ from typing import Any
 
 from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.errors import SourceError
+from wq_hooks.sources.source_errors import (
+    missing_package_error,
+    naming,
+    shorter_error,
+)
 
 _SCHEME = "odps://"
+_VARIABLES = ("ODPS_ACCESS_ID", "ODPS_ACCESS_KEY", "ODPS_ENDPOINT")
 
 
 class OdpsTable:
@@ -69,15 +75,9 @@ class OdpsTable:
         """
         if self._columns is not None:
             return self._columns
-        try:
+        with naming(self.name):
             table = self._connect(self._project).get_table(self._table)
             return [c.name for c in table.table_schema.simple_columns]
-        except SourceError:
-            raise
-        except Exception as e:
-            raise SourceError(
-                f"Expected to read the columns of {self.name!r:.300}: {e}"
-            ) from e
 
     def count_records(self) -> int:
         """Returns the number of records.
@@ -85,7 +85,7 @@ class OdpsTable:
         Raises:
           SourceError: If the table cannot be read.
         """
-        with self._reader(self.name) as reader:
+        with naming(self.name), self._reader() as reader:
             return int(reader.count)
 
     def read(self, start: int, end: int) -> Iterator[tuple[Any, ...]]:
@@ -95,48 +95,31 @@ class OdpsTable:
           SourceError: If the table cannot be read, or has not so many records
             (any more).
         """
-        with self._reader(slice_text(self.name, start, end)) as reader:
-            count = 0
-            for record in reader.read(
-                start, end - start, columns=self._columns
-            ):
+        text, num, count = slice_text(self.name, start, end), end - start, 0
+        with naming(text), self._reader() as reader:
+            for record in reader.read(start, num, columns=self._columns):
                 count += 1
                 yield tuple(record.values)
-            if count < end - start:
-                raise SourceError(
-                    f"Expected {end - start} records in "
-                    f"{slice_text(self.name, start, end)!r:.300}; got "
-                    f"{count}: the table has become shorter since it was "
-                    "listed."
-                )
+            if count < num:
+                raise shorter_error(f"{num} records", text, count)
 
     @contextlib.contextmanager
-    def _reader(self, text: str) -> Iterator[Any]:
-        """Yields pyodps's reader; errors inside of the block name the item."""
-        try:
-            table = self._connect(self._project).get_table(self._table)
-            with table.open_reader(partition=self._partition) as reader:
-                yield reader
-        except (SourceError, GeneratorExit):
-            raise
-        except Exception as e:
-            raise SourceError(f"Expected to read {text!r:.300}: {e}") from e
+    def _reader(self) -> Iterator[Any]:
+        table = self._connect(self._project).get_table(self._table)
+        with table.open_reader(partition=self._partition) as reader:
+            yield reader
 
 
 def _connect(project: str) -> Any:
     try:
         import odps
     except ImportError as e:
-        raise SourceError(
-            "Expected pyodps, to read odps:// tables; it cannot be imported. "
-            "Install it: pip install pyodps."
-        ) from e
-    names = ("ODPS_ACCESS_ID", "ODPS_ACCESS_KEY", "ODPS_ENDPOINT")
-    missing = [name for name in names if not os.environ.get(name)]
+        raise missing_package_error("pyodps", _SCHEME, "pyodps") from e
+    missing = [name for name in _VARIABLES if not os.environ.get(name)]
     if missing:
         raise SourceError(
             f"Expected {', '.join(missing)} in the environment, to read "
             "odps:// tables."
         )
-    access_id, key, endpoint = (os.environ[name] for name in names)
+    access_id, key, endpoint = (os.environ[name] for name in _VARIABLES)
     return odps.ODPS(access_id, key, project, endpoint=endpoint)

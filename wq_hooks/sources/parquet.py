@@ -12,11 +12,14 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-import numpy as np
-
 from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.errors import SourceError
 from wq_hooks.sources import files
+from wq_hooks.sources.source_errors import (
+    missing_package_error,
+    naming,
+    shorter_error,
+)
 
 _BATCH_ROWS = 4096
 
@@ -63,75 +66,54 @@ class ParquetRows:
         with self._opened() as file:
             num_rows = file.metadata.num_rows
             if end > num_rows:
-                raise SourceError(
-                    f"Expected at least {end} rows in {self.name!r:.300}; got "
-                    f"{num_rows}: it has become shorter since it was listed."
-                )
+                raise shorter_error(f"at least {end} rows", self.name, num_rows)
             missing = set(self._columns or ()) - set(file.schema_arrow.names)
             if missing:
                 raise SourceError(
                     f"Expected columns {sorted(missing)} in "
                     f"{self.name!r:.300}; got {file.schema_arrow.names}."
                 )
-            try:
+            with naming(slice_text(self.name, start, end)):
                 yield from self._rows(file, start, end)
-            except SourceError:
-                raise
-            except Exception as e:
-                raise SourceError(
-                    "Expected to read "
-                    f"{slice_text(self.name, start, end)!r:.300}: {e}"
-                ) from e
 
     def _rows(
         self, file: Any, start: int, end: int
     ) -> Iterator[tuple[Any, ...]]:
-        metadata = file.metadata
-        sizes = [
-            metadata.row_group(group).num_rows
-            for group in range(metadata.num_row_groups)
-        ]
-        begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        groups = [
-            group
-            for group in range(len(sizes))
-            if begins[group] < end and begins[group + 1] > start
-        ]
-        if start >= end or not groups:
-            return
-        row = int(begins[groups[0]])
-        for batch in file.iter_batches(
-            _BATCH_ROWS, row_groups=groups, columns=self._columns
-        ):
-            first, last = max(start - row, 0), min(end - row, len(batch))
-            row += len(batch)
-            if first < last:
-                piece = batch.slice(first, last - first)
-                if self._columns is not None:
-                    piece = piece.select(self._columns)
-                names = piece.schema.names
-                columns = [
-                    self._values(*named) for named in zip(names, piece.columns)
-                ]
-                yield from zip(*columns)
+        row = 0
+        for group in range(file.metadata.num_row_groups):
+            num_rows = file.metadata.row_group(group).num_rows
+            if row + num_rows <= start or row >= end:
+                row += num_rows
+                continue
+            for batch in file.iter_batches(
+                _BATCH_ROWS, row_groups=[group], columns=self._columns
+            ):
+                first, last = max(start - row, 0), min(end - row, len(batch))
+                row += len(batch)
+                if first < last:
+                    yield from self._tuples(batch.slice(first, last - first))
 
-    def _values(self, name: str, column: Any) -> Any:
-        try:
-            return column.to_pylist()
-        except Exception as e:
-            raise SourceError(
-                f"Expected values that Python can hold in column {name!r} of "
-                f"{self.name!r:.300}, of type {column.type}: {e}"
-            ) from e
+    def _tuples(self, batch: Any) -> Iterator[tuple[Any, ...]]:
+        if self._columns is not None:
+            batch = batch.select(self._columns)
+        columns = []
+        for name, column in zip(batch.schema.names, batch.columns):
+            try:
+                columns.append(column.to_pylist())
+            except Exception as e:
+                raise SourceError(
+                    f"Expected values that Python can hold in column {name!r} "
+                    f"of {self.name!r:.300}, of type {column.type}: {e}"
+                ) from e
+        return zip(*columns)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:
         try:
             import pyarrow.parquet
         except ImportError as e:
-            raise SourceError(
-                f"Expected pyarrow, to read {self.name!r:.300}; it cannot be "
-                'imported. Install it: pip install "wq-hooks[parquet]".'
+            raise missing_package_error(
+                "pyarrow", self.name, '"wq-hooks[parquet]"'
             ) from e
         with files.open_bytes(self.name) as raw:
             try:

@@ -52,14 +52,9 @@ def has_password(url: str) -> bool:
 
 
 def expect_no_password(url: str, which: str = "url") -> None:
-    """Raises an error for a URL of PostgreSQL with a password in it.
+    """Raises ValueError for a URL of PostgreSQL with a password in it.
 
-    Args:
-      url: URL of any scheme, or a path.
-      which: Names it in the error, instead of its text.
-
-    Raises:
-      ValueError: If there is one. It does not say which one.
+    The error has the name `which`, and not the text.
     """
     if has_password(url):
         raise ValueError(
@@ -69,11 +64,7 @@ def expect_no_password(url: str, which: str = "url") -> None:
 
 
 def expect_no_passwords(works: Works) -> None:
-    """Raises an error for a work that is a URL with a password in it.
-
-    Raises:
-      ValueError: If there is one; it names the work by its number.
-    """
+    """Raises ValueError, with the work's number, for one with a password."""
     prefix = works.joined("")
     for start in range(0, len(works), _CHUNK):
         # To look at each of ten million would take seconds.

@@ -39,15 +39,14 @@ class TableSource(Protocol):
 
 SourceFactory = Callable[[str], TableSource]
 
-# Loaded when needed: some have heavy imports of their own.
-_BUILT_IN: dict[str, str | SourceFactory] = {
+# Names are imported when needed: some have heavy imports of their own.
+_registry: dict[str, str | SourceFactory] = {
     ".parquet": "wq_hooks.sources.parquet:ParquetRows",
     "odps": "wq_hooks.sources.odps:OdpsTable",
     "postgres": "wq_hooks.sources.sql:SqlTable",
     "postgresql": "wq_hooks.sources.sql:SqlTable",
     "sqlite": "wq_hooks.sources.sql:SqlTable",
 }
-_registry = dict(_BUILT_IN)
 
 
 def register(key: str, factory: SourceFactory) -> None:

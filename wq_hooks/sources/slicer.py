@@ -55,9 +55,12 @@ class Slicer:
         self._num_slices = num_slices
         self._find = find_source if source is None else source
         self._name = name
-        self._num_items = len(works)
+        # How many items are asked for in one epoch.
+        self.num_items = len(works)
+        # Whether the lengths of all slices count the same: one kind of source
+        # counts records, another bytes.
+        self.is_one_unit = True
         self._is_cut = False
-        self._is_one_unit = True
         self._num_workers = num_workers or _NUM_WORKERS
         self._in_order = in_order
         if num_slices is not None:
@@ -65,9 +68,9 @@ class Slicer:
             kinds = collections.Counter(map(type, sources))
             num_whole = kinds.pop(type(None), 0)
             self._is_cut = num_whole < len(works)
-            self._is_one_unit = len(kinds) <= 1
+            self.is_one_unit = len(kinds) <= 1
             if self._is_cut:
-                self._num_items = num_whole + (
+                self.num_items = num_whole + (
                     num_slices
                     if isinstance(num_slices, int)
                     else typical_num(self._num_workers)
@@ -81,19 +84,6 @@ class Slicer:
                     num_slices,
                     len(works),
                 )
-
-    @property
-    def num_items(self) -> int:
-        """Number of items that is asked for in one epoch."""
-        return self._num_items
-
-    @property
-    def is_one_unit(self) -> bool:
-        """Whether the lengths of all slices count the same.
-
-        One kind of source counts records, another bytes.
-        """
-        return self._is_one_unit
 
     def slice_works(self) -> Slicing | None:
         """Returns how the works are cut; None: all stay whole.

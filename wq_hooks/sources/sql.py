@@ -4,9 +4,10 @@
     source = SqlTable("postgresql://me@host/db#public.clicks")
     for row in source.read(0, 1000): ...
 
-The table is named behind "#". Its primary key gives the order, or the columns
-named by `key`, which must tell rows apart; a table of SQLite has an order of
-its own, a view needs `key`. It may stand in the URL, where readers find it:
+The "#" is followed by the table. Its primary key gives the order, or the
+columns named by `key`, which must tell rows apart; a table of SQLite has an
+order of its own, a view needs `key`. It may stand in the URL, where readers
+find it:
 `sqlite:///clicks.db?key=day,id#clicks`. SQLite comes with Python; PostgreSQL
 needs psycopg: pip install "wq-hooks[postgresql]".
 
@@ -17,6 +18,7 @@ while the table is read, later slices shift; the last one then says so.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -25,6 +27,11 @@ from typing import Any
 from wq_hooks.core.items.slice_text import slice_text
 from wq_hooks.errors import SourceError
 from wq_hooks.sources.passwords import expect_no_password, without_password
+from wq_hooks.sources.source_errors import (
+    missing_package_error,
+    naming,
+    shorter_error,
+)
 
 _BATCH_ROWS = 4096
 _KEY = "key="
@@ -79,7 +86,7 @@ class SqlTable:
         rest = [part for part in parts.query.split("&") if not _is_key(part)]
         if self._is_sqlite and any(rest):
             raise ValueError(
-                "Expected nothing but key=... behind the '?' of a URL of "
+                "Expected nothing but key=... after the '?' of a URL of "
                 f"SQLite; got {url!r:.300}. Write '%3F' for a '?' in a path."
             )
         self._path = urllib.parse.unquote(
@@ -136,31 +143,28 @@ class SqlTable:
                 num_rows += len(rows)
                 yield from map(tuple, rows)
             if num_rows < end - start:
-                raise SourceError(
-                    f"Expected {end - start} rows in "
-                    f"{slice_text(self.name, start, end)!r:.300}; got "
-                    f"{num_rows}: the table has become shorter since it was "
-                    "listed."
+                raise shorter_error(
+                    f"{end - start} rows",
+                    slice_text(self.name, start, end),
+                    num_rows,
                 )
 
     def _names(self, cursor: Any) -> list[str]:
-        """Returns the names of all columns."""
         cursor.execute(f"SELECT * FROM {self._table} LIMIT 0")
         return [column[0] for column in cursor.description]
 
     def _qualified(self, name: str) -> str:
-        """Returns a column as SQL has it.
-
-        SQLite takes a name in quotes that it does not know for a text; not
-        behind the name of a table.
-        """
+        # SQLite takes a quoted name that it does not know for a text, but not
+        # after the name of a table.
         return f"{self._table}.{_quoted(name)}"
 
     def _order(self, cursor: Any) -> str:
         key = self._key
         if self._is_sqlite:
             if key is None:
-                key = self._sqlite_key(cursor)
+                cursor.execute(f"PRAGMA table_info({self._table})")
+                places = [(row[5], row[1]) for row in cursor.fetchall()]
+                key = [name for place, name in sorted(places) if place]
             # Of rows that the key does not tell apart the order is known, too.
             key = [*key, *self._row_id(cursor)]
         elif key is None:
@@ -170,13 +174,9 @@ class SqlTable:
             raise SourceError(
                 f"Expected a primary key in {self.name!r:.300}, for an "
                 "order of its rows; it has none. Name columns: key=[...], or "
-                "?key=... in front of the '#'."
+                "?key=... before the '#'."
             )
         return ", ".join(map(self._qualified, key))
-
-    def _sqlite_key(self, cursor: Any) -> list[str]:
-        info = cursor.execute(f"PRAGMA table_info({self._table})").fetchall()
-        return [name for _, name in sorted((r[5], r[1]) for r in info if r[5])]
 
     def _row_id(self, cursor: Any) -> list[str]:
         """Returns the name of SQLite's own number of the rows, if any."""
@@ -201,21 +201,9 @@ class SqlTable:
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[Any]:
-        try:
-            with contextlib.closing(self._connect()) as connection:
-                cursor = connection.cursor()
-                if not self._is_sqlite:
-                    cursor.execute("SET default_transaction_read_only = on")
-                yield cursor
-        except (SourceError, GeneratorExit):
-            raise
-        except Exception as e:
-            raise SourceError(
-                f"Expected to read {self.name!r:.300}: {e}"
-            ) from e
-
-    def _connect(self) -> Any:
-        return self._sqlite() if self._is_sqlite else self._postgresql()
+        connect = self._sqlite if self._is_sqlite else self._postgresql
+        with naming(self.name), contextlib.closing(connect()) as connection:
+            yield connection.cursor()
 
     def _sqlite(self) -> Any:
         path = urllib.parse.quote(self._path, errors="surrogateescape")
@@ -224,21 +212,22 @@ class SqlTable:
             f"file:{path}?mode=ro", uri=True, check_same_thread=False
         )
         # SQLite does not look whether a text is one.
-        connection.text_factory = _decoded
+        connection.text_factory = functools.partial(
+            str, encoding="utf-8", errors="surrogateescape"
+        )
         return connection
 
     def _postgresql(self) -> Any:
         try:
             import psycopg
         except ImportError as e:
-            raise SourceError(
-                f"Expected psycopg, to read {self.name!r:.300}; it "
-                "cannot be imported. Install it: "
-                'pip install "wq-hooks[postgresql]".'
+            raise missing_package_error(
+                "psycopg", self.name, '"wq-hooks[postgresql]"'
             ) from e
         # In a transaction the table would stay locked against changes for as
         # long as the rows are trained.
         connection = psycopg.connect(self._conninfo, autocommit=True)
+        connection.execute("SET default_transaction_read_only = on")
         for kind in ("json", "jsonb"):
             # As the database writes it, not as Python writes a dict.
             connection.adapters.register_loader(
@@ -279,10 +268,6 @@ def _is_key(part: str) -> bool:
 def _listed(names: Sequence[str]) -> list[str]:
     """Returns names as a list; a text has commas between them."""
     return names.split(",") if isinstance(names, str) else list(names)
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
 
 
 def _quoted(name: str) -> str:

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from typing import IO
 
 from wq_hooks.core.items.slice_text import slice_text
-from wq_hooks.errors import SourceError
 from wq_hooks.sources import files
+from wq_hooks.sources.source_errors import naming, shorter_error
 
 # How much is read at a time; of the size of a cache.
 BLOCK_BYTES = 1 << 20
-_TAIL_BYTES = 1 << 12
 
 
 class TextLines:
@@ -62,66 +61,33 @@ class TextLines:
         Raises:
           SourceError: If the file cannot be read, or has become shorter.
         """
-        with files.open_bytes(self.name) as file:
-            try:
-                block = self._read(file, start, end)
-            except SourceError:
-                raise
-            except Exception as e:
-                raise SourceError(
-                    "Expected to read "
-                    f"{slice_text(self.name, start, end)!r:.300}: {e}"
-                ) from e
+        item = slice_text(self.name, start, end)
+        with files.open_bytes(self.name) as file, naming(item):
+            block = self._read(file, start, end)
         return block.replace(b"\r", b"") if b"\r" in block else block
 
     def _read(self, file: IO[bytes], start: int, end: int) -> bytes:
-        if self._num_header_lines:
-            start = max(start, self._end_of_header(file))
+        header = [file.readline() for _ in range(self._num_header_lines)]
+        start = max(start, sum(map(len, header)))
+        if start:
+            # The byte before tells whether a line starts at `start`.
+            file.seek(start - 1)
+            start += len(file.readline()) - 1
         if start >= end:
             return b""
-        # The byte before tells whether a line starts at `start`.
-        before = min(start, 1)
-        file.seek(start - before)
-        block = file.read(end - start + before)
-        if len(block) < end - start + before:
-            raise SourceError(
-                f"Expected at least {end} bytes in {self.name!r:.300}; got "
-                f"{start - before + len(block)}: it has become shorter since "
-                "it was listed."
+        block = file.read(end - start)
+        if len(block) < end - start:
+            raise shorter_error(
+                f"at least {end} bytes", self.name, start + len(block)
             )
-        if before:
-            begin = block.find(b"\n") + 1
-            # No line starts here: the one that goes on is another slice's.
-            if not begin or begin == len(block):
-                return b""
-            block = block[begin:]
-        parts = [block]
-        while not parts[-1].endswith(b"\n"):
-            tail = file.read(_TAIL_BYTES)
-            if not tail:
-                return _ended(b"".join(parts))
-            cut = tail.find(b"\n") + 1
-            parts.append(tail[:cut] if cut else tail)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _end_of_header(self, file: IO[bytes]) -> int:
-        file.seek(0)
-        position, missing = 0, self._num_header_lines
-        while True:
-            block = file.read(_TAIL_BYTES)
-            if not block:
-                return position
-            num = block.count(b"\n")
-            if num >= missing:
-                cut = -1
-                for _ in range(missing):
-                    cut = block.index(b"\n", cut + 1)
-                return position + cut + 1
-            missing -= num
-            position += len(block)
+        if not block.endswith(b"\n"):
+            block = _ended(block + file.readline())
+        return block
 
 
 def _ended(block: bytes) -> bytes:
     """Ends the last line of a file, unless TensorFlow sees none there."""
+    if block.endswith(b"\n"):
+        return block
     last = block[block.rfind(b"\n") + 1 :]
     return block + b"\n" if last.strip(b"\r") else block[: -len(last)]
