@@ -21,7 +21,7 @@ WARNING = logging.WARNING
 
 
 class _Fallback(logging.Handler):
-    """Writes to the standard error what nobody else would write."""
+    """Writes to the standard error what no other handler would write."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a line, unless a logger above has a handler."""
@@ -45,12 +45,7 @@ log = _logger.log
 
 
 def warning_once(text: str, *args: object) -> None:
-    """Logs a warning the first time that it is given in this process.
-
-    Args:
-      text: The format. What was said is told by it, whatever `args` are.
-      *args: Arguments of the format.
-    """
+    """Logs a warning the first time that its format is given, once only."""
     if text not in _said:
         _said.add(text)
         warning(text, *args)

@@ -8,8 +8,8 @@ The name of a queue is in the checkpoint and on the board, so all tasks of a job
 must come to the same one. That is why a queue without a name gets the first
 one that is free, in the order of making, and no random one.
 
-The trap: what is free is decided when a queue is made. A name that is given
-later, and that a queue without a name has got already, is an error.
+The trap: a name is chosen when a queue is made. To give a later queue a name
+that one without a name has got is an error.
 """
 
 from __future__ import annotations
@@ -37,19 +37,16 @@ class Names:
         self._place = place
         self._taken = taken
         self._fix = fix
-        # Of queues that are being made, in other threads.
+        # Names of queues that other threads are making.
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def claimed(self, name: str | None) -> Iterator[str]:
-        """Keeps a name for the queue that the block makes.
+        """Yields the name of the queue that the block makes, and keeps it.
 
         Args:
           name: The name that was given; None: the first one that is free.
-
-        Yields:
-          The name.
 
         Raises:
           ValueError: If another queue has the name that was given.
@@ -74,12 +71,6 @@ class Names:
 
 
 def first_free(taken: Collection[str]) -> str:
-    """Returns the name of a queue that was given none.
-
-    Args:
-      taken: The names that others have.
-    """
-    if DEFAULT not in taken:
-        return DEFAULT
+    """Returns the name of a queue that was given none: one not `taken`."""
     names = (f"{DEFAULT}_{number}" for number in itertools.count(1))
-    return next(name for name in names if name not in taken)
+    return next(n for n in itertools.chain([DEFAULT], names) if n not in taken)

@@ -16,9 +16,9 @@ from wq_hooks.core.values import (
 )
 
 ACKS = ("take", "next")
-# Of num_slices: slices that become shorter towards the end.
+# The value of num_slices for slices that become shorter towards the end.
 AUTO = "auto"
-# Of the name among the positional arguments of WorkQueue, the works first.
+# Place of the name among WorkQueue's positional arguments, the works first.
 NAME_PLACE = 7
 # What TensorFlow takes for a name scope. Parts between slashes are not empty.
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*(/[A-Za-z0-9_.\-]+)*\Z")
@@ -26,9 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*(/[A-Za-z0-9_.\-]+)*\Z")
 
 @dataclass(frozen=True)
 class Options:
-    """See `wq_hooks.WorkQueue` for what each of them means; as it has them.
-
-    What numpy calls an int or a bool is made one.
+    """The options; see `wq_hooks.WorkQueue` for what each of them means.
 
     Raises:
       TypeError: If one is of a wrong type.
@@ -57,14 +55,13 @@ class Options:
         return self.max_attempts is not None and self.ack != "take"
 
     def __post_init__(self) -> None:
-        if isinstance(self.num_slices, str):
-            if self.num_slices != AUTO:
-                raise TypeError(
-                    f"Expected num_slices to be an int, {AUTO!r} or None; got "
-                    f"{self.num_slices!r}."
-                )
-        else:
+        if not isinstance(self.num_slices, str):
             self._make(as_optional_int, "num_slices", 1)
+        elif self.num_slices != AUTO:
+            raise TypeError(
+                f"Expected num_slices to be an int, {AUTO!r} or None; got "
+                f"{self.num_slices!r}."
+            )
         self._make(as_optional_int, "num_epochs", 1)
         self._make(as_optional_int, "max_attempts", 1)
         self._make(as_int, "num_clients", 1)
@@ -92,20 +89,14 @@ class Options:
         _expect_name(self.name)
 
     def _make(self, kind: Any, key: str, *args: int) -> None:
-        """Makes a field what it should be; see `wq_hooks.core.values`."""
         # A frozen dataclass has no other way.
         object.__setattr__(self, key, kind(key, getattr(self, key), *args))
 
 
 def expect_no_num_clients(value: object) -> None:
-    """Refuses an int instead of the name.
+    """Raises TypeError for an int instead of the name.
 
-    Args:
-      value: What stands there.
-
-    Raises:
-      TypeError: If it is an int. DeepRec's code has `num_clients` there, and
-        its documentation has the name.
+    DeepRec's code has `num_clients` there, and its documentation the name.
     """
     if is_int(value):
         raise TypeError(

@@ -5,9 +5,8 @@
         if patience.is_over():
             logging.warning("... has waited %d s for ...", patience.secs)
 
-Who waits in silence looks as if it were broken, and nobody knows for whom it
-waits. So each wait for another task has a Patience, and says whom it waits for.
-Without TensorFlow.
+A task that waits in silence looks broken. So each wait for another task has a
+Patience, and says what it waits for. Without TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-# Read at each use, so that a test may make them short.
+# They are read at each use, so that a test may make them short.
 FIRST_SECS = 30.0
 AGAIN_SECS = 60.0
 
@@ -24,12 +23,7 @@ _MAX_NAMES = 10
 
 
 class Patience:
-    """How long somebody has waited, and whether to say so.
-
-    Args:
-      clock: Returns seconds.
-      waited_secs: How long it has been already.
-    """
+    """How long a task has waited, `waited_secs` already, and when to say so."""
 
     def __init__(
         self,
@@ -43,7 +37,7 @@ class Patience:
 
     @property
     def secs(self) -> float:
-        """How long, in seconds."""
+        """Seconds since the wait began."""
         return self._clock() - self._begin
 
     def is_over(self) -> bool:
@@ -55,13 +49,10 @@ class Patience:
 
 
 class Stall:
-    """How long nothing was completed while somebody waits for all of it.
+    """How long nothing was completed while a task waits for all items.
 
-    Who waits until others have done all items waits for hours where all is
-    well, so only a standstill is worth a warning.
-
-    Args:
-      clock: Returns seconds.
+    Such a wait takes hours where all is well; only a standstill is worth a
+    warning.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -70,11 +61,7 @@ class Stall:
         self.patience = Patience(clock)
 
     def is_over(self, completed: int) -> bool:
-        """Whether it is time to say so; see Patience.
-
-        Args:
-          completed: How many items are completed.
-        """
+        """Whether to say so, where so many items are completed."""
         if completed != self._completed:
             self._completed = completed
             self.patience = Patience(self._clock)
@@ -90,7 +77,7 @@ def listed(names: Iterable[object]) -> str:
 
 
 def holders_in_words(holders: Mapping[str, int]) -> str:
-    """Returns who holds how many items: "worker:1 (2), worker:3 (1)"."""
+    """Returns which task holds how many: "worker:1 (2), worker:3 (1)"."""
     return listed(f"{task} ({number})" for task, number in holders.items())
 
 
@@ -104,9 +91,10 @@ def reason_in_words(
     """Returns what a task waits for that asks for an item.
 
     Args:
-      status: What the chief has left on the board; see `core.status`.
-      task: The one that waits.
-      chief: The name of the chief.
+      status: What the chief has left on the board; see
+        `core.monitoring.board_status`.
+      task: Name of the task that waits.
+      chief: Name of the chief.
       is_barred: Whether the chief lets it take no more at present.
     """
     holders = {

@@ -4,13 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wq_hooks.core.items.slice_text import (
-    Slice,
-    looks_sliced,
-    parse_slice,
-    slice_text,
-    whole_text,
-)
+from wq_hooks.core.items.slice_text import parse_slice, slice_text
 
 NASTY = st.lists(
     st.sampled_from(
@@ -41,18 +35,8 @@ def test_any_path_comes_back(path, start, length):
     assert parse_slice(slice_text(path, start, None)) == (path, start, None)
 
 
-@given(PATHS)
-@example("a?start=1&end=2")
-@example("a?start=2&end=1")
-def test_a_whole_path_comes_back_and_is_not_taken_for_a_slice(path):
-    parsed = parse_slice(whole_text(path))
-    assert parsed.path == path
-    assert parsed in (Slice(path, None, None), Slice(path, 0, None))
-
-
 def test_the_text_is_the_one_that_users_know():
     assert slice_text("odps://p/t", 5, 9) == "odps://p/t?start=5&end=9"
-    assert whole_text("a%20b.csv") == "a%20b.csv"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +44,6 @@ def test_the_text_is_the_one_that_users_know():
     ["a?start=1", "a?start=1&end=2 ", "a?start=-1&end=2", "?end=1&start=0"],
 )
 def test_what_is_no_slice_is_a_path(text):
-    assert not looks_sliced(text)
     assert parse_slice(text) == (text, None, None)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ from wq_hooks.errors import SnapshotError
 
 # Greater than any number in a position; a sum of some fits int64.
 MAX_NUMBER = 1 << 60
-_NUMBERS = frozenset(("first_ticket", "first_epoch", "epoch", "slicing"))
+_NUMBERS = frozenset(
+    ("first_ticket", "first_epoch", "num_epochs", "epoch", "slicing")
+)
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ class Listed:
 class Masked:
     """One epoch without the items that are done: a bit for each item.
 
-    In a snapshot a long mask may be left out: `kept` is then the fingerprint of
-    `mask_lines`, which are kept where a long list of works is.
+    A snapshot may leave out a long mask: `kept` is then the fingerprint of its
+    `mask_lines`, which are kept beside the checkpoints.
     """
 
     first_ticket: int
@@ -89,6 +92,7 @@ class Masked:
 
 
 Segment = Union[Epochs, Listed, Masked]
+_KINDS: dict[str, Any] = {"epochs": Epochs, "listed": Listed, "masked": Masked}
 
 
 class Plan:
@@ -117,8 +121,7 @@ class Plan:
         self.feed: Feed | None = None
         self._counts = [self._count(segment) for segment in self.segments]
         # What was computed last: items come in the order of their tickets.
-        self._order: EpochOrder | LongestFirst | None = None
-        self._order_key: tuple[int, int, bool, int] | None = None
+        self._epoch_order = functools.lru_cache(maxsize=1)(self._new_order)
         self._masked: dict[int, list[int]] = {}
 
     @classmethod
@@ -157,11 +160,10 @@ class Plan:
         Raises:
           IndexError: If the plan has no such ticket.
         """
-        for segment, count in zip(self.segments, self._counts):
-            offset = ticket - segment.first_ticket
-            if offset >= 0 and (count is None or offset < count):
-                return segment
-        raise IndexError(f"Expected a ticket of the plan; got {ticket}.")
+        segment = self._find(ticket)
+        if segment is None:
+            raise IndexError(f"Expected a ticket of the plan; got {ticket}.")
+        return segment
 
     @property
     def total(self) -> int | None:
@@ -208,15 +210,14 @@ class Plan:
 
     def epoch_end(self, ticket: int) -> int:
         """Returns the first ticket after the epoch that holds `ticket`."""
-        for segment, count in zip(self.segments, self._counts):
-            offset = ticket - segment.first_ticket
-            if offset < 0 or (count is not None and offset >= count):
-                continue
-            if isinstance(segment, Epochs):
-                n = self.items_in(segment)
-                return segment.first_ticket + (offset // n + 1) * n
-            return segment.first_ticket + int(count or 0)
-        return ticket
+        segment = self._find(ticket)
+        if segment is None:
+            return ticket
+        first = segment.first_ticket
+        if isinstance(segment, Epochs):
+            n = self.items_in(segment)
+            return first + ((ticket - first) // n + 1) * n
+        return first + int(self._count(segment) or 0)
 
     def begun(self, epoch: int, next_ticket: int) -> npt.NDArray[np.int64]:
         """Returns the works of `epoch` with tickets below `next_ticket`.
@@ -235,8 +236,15 @@ class Plan:
                     segment.num_epochs is None or number < segment.num_epochs
                 ):
                     stop = min(max(count - number * n, 0), n)
-                    return self._epoch_order(segment, epoch).range(0, stop)
+                    return self._order_of(segment, epoch).range(0, stop)
         return np.zeros(0, dtype=np.int64)
+
+    def _find(self, ticket: int) -> Segment | None:
+        for segment, count in zip(self.segments, self._counts):
+            offset = ticket - segment.first_ticket
+            if offset >= 0 and (count is None or offset < count):
+                return segment
+        return None
 
     def _count(self, segment: Segment) -> int | None:
         if isinstance(segment, Epochs):
@@ -256,34 +264,32 @@ class Plan:
             return segment.epoch, self._masked_order(segment)[offset]
         number, place = divmod(offset, self.items_in(segment))
         epoch = segment.first_epoch + number
-        return epoch, self._epoch_order(segment, epoch)[place]
+        return epoch, self._order_of(segment, epoch)[place]
 
-    def _epoch_order(
+    def _order_of(
         self, segment: Epochs | Masked, epoch: int
     ) -> EpochOrder | LongestFirst:
-        n = self.items_in(segment)
-        key = (epoch, segment.seed, segment.shuffle, segment.slicing)
-        if self._order is None or key != self._order_key:
-            self._order = EpochOrder(
-                n,
-                shuffle=segment.shuffle,
-                seed=segment.seed,
-                epoch=epoch,
-            )
-            slicing = self.slicings[segment.slicing]
-            if slicing is not None and slicing.is_uneven and segment.shuffle:
-                self._order = LongestFirst(self._order, slicing.lengths())
-            self._order_key = key
-        return self._order
+        return self._epoch_order(
+            epoch, segment.seed, segment.shuffle, segment.slicing
+        )
+
+    def _new_order(
+        self, epoch: int, seed: int, shuffle: bool, number: int
+    ) -> EpochOrder | LongestFirst:
+        slicing = self.slicings[number]
+        num_items = len(self.works) if slicing is None else slicing.num_items
+        order = EpochOrder(num_items, shuffle=shuffle, seed=seed, epoch=epoch)
+        if slicing is not None and slicing.is_uneven and shuffle:
+            return LongestFirst(order, slicing.lengths())
+        return order
 
     def _masked_order(self, segment: Masked) -> list[int]:
-        if segment.first_ticket not in self._masked:
-            order = self._epoch_order(segment, segment.epoch)
+        first = segment.first_ticket
+        if first not in self._masked:
+            order = self._order_of(segment, segment.epoch)
             whole = order.range(0, len(segment.mask))
-            self._masked[segment.first_ticket] = whole[
-                segment.mask[whole]
-            ].tolist()
-        return self._masked[segment.first_ticket]
+            self._masked[first] = whole[segment.mask[whole]].tolist()
+        return self._masked[first]
 
 
 def live_segments(plan: Plan, low_watermark: int) -> list[Segment]:
@@ -301,24 +307,10 @@ def live_segments(plan: Plan, low_watermark: int) -> list[Segment]:
 
 def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Returns the segment as a value that json can write."""
-    if isinstance(segment, Epochs):
-        return {"kind": "epochs", **_fields(segment)}
-    if isinstance(segment, Listed):
-        return {
-            "kind": "listed",
-            **_fields(segment),
-            "entries": [list(entry) for entry in segment.entries],
-        }
-    fields = _fields(segment)
-    if segment.kept is None:
-        del fields["kept"]
-    packed, length = mask_lines(segment.mask)
-    return {
-        "kind": "masked",
-        **fields,
-        "mask": packed,
-        "num_works": int(length),
-    }
+    fields = {"kind": type(segment).__name__.lower(), **vars(segment)}
+    if isinstance(segment, Masked):
+        fields["mask"] = mask_lines(segment.mask)
+    return fields
 
 
 def mask_lines(mask: npt.NDArray[np.bool_]) -> list[str]:
@@ -355,24 +347,6 @@ def whole(value: Any, least: int = 0) -> int:
     return value
 
 
-def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a segment, if its order can be one."""
-    seed = fields["seed"]
-    if not isinstance(fields["shuffle"], bool):
-        raise ValueError(f"no bool: {fields['shuffle']!r:.80}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f"no seed: {seed!r:.80}")
-    return fields
-
-
-def _fields(segment: Segment) -> dict[str, Any]:
-    """Returns the fields of a segment, as they were before works were cut."""
-    fields = dict(vars(segment))
-    if segment.slicing == 0:
-        del fields["slicing"]
-    return fields
-
-
 def segment_from_json(value: dict[str, Any]) -> Segment:
     """Returns the segment that `segment_to_json` wrote.
 
@@ -381,19 +355,20 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
     """
     try:
         fields = dict(value)
-        kind = fields.pop("kind")
+        kind = _KINDS[fields.pop("kind")]
+        if kind is Masked:
+            fields["mask"] = mask_of_lines(fields["mask"])
+        if kind is Listed:
+            entries = fields["entries"]
+            fields["entries"] = tuple((whole(e), whole(i)) for e, i in entries)
+        elif not isinstance(fields["shuffle"], bool):
+            raise ValueError(f"no bool: {fields['shuffle']!r:.80}")
+        elif type(fields["seed"]) is not int:
+            raise ValueError(f"no seed: {fields['seed']!r:.80}")
         for key in _NUMBERS.intersection(fields):
-            fields[key] = whole(fields[key])
-        if kind == "epochs":
-            if fields["num_epochs"] is not None:
-                whole(fields["num_epochs"])
-            return Epochs(**_ordered(fields))
-        if kind == "listed":
-            entries = tuple((whole(e), whole(i)) for e, i in fields["entries"])
-            return Listed(**{**fields, "entries": entries})
-        if kind == "masked":
-            lines = [fields.pop("mask"), str(fields.pop("num_works"))]
-            return Masked(mask=mask_of_lines(lines), **_ordered(fields))
+            if key != "num_epochs" or fields[key] is not None:
+                whole(fields[key])
+        segment: Segment = kind(**fields)
     except (
         KeyError,
         TypeError,
@@ -405,4 +380,4 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
         raise SnapshotError(
             f"Expected a segment of a plan; got {value!r:.200}."
         ) from e
-    raise SnapshotError(f"Expected a known kind of segment; got {kind!r:.80}.")
+    return segment

@@ -5,8 +5,7 @@
 
 In the path of a slice "%" and "?" are written "%25" and "%3F", and only these
 are read back, so that any path comes back as it was. The trap: a path may look
-like a slice. Write a whole path with `whole_text`, which then says "from 0 to
-the end" in so many words.
+like a slice. List it as `slice_text(path, 0, None)`, from 0 to the end.
 """
 
 from __future__ import annotations
@@ -46,21 +45,8 @@ def slice_text(path: str, start: int, end: int | None) -> str:
     return f"{quoted}?start={start}&end={'' if end is None else end}"
 
 
-def whole_text(path: str) -> str:
-    """Returns the text that stands for all of a path: the path itself.
-
-    Only a path that would be read as a slice is written as one.
-    """
-    return slice_text(path, 0, None) if looks_sliced(path) else path
-
-
-def looks_sliced(text: str) -> bool:
-    """Whether `parse_slice` reads a slice in this text."""
-    return _SLICE.match(text) is not None
-
-
 def parse_slice(text: str) -> Slice:
-    """Returns what `slice_text` or `whole_text` wrote.
+    """Returns what `slice_text` wrote, or Slice(path, None, None).
 
     Raises:
       ValueError: If the end comes before the start.

@@ -32,7 +32,7 @@ class Cut(NamedTuple):
 
     @property
     def length(self) -> int | None:
-        """Of the slice; that of a whole work is not known."""
+        """Length of the slice; that of a whole work is not known."""
         if self.start is None or self.end is None:
             return None
         return self.end - self.start
@@ -163,10 +163,7 @@ class Slicing:
         return bool(self._edges)
 
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Returns the length of each item; that of a whole work is not known.
-
-        It counts as the longest: what is not known may be anything.
-        """
+        """Returns the length of each item; a whole work is the longest."""
         lengths = [self.locate(item).length for item in range(self.num_items)]
         longest = np.iinfo(np.int64).max
         return np.array(
@@ -187,12 +184,7 @@ class Slicing:
         return Cut(work, number * size // count, (number + 1) * size // count)
 
     def text(self, item: int, work_text: Callable[[int], str]) -> str:
-        """Returns what the reader gets for an item.
-
-        Args:
-          item: The item.
-          work_text: Returns the text of a work.
-        """
+        """Returns what the reader gets for an item of a work of that text."""
         cut = self.locate(item)
         text = work_text(cut.work)
         if cut.start is None:
@@ -201,7 +193,7 @@ class Slicing:
         return slice_text(text, cut.start, cut.end)
 
     def to_list(self) -> list[str]:
-        """Returns the slicing as a list of text, for `from_list`."""
+        """Returns the slicing as text: `size:count[:edge,...]` of a work."""
         lines = [
             f"{'' if size == _WHOLE else size}:{count}"
             for size, count in zip(self._sizes.tolist(), self._counts.tolist())

@@ -2,8 +2,8 @@
 
     sizes = measure(works, find_source, num_threads=16)
 
-Only the chief needs it, when its queue starts; with `num_slices=None` nobody
-does. Counting a table may take a second, so they are asked side by side.
+Only the chief needs them, when its queue starts and cuts works. Counting a
+table may take a second, so several are asked at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.items.works import Works
@@ -21,16 +21,9 @@ _NUM_THREADS = 16
 _LOG_EVERY_SECS = 5.0
 
 
-class Countable(Protocol):
-    """A source, as far as it is needed here."""
-
-    def count_records(self) -> int | None:
-        """Returns how long it is; None: it is not to be cut."""
-
-
 def measure(
     works: Works,
-    find_source: Callable[[int], Countable | None],
+    find_source: Callable[[int], Any],
     *,
     name: str = "",
     clock: Callable[[], float] = time.monotonic,
@@ -39,7 +32,8 @@ def measure(
 
     Args:
       works: The works.
-      find_source: Returns the source of the work at an index, or None.
+      find_source: Returns the source of the work at an index, or None; its
+        `count_records` returns None for one that cannot be cut.
       name: Name of the queue, for the log.
       clock: Returns seconds.
 
