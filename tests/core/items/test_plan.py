@@ -238,9 +238,9 @@ def test_a_mask_of_equal_bits_is_small_in_json():
         {"kind": "listed", "first_ticket": 0, "entries": [[1]]},
         {"kind": "listed", "first_ticket": 0, "entries": [["a", "b"]]},
         {"kind": "listed", "first_ticket": 0, "entries": 5},
-        {"kind": "masked", "mask": ["????", "3"]},
-        {"kind": "masked", "mask": ["AAAA", "3"]},
-        {"kind": "masked"},
+        {"kind": "masked", "num_works": 3, "mask": "????"},
+        {"kind": "masked", "num_works": 3, "mask": "AAAA"},
+        {"kind": "masked", "num_works": 3},
         [],
         None,
         "epochs",
@@ -254,4 +254,4 @@ def test_a_damaged_segment_is_refused(value):
 def test_a_mask_that_is_too_short_is_refused():
     value = segment_to_json(Masked(0, 0, True, 0, np.ones(8, dtype=np.bool_)))
     with pytest.raises(SnapshotError):
-        segment_from_json({**value, "mask": [value["mask"][0], "9"]})
+        segment_from_json({**value, "num_works": 9})

@@ -309,7 +309,8 @@ def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Returns the segment as a value that json can write."""
     fields = {"kind": type(segment).__name__.lower(), **vars(segment)}
     if isinstance(segment, Masked):
-        fields["mask"] = mask_lines(segment.mask)
+        fields["mask"], length = mask_lines(segment.mask)
+        fields["num_works"] = int(length)
     return fields
 
 
@@ -357,7 +358,8 @@ def segment_from_json(value: dict[str, Any]) -> Segment:
         fields = dict(value)
         kind = _KINDS[fields.pop("kind")]
         if kind is Masked:
-            fields["mask"] = mask_of_lines(fields["mask"])
+            lines = [fields["mask"], str(fields.pop("num_works"))]
+            fields["mask"] = mask_of_lines(lines)
         if kind is Listed:
             entries = fields["entries"]
             fields["entries"] = tuple((whole(e), whole(i)) for e, i in entries)
