@@ -1,21 +1,27 @@
-"""How many elements went through a dataset, counted by tf.data itself.
+"""How many elements went through a dataset, by name.
 
-tf.data has statistics of its own (`tf.raw_ops.LatencyStatsDataset`): a
-histogram of how long each element took, whose sum of counts is the number of
-elements. An element for which an error was raised counts, too. It costs a
-fifth of what a number on each element would: no tensor, no `zip`.
+    counter = new_counter("counts")
+    dataset = counter.observed(counter.counted(dataset, name))
+    counts_in(session.run(counter.read()))    # {"name": 3}
+
+An element for which an error was raised counts, too. tf.data counts by itself:
+it has statistics of its own (`tf.raw_ops.LatencyStatsDataset`), a histogram of
+how long each element took, whose sum of counts is the number of elements.
+Where a TensorFlow lacks them, a table in a zipped dataset counts, which is
+slower.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.errors import WorkQueueError
+from wq_hooks.core import log as logging
+from wq_hooks.runtime.ports.dataset_ops import when_reached
 
 # Public operations, whose future TensorFlow does not promise; those of the
 # documented `tf.data.experimental.StatsAggregator` are gone.
@@ -25,34 +31,13 @@ OPERATIONS = (
     "StatsAggregatorHandle",
     "StatsAggregatorSummary",
 )
+_MAX_COUNT = 1 << 62
+# Begins the counts of a table; a Summary begins otherwise.
+_TABLE = b"table"
 
 
-class ElementCounter:
-    """Counts the elements of datasets, by name.
-
-    Args:
-      shared_name: Name of the counts, unique in this process.
-      is_remote: Whether the function that is traced runs elsewhere, and the
-        counts are to be made there.
-
-    Raises:
-      WorkQueueError: If TensorFlow lacks the operations.
-    """
-
-    def __init__(self, shared_name: str, *, is_remote: bool = False):
-        missing = [op for op in OPERATIONS if not hasattr(tf.raw_ops, op)]
-        if missing:
-            raise WorkQueueError(
-                "Expected a TensorFlow with the operations that records() "
-                f"counts with; TensorFlow {tf.__version__} lacks tf.raw_ops."
-                f"{', '.join(missing)}. Use a version that has them, such as "
-                "2.21, or input_dataset() with ack='next'."
-            )
-        scope = contextlib.nullcontext() if is_remote else tf.init_scope()
-        with scope:
-            self._handle = tf.raw_ops.StatsAggregatorHandle(
-                container="", shared_name=shared_name
-            )
+class ElementCounter(Protocol):
+    """Counts the elements of datasets, by name."""
 
     def counted(self, dataset: Any, name: Any) -> Any:
         """Returns the dataset, its elements counted under a name.
@@ -63,7 +48,6 @@ class ElementCounter:
           dataset: Any dataset.
           name: tf.string scalar. What goes by the same name is added up.
         """
-        return _wrapped(tf.raw_ops.LatencyStatsDataset, dataset, tag=name)
 
     def observed(self, dataset: Any) -> Any:
         """Returns a dataset in which the counted ones below are counted.
@@ -74,6 +58,53 @@ class ElementCounter:
         Args:
           dataset: Any dataset.
         """
+
+    def read(self) -> Any:
+        """Returns the counts so far, a tf.string scalar for `counts_in`."""
+
+
+def new_counter(shared_name: str, *, is_remote: bool = False) -> ElementCounter:
+    """Returns a counter, the fastest that this TensorFlow has.
+
+    Args:
+      shared_name: Name of the counts, unique in this process.
+      is_remote: Whether the function that is traced runs elsewhere, and the
+        counts are to be made there.
+    """
+    missing = [op for op in OPERATIONS if not hasattr(tf.raw_ops, op)]
+    with contextlib.nullcontext() if is_remote else tf.init_scope():
+        if not missing:
+            return _StatisticsCounter(shared_name)
+        logging.warning_once(
+            "TensorFlow %s lacks tf.raw_ops.%s: records() counts in another, "
+            "slower way.",
+            tf.__version__,
+            ", ".join(missing),
+        )
+        return _TableCounter(shared_name)
+
+
+def counts_in(summary: bytes) -> dict[str, int]:
+    """Returns {name: how many elements} of what `ElementCounter.read` gave."""
+    if summary.startswith(_TABLE):
+        pairs = (line.split() for line in summary.decode().splitlines()[1:])
+        return {name: int(count) for name, count in pairs}
+    values = tf1.Summary.FromString(summary).value
+    return {value.tag: int(value.histo.num) for value in values}
+
+
+class _StatisticsCounter:
+    """tf.data counts: a fifth of what a number on each element would cost."""
+
+    def __init__(self, shared_name: str):
+        self._handle = tf.raw_ops.StatsAggregatorHandle(
+            container="", shared_name=shared_name
+        )
+
+    def counted(self, dataset: Any, name: Any) -> Any:
+        return _wrapped(tf.raw_ops.LatencyStatsDataset, dataset, tag=name)
+
+    def observed(self, dataset: Any) -> Any:
         return _wrapped(
             tf.raw_ops.SetStatsAggregatorDataset,
             dataset,
@@ -83,14 +114,52 @@ class ElementCounter:
         )
 
     def read(self) -> Any:
-        """Returns the counts so far, a tf.string scalar for `counts_in`."""
         return tf.raw_ops.StatsAggregatorSummary(iterator=self._handle)
 
 
-def counts_in(summary: bytes) -> dict[str, int]:
-    """Returns {name: how many elements} of what `ElementCounter.read` gave."""
-    values = tf1.Summary.FromString(summary).value
-    return {value.tag: int(value.histo.num) for value in values}
+class _TableCounter:
+    """A table of counts; each name is written by one iterator at a time."""
+
+    def __init__(self, shared_name: str):
+        self._table = tf.raw_ops.MutableHashTableV2(
+            key_dtype=tf.string, value_dtype=tf.int64, shared_name=shared_name
+        )
+
+    def counted(self, dataset: Any, name: Any) -> Any:
+        # `zip` asks all of them in turn, also where one has raised an error or
+        # has ended.
+        ticks = tf.data.Dataset.range(_MAX_COUNT).map(
+            lambda _: self._add(name, 1)
+        )
+        end = when_reached(lambda: self._add(name, -1).op, dataset)
+        return tf.data.Dataset.zip((dataset.concatenate(end), ticks)).map(
+            lambda element, _: element
+        )
+
+    def observed(self, dataset: Any) -> Any:
+        return dataset
+
+    def read(self) -> Any:
+        exported = tf.raw_ops.LookupTableExportV2(
+            table_handle=self._table, Tkeys=tf.string, Tvalues=tf.int64
+        )
+        counts = tf.strings.as_string(exported.values)
+        lines = tf.strings.join([exported.keys, counts], separator=" ")
+        return tf.strings.reduce_join(
+            tf.concat([[_TABLE], lines], 0), separator="\n"
+        )
+
+    def _add(self, name: Any, number: int) -> Any:
+        count = tf.raw_ops.LookupTableFindV2(
+            table_handle=self._table,
+            keys=name,
+            default_value=tf.constant(0, tf.int64),
+        )
+        inserted = tf.raw_ops.LookupTableInsertV2(
+            table_handle=self._table, keys=name, values=count + number
+        )
+        with tf.control_dependencies([inserted]):
+            return tf.identity(count)
 
 
 def _wrapped(make: Callable[..., Any], dataset: Any, **kwargs: Any) -> Any:

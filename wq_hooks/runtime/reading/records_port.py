@@ -29,7 +29,7 @@ from wq_hooks.runtime.ports.session_ports import (
     discard_op,
 )
 from wq_hooks.runtime.reading import record_events as events
-from wq_hooks.runtime.reading.element_counter import ElementCounter, counts_in
+from wq_hooks.runtime.reading.element_counter import counts_in, new_counter
 from wq_hooks.runtime.reading.item_ends import RecordLookAhead
 from wq_hooks.runtime.reading.watched_dataset import WatchedDataset
 
@@ -66,7 +66,7 @@ class RecordsPort:
         self._demand = queue("demand", [tf.bool], [()])
         self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
         self._events = queue("events", [tf.string] * 2, [(), ()])
-        self.counter = ElementCounter(f"{shared_name}/counts")
+        self.counter = new_counter(f"{shared_name}/counts")
         self.look_ahead = RecordLookAhead(f"{shared_name}/items")
         self.wait = self._demand.dequeue()
         self.feeds = [

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from wq_hooks.runtime.process_ports.local_queues import END, ItemPort
 from wq_hooks.runtime.reading import record_events as events
-from wq_hooks.runtime.reading.element_counter import ElementCounter
+from wq_hooks.runtime.reading.element_counter import new_counter
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.reading.watched_dataset import WatchedDataset
 
@@ -142,7 +142,7 @@ class WorkerRecordsPort(RecordsPort):
         self.num_clients = ports[0].num_clients
         self.regrouped = weakref.WeakSet()
         self._events = _Selected([port._events for port in ports], index)
-        self.counter = ElementCounter(counts_name, is_remote=True)
+        self.counter = new_counter(counts_name, is_remote=True)
         self._items = items
 
     def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
