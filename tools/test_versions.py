@@ -34,7 +34,7 @@ PYTHONS = {
 # tab; not Estimator, which TensorFlow 2.15 was the last to have.
 TESTS = [
     "tests/core/ledger/test_ledger.py",
-    "tests/work_queue/test_eager_queue.py",
+    "tests/engines/test_eager.py",
     "tests/hooks/test_work_queue_hook.py",
     "tests/runtime/process_ports/test_one_step_port.py",
     "tests/runtime/records/test_records.py",

@@ -34,6 +34,7 @@ from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.engines import engine_of
 from wq_hooks.runtime.transport.mailbox import MailboxSession
 from wq_hooks.runtime.transport.prepared_steps import is_refusal
 
@@ -100,7 +101,8 @@ def main() -> None:
                 print("START", flush=True)
                 _watch(args)
             else:
-                mailbox = MailboxSession(queue.mailbox, session)
+                engine: Any = engine_of(queue)
+                mailbox = MailboxSession(engine.mailbox, session)
                 bare = session.make_callable(dequeue)
                 names = [
                     f"worker:{index * args.num_consumers + i}"

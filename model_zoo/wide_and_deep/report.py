@@ -152,15 +152,15 @@ class QueueStateHook(tf.compat.v1.train.SessionRunHook):
         self._path = queue_state_path(checkpoint)
         self._every_n_secs = every_n_secs
         self._clock = clock
-        self._queue: Any = None
+        self._engine: Any = None
         self._completed_at_start: int | None = None
         self._written_at = 0.0
 
     def begin(self) -> None:
         """Finds the queue."""
-        from wq_hooks.work_queue import queues_of
+        from wq_hooks.engines.graph import engines_in
 
-        (self._queue,) = queues_of(tf.compat.v1.get_default_graph())
+        (self._engine,) = engines_in(tf.compat.v1.get_default_graph())
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         """Notes where the queue begins."""
@@ -174,14 +174,16 @@ class QueueStateHook(tf.compat.v1.train.SessionRunHook):
 
     def end(self, session: Any) -> None:
         """Writes the file once more, with all that was reported before."""
-        if self._queue.dispatcher is not None:
-            self._queue.dispatcher.settle(_SETTLE_SECS)
+        dispatcher = self._engine.dispatcher
+        if dispatcher is not None:
+            dispatcher.settle(_SETTLE_SECS)
         self._write()
 
     def _write(self) -> None:
-        state = self._queue.state()
-        if state is None:
+        dispatcher = self._engine.dispatcher
+        if dispatcher is None:
             return
+        state = dispatcher.state()
         if self._completed_at_start is None:
             self._completed_at_start = state["completed"]
         self._written_at = self._clock()

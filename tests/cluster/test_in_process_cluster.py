@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.in_process_cluster import Background, InProcessCluster
+from tests.support.queues import state_of
 from tests.support.sessions import (
     STOP_SECS,
     draw,
@@ -24,8 +25,9 @@ from tests.support.sessions import (
     wait_until,
 )
 from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.engines import engine_of
+from wq_hooks.engines.graph import engines_in
 from wq_hooks.errors import TwoChiefsError, WorkQueueError
-from wq_hooks.work_queue import queues_of
 
 tf1 = tf.compat.v1
 
@@ -153,7 +155,7 @@ class TestTwoTasks:
 
 def held(chief, task):
     """Returns the items that a task holds, as the chief knows."""
-    for worker in chief.queue.state()["workers"]:
+    for worker in state_of(chief.queue)["workers"]:
         if worker["name"] == task:
             return [item["text"] for item in worker["items"]]
     return []
@@ -189,7 +191,10 @@ class TestTogether:
             waiting = Background(worker.draw, 1)
             wait_until(
                 lambda: (
-                    worker.session.run(worker.queue.mailbox.num_reports) >= 1
+                    worker.session.run(
+                        engine_of(worker.queue).mailbox.num_reports
+                    )
+                    >= 1
                 )
             )
         with pytest.raises((tf.errors.OpError, AssertionError)):
@@ -242,9 +247,9 @@ class TestTogether:
             with tf1.Session(task.target, config=task.config) as session:
                 session.run(initializers())
                 tf1.train.start_queue_runners(session)
-                queue = queues_of(tf1.get_default_graph())[0]
-                wait_until(lambda: queue.dispatcher is not None)
-                queue.service(session).wait_until_ready()
+                (engine,) = engines_in(tf1.get_default_graph())
+                wait_until(lambda: engine.dispatcher is not None)
+                engine.service(session).wait_until_ready()
         with Player(cluster, 1, container) as worker:
             drawing = Background(worker.draw)
             with Player(cluster, 0, container):
@@ -357,7 +362,7 @@ class TestNextJob:
         def chief():
             with cluster.task(0, container) as task:
                 queue = WorkQueue(WORKS, shuffle=False)
-                saver = tf1.train.Saver([queue.mailbox.position])
+                saver = tf1.train.Saver([engine_of(queue).mailbox.position])
                 init = initializers()
                 with tf1.Session(task.target, config=task.config) as session:
                     yield queue, saver, init, session
@@ -372,7 +377,7 @@ class TestNextJob:
             with chief() as (queue, saver, _, session):
                 saver.restore(session, path)
                 drawing = Background(worker.draw, 1)
-                num_work = queue.mailbox.num_work
+                num_work = engine_of(queue).mailbox.num_work
                 wait_until(
                     lambda: drawing.is_done or session.run(num_work) == 0
                 )
@@ -384,7 +389,7 @@ class TestNextJob:
 
 class TestPlacement:
     def devices(self, queue):
-        graph = queue.graph
+        graph = engine_of(queue).graph
         return {
             op.name: op.device
             for op in graph.get_operations()
@@ -406,7 +411,7 @@ class TestPlacement:
             queue.take()
             queue.input_producer()
         self.expect(queue, "/job:ps/task:0", "/job:worker/task:1")
-        assert not queue.is_chief
+        assert not engine_of(queue).is_chief
 
     def test_where_the_script_puts_it(self, cluster, container):
         """As a whole on the parameter server; its readers are here."""

@@ -13,6 +13,7 @@ from tests.support.in_process_cluster import Background, InProcessCluster
 from tests.support.sessions import STOP_SECS, draw, wait_until
 from tests.support.trainers import WORKS, Trainer, bare
 from wq_hooks import WorkQueueHook
+from wq_hooks.engines import engine_of
 
 tf1 = tf.compat.v1
 
@@ -85,8 +86,8 @@ def test_a_chief_that_comes_back_finds_its_workers(
     first = thread.result()
     assert len(first) >= 1
     # It takes what lies ready, and then waits.
-    service = job.worker.queue._last_service
-    num_work = job.worker.queue.mailbox.num_work
+    service = engine_of(job.worker.queue)._last_service
+    num_work = engine_of(job.worker.queue).mailbox.num_work
     wait_until(lambda: service.session.run(num_work) == 0)
     num_before = len(job.worker.names)
     second, thread = job.begin_chief([WorkQueueHook()] if with_hook else [])
@@ -94,8 +95,8 @@ def test_a_chief_that_comes_back_finds_its_workers(
     for work in WORKS:
         assert trained.count(work) >= 50
     assert len(job.worker.names) > num_before
-    assert chief.queue.is_chief
-    assert second.queue.is_chief
+    assert engine_of(chief.queue).is_chief
+    assert engine_of(second.queue).is_chief
 
 
 @pytest.mark.parametrize("with_hook", [False, True])

@@ -12,8 +12,10 @@ import tensorflow as tf
 from tests.support.environment import environment
 from tests.support.keras_version import has_keras_2
 from tests.support.paths import PROGRAMS
+from tests.support.queues import dispatcher_of
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 from wq_hooks.core.monitoring.progress import ProgressMeter
+from wq_hooks.engines import engine_of
 
 PROGRAM = PROGRAMS / "keras_fit.py"
 NUM_FILES = 6
@@ -67,7 +69,7 @@ class Steps(keras.callbacks.Callback):
 
 def completed(queue):
     queue.snapshot()  # Waits until all is counted.
-    return queue.progress(ProgressMeter()).completed
+    return dispatcher_of(queue).progress(ProgressMeter()).completed
 
 
 def new_model(**options):
@@ -110,7 +112,7 @@ def fit(queue, dataset=None, *, model=None, callbacks=None, **options):
 def test_fit_ends_with_the_data(queue):
     steps = fit(queue)
     assert steps.epochs == [12]
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_a_plain_dataset_ends_with_the_data_without_a_callback(files):
@@ -119,14 +121,14 @@ def test_a_plain_dataset_ends_with_the_data_without_a_callback(files):
             tf.data.TextLineDataset, cycle_length=2
         )
         new_model().fit(dataset.batch(4).map(parse), verbose=0)
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_all_epochs_of_the_queue_come_in_one_epoch_of_keras(files):
     with WorkQueue(files, num_epochs=3) as queue:
         steps = fit(queue, epochs=3)
         assert steps.epochs == [36]
-        assert queue.is_done
+        assert engine_of(queue).is_done
 
 
 def test_epochs_of_keras_are_of_steps_per_epoch(files):
@@ -134,7 +136,7 @@ def test_epochs_of_keras_are_of_steps_per_epoch(files):
         steps = fit(queue, epochs=100, steps_per_epoch=10)
         assert steps.epochs[:4] == [10, 10, 10, 6]
         assert len(steps.epochs) == 4
-        assert queue.is_done
+        assert engine_of(queue).is_done
 
 
 def test_steps_per_execution(queue):
@@ -179,7 +181,7 @@ def test_several_fits_share_one_queue(queue):
     assert second.epochs == [2, 2]
     third = once(initial_epoch=2, epochs=3)
     assert sum(third.epochs) in (4, 6)
-    assert queue.is_done
+    assert engine_of(queue).is_done
     # Nothing is left: no epoch, and no error.
     assert once(epochs=5).epochs == []
     assert once(epochs=5, initial_epoch=2).epochs == []
@@ -197,7 +199,7 @@ def test_a_fit_that_fails_gives_back_what_it_had(queue):
     assert completed(queue) == 2
     steps = fit(queue, dataset)
     assert steps.epochs == [8]
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 # What is saved and written
@@ -302,7 +304,7 @@ def test_under_a_strategy_that_prefetches_nothing_is_completed_early(files):
             model = new_model()
         callback = WorkQueueCallback(queue, every_n_steps=1)
         fit(queue, model=model, callbacks=[callback, Look()])
-        assert queue.is_done
+        assert engine_of(queue).is_done
     assert min(trained) >= 0
 
 
@@ -386,7 +388,7 @@ def test_steps_go_on_beside_weights_in_a_path_with_brackets(
             options = {} if number else {"steps_per_epoch": 5}
             fit(queue, model=model, callbacks=[save, callback], **options)
             assert callback.step == last
-            assert queue.is_done == bool(number)
+            assert engine_of(queue).is_done == bool(number)
     assert len(list(folder.glob("*.work_queue.json"))) == 1
 
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tests.support.keras_version import has_keras_2
 from tests.support.keras_witness import Killer, new_model, write_files
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
+from wq_hooks.engines import engine_of
 
 NUM_FILES = 3
 NUM_LINES = 4
@@ -67,7 +68,7 @@ def main(mode, directory, kill_at):
     # A step adds its part of a batch to the weight of a record.
     seen = np.ravel(model.get_weights()[0]) * BATCH_SIZE
     outcome = {"seen": np.rint(seen).astype(int).tolist()}
-    print(json.dumps({**outcome, "is_done": queue.is_done}))
+    print(json.dumps({**outcome, "is_done": engine_of(queue).is_done}))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tests.support.keras_witness import Killer, new_model, write_files
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
+from wq_hooks.engines import engine_of
 
 NUM_FILES = 12
 NUM_RECORDS = 8
@@ -98,7 +99,7 @@ def main(mode, directory, kill_at):
                 "num_steps": killer.num_steps,
                 "missing": int(np.sum(weights <= 0)),
                 "most": float(weights.max() * BATCH_SIZE),
-                "is_done": queue.is_done,
+                "is_done": engine_of(queue).is_done,
             }
         )
     )

@@ -15,6 +15,7 @@ import sys
 import tensorflow as tf
 
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
+from wq_hooks.engines import engine_of
 
 
 def parse_args():
@@ -141,7 +142,7 @@ def main():
                 say(path)
     counts = counter.counts.numpy()
     print(f"LOST {(counts == 0).sum()} REPEATED {(counts - 1).clip(0).sum()}")
-    print(f"DONE {queue.is_done}", flush=True)
+    print(f"DONE {engine_of(queue).is_done}", flush=True)
     # Workers of the strategy run until somebody ends them.
     sys.stdout.flush()
     os._exit(0)

@@ -9,6 +9,7 @@ import os
 import tensorflow as tf
 
 from wq_hooks import WorkQueue, WorkQueueCallback
+from wq_hooks.engines import engine_of
 
 BATCH_SIZE = 4
 SAVE_EVERY = 4
@@ -153,7 +154,7 @@ def main():
     print(f"LOST {(counts == 0).sum()} REPEATED {(counts - 1).clip(0).sum()}")
     queue.close()
     if is_chief:
-        print(f"DONE {queue.is_done}")
+        print(f"DONE {engine_of(queue).is_done}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wq_hooks import WorkQueue
+from wq_hooks.engines import engine_of
 from wq_hooks.sources import SqlTable
 from wq_hooks.sources.passwords import has_password, without_password
 
@@ -79,7 +80,7 @@ def test_a_password_in_the_prefix_or_an_added_work_is_refused():
         with pytest.raises(ValueError, match="an added work") as error:
             queue.add_works(["a", REFUSED[0]])
         assert "s3c" not in told_of(error)
-        assert queue._feed_log.read(0) == ([], [], False)
+        assert engine_of(queue)._listing._added.read(0) == ([], [], False)
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))

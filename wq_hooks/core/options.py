@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from wq_hooks.core.values import (
     as_bool,
@@ -20,6 +22,7 @@ ACKS = ("take", "next")
 AUTO = "auto"
 # Place of the name among WorkQueue's positional arguments, the works first.
 NAME_PLACE = 7
+_Init = TypeVar("_Init", bound=Callable[..., None])
 # What TensorFlow takes for a name scope. Parts between slashes are not empty.
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*(/[A-Za-z0-9_.\-]+)*\Z")
 
@@ -93,11 +96,23 @@ class Options:
         object.__setattr__(self, key, kind(key, getattr(self, key), *args))
 
 
-def expect_no_num_clients(value: object) -> None:
-    """Raises TypeError for an int instead of the name.
+def refuses_num_clients(init: _Init) -> _Init:
+    """Returns a constructor that refuses an int where the name stands.
 
-    DeepRec's code has `num_clients` there, and its documentation the name.
+    DeepRec's code has `num_clients` there, and its documentation has the name.
+    Without this, Python's own error counts arguments where more of them follow.
     """
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        if len(args) >= NAME_PLACE:
+            _expect_no_num_clients(args[NAME_PLACE - 1])
+        init(self, *args, **kwargs)
+
+    return cast(_Init, checked)
+
+
+def _expect_no_num_clients(value: object) -> None:
     if is_int(value):
         raise TypeError(
             "Expected name to be a str or None, which is argument number "
@@ -107,7 +122,7 @@ def expect_no_num_clients(value: object) -> None:
 
 
 def _expect_name(name: object) -> None:
-    expect_no_num_clients(name)
+    _expect_no_num_clients(name)
     if name is None:
         return
     if not isinstance(name, str):

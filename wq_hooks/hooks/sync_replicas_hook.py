@@ -23,8 +23,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
+from wq_hooks.engines.graph import GraphEngine, engines_in
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.work_queue import WorkQueue, queues_of
 
 _LOOK_EVERY_SECS = 0.25
 # A step that lasts longer may be waiting for a token.
@@ -69,12 +69,12 @@ class SyncReplicasHook(tf1.train.SessionRunHook):
         self._optimizer = optimizer
         self._is_chief = is_chief
         self._num_tokens = num_tokens
-        self._queues: list[WorkQueue] = []
+        self._queues: list[GraphEngine] = []
         self._step_began: float | None = None
 
     def begin(self) -> None:
         """Builds the ops; see the class."""
-        self._queues = queues_of(tf1.get_default_graph())
+        self._queues = engines_in(tf1.get_default_graph())
         if not self._queues:
             raise WorkQueueError(
                 "Expected a WorkQueue in the graph of the session; there is "

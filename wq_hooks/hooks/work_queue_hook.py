@@ -22,11 +22,13 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.values import as_optional_bool
+from wq_hooks.engines import engine_of
+from wq_hooks.engines.graph import GraphEngine, engines_in
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.hooks.progress_bar import Bar, new_bar
 from wq_hooks.hooks.reporter import Reporter
 from wq_hooks.hooks.summary import view_pb
-from wq_hooks.work_queue import WorkQueue, queues_of
+from wq_hooks.work_queue import WorkQueue
 
 _BAR_EVERY_SECS = 0.5
 _START = tf1.SessionLog(status=tf1.SessionLog.START)
@@ -77,13 +79,13 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             raise ValueError(
                 "Expected every_n_secs or every_n_steps; got None for both."
             )
-        self._given = _as_list(work_queue)
+        self._given = _engines_of(work_queue)
         self._summary_dir = summary_dir
         self._is_chief = as_optional_bool("is_chief", is_chief)
         self._timer = tf1.train.SecondOrStepTimer(
             every_secs=every_n_secs, every_steps=every_n_steps
         )
-        self._queues: list[WorkQueue] = []
+        self._queues: list[GraphEngine] = []
         self._viewers: dict[str, Viewer] = {}
         self._bar_meters: dict[str, ProgressMeter] = {}
         self._has_layout: set[str] = set()
@@ -99,7 +101,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
     def begin(self) -> None:
         """Finds the queues; see the class."""
         graph = tf1.get_default_graph()
-        self._queues = self._given or list(queues_of(graph))
+        self._queues = self._given or list(engines_in(graph))
         for queue in self._queues:
             if queue.graph is not graph:
                 raise ValueError(
@@ -107,9 +109,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                     "graph of the session; it was made in another one. Make "
                     "it inside the input_fn, or pass work_queue=None."
                 )
-            queue.has_hook = True
-            if self._is_chief is not None:
-                queue.give_role(self._is_chief)
+            queue.note_hook(self._is_chief)
         if not self._queues:
             raise WorkQueueError(
                 "Expected a WorkQueue in the graph of the session; there is "
@@ -211,9 +211,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             return
         self._bars_due = now + _BAR_EVERY_SECS
         for queue in self._queues:
-            progress = queue.progress(self._bar_meters[queue.name])
-            if progress is None:
+            dispatcher = queue.dispatcher
+            if dispatcher is None:
                 continue
+            progress = dispatcher.progress(self._bar_meters[queue.name])
             if queue.name not in self._bars:
                 bar = new_bar(queue.name)
                 if bar is None:
@@ -239,14 +240,16 @@ class WorkQueueHook(tf1.train.SessionRunHook):
 
     def _report(self) -> None:
         for queue in self._queues:
-            view = queue.view(self._viewers[queue.name])
-            if view is not None:
-                logging.info(
-                    "Work queue %s: %s.", queue.name, view.progress.in_words()
-                )
-                self._write_summary(queue, view)
+            dispatcher = queue.dispatcher
+            if dispatcher is None:
+                continue
+            view = dispatcher.view(self._viewers[queue.name])
+            logging.info(
+                "Work queue %s: %s.", queue.name, view.progress.in_words()
+            )
+            self._write_summary(queue, view)
 
-    def _write_summary(self, queue: WorkQueue, view: View) -> None:
+    def _write_summary(self, queue: GraphEngine, view: View) -> None:
         directory = self._summary_dir or queue.checkpoint_directory
         if not directory:
             return
@@ -268,25 +271,28 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         writer.flush()
 
 
-def _as_list(
+def _engines_of(
     work_queue: WorkQueue | Sequence[WorkQueue] | None,
-) -> list[WorkQueue]:
+) -> list[GraphEngine]:
     if work_queue is None:
         return []
     if isinstance(work_queue, WorkQueue):
         work_queue = [work_queue]
     queues = list(work_queue) if isinstance(work_queue, Sequence) else [None]
+    engines = []
     for queue in queues:
-        if isinstance(queue, WorkQueue) and queue.graph is None:
+        if not isinstance(queue, WorkQueue):
+            raise TypeError(
+                "Expected work_queue to be a WorkQueue, a sequence of them, "
+                f"or None; got {work_queue!r:.200}."
+            )
+        engine = engine_of(queue)
+        if not isinstance(engine, GraphEngine):
             raise TypeError(
                 "Expected a WorkQueue of a graph; got one that was made in "
                 "eager mode. With Keras use WorkQueueCallback; otherwise make "
                 "the queue inside the input_fn, or under "
                 "`with tf.Graph().as_default():`."
             )
-        if not isinstance(queue, WorkQueue):
-            raise TypeError(
-                "Expected work_queue to be a WorkQueue, a sequence of them, "
-                f"or None; got {work_queue!r:.200}."
-            )
-    return queues
+        engines.append(engine)
+    return engines

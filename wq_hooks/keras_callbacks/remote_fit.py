@@ -23,7 +23,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from wq_hooks.eager_queue import EagerWorkQueue
+from wq_hooks.engines.eager import EagerEngine
+from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.errors import WorkQueueError
 
 _LOOK_EVERY_SECS = 0.02
@@ -51,14 +52,14 @@ class RemoteFit:
 
     Args:
       model: The model.
-      work_queue: Made in the scope of the model's strategy.
+      engine: Engine of a queue made in the scope of the model's strategy.
     """
 
-    def __init__(self, model: tf.keras.Model, work_queue: EagerWorkQueue):
+    def __init__(self, model: tf.keras.Model, engine: ProcessEngine):
         self._model = model
-        self._queue = work_queue
+        self._engine = engine
         self._schedule = model.train_function
-        workers = work_queue.workers
+        workers = engine.workers if isinstance(engine, EagerEngine) else None
         if workers is None or workers.dataset_fn is None:
             raise WorkQueueError(
                 "Expected fit(queue.dataset_creator(dataset_fn)) with a queue "
@@ -82,7 +83,7 @@ class RemoteFit:
         try:
             return fetch()
         except _BEHIND_THE_END:
-            if not self._queue.is_done:
+            if not self._engine.is_done:
                 raise
             return self._model.get_metrics_result()
 

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.view import Viewer
-from wq_hooks.eager_queue import EagerWorkQueue
+from wq_hooks.engines import Engine, engine_of
+from wq_hooks.engines.eager import EagerEngine
+from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.hooks.summary import write_v2
 from wq_hooks.keras_callbacks import skip
@@ -79,17 +81,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         # events of batches, but for those that say that they can do without
         # the logs.
         self._supports_tf_logs = True
-        if not isinstance(work_queue, EagerWorkQueue):
-            what = "one of graph mode"
-            if not isinstance(work_queue, WorkQueue):
-                what = repr(work_queue)
-            raise TypeError(
-                "Expected a WorkQueue that was made in eager mode, outside of "
-                f"any tf.Graph; got {what:.200}. In graph mode use "
-                "WorkQueueHook."
-            )
+        self._engine = _process_engine_of(work_queue)
         if beside is not None:
-            expect_position(work_queue, "beside")
+            expect_position(self._engine, "beside")
         if every_n_steps is not None:
             every_n_secs = None
         elif every_n_secs is None:
@@ -97,7 +91,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 "Expected every_n_secs or every_n_steps; got None for both."
             )
         self.work_queue = work_queue
-        work_queue.local_service.expect_step_counter()
+        self._engine.service.expect_step_counter()
         self._log_dir = None if log_dir is None else os.fspath(log_dir)
         self._every_n_secs = every_n_secs
         self._every_n_steps = every_n_steps
@@ -126,7 +120,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         )
         if self._is_remote:
             expect_dataset_creator()
-            self._remote_fit = RemoteFit(self.model, self.work_queue)
+            self._remote_fit = RemoteFit(self.model, self._engine)
         self._viewer = Viewer(self.work_queue.name)
         self._first_step = self.step
         self._num_steps = self._num_steps_in_epoch = self._num_told = 0
@@ -138,7 +132,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             # one that its steps do not use.
             self.continue_from(_iterations_of(self.model))
             self.restore()
-        if self.work_queue.is_done:
+        if self._engine.is_done:
             logging.info(
                 "Work queue %s: all items are completed; there is nothing to "
                 "be trained.",
@@ -194,7 +188,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self.mark_trained()
         self._keep_position()
         skip.unskip_fit(self.model)
-        self.work_queue.forgive()
+        self._engine.forgive()
         self._report()
 
     @property
@@ -208,7 +202,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         """Continues where the last run has saved, if it has."""
         if self._position_file is not None:
             folder = os.path.dirname(self._position_file.path)
-            self.work_queue.keep_beside(folder or os.curdir)
+            expect_position(self._engine, "beside").keep_beside(
+                folder or os.curdir
+            )
             position = self._position_file.read()
             if position is not None:
                 self.work_queue.restore(position)
@@ -230,7 +226,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         strategy = getattr(self.model, "distribute_strategy", None)
         steps_per_batch = _steps_per_batch(strategy)
         num_batches = self._num_steps // (steps_per_batch or 1)
-        self.work_queue.local_service.mark_trained(
+        self._engine.service.mark_trained(
             num_batches - self._num_told,
             is_through=is_through,
             # What a strategy does with the batches is known, but for what
@@ -247,8 +243,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         """Whether this epoch of Keras has ended for want of data."""
         if self._is_remote:
             self.work_queue.mark_trained()
-            return self.work_queue.is_done
-        if not self.work_queue.has_ended or self.model.stop_training:
+            return self._engine.is_done
+        if not self._engine.has_ended or self.model.stop_training:
             return False
         steps = self.params.get("steps")
         return steps is None or self._num_steps_in_epoch < steps
@@ -269,7 +265,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def _report(self) -> None:
         self._last_report_secs = time.monotonic()
         self._last_report_steps = self._num_steps
-        if not self.work_queue.is_chief:
+        if not isinstance(self._engine, EagerEngine):
             # The process that serves the queue writes the summaries.
             logging.info(
                 "Work queue %s: %d items remain.",
@@ -277,7 +273,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 int(self.work_queue.size()),
             )
             return
-        view = self.work_queue.view(self._viewer)
+        view = self._engine.dispatcher.view(self._viewer)
         logging.info(
             "Work queue %s: %s.",
             self.work_queue.name,
@@ -311,11 +307,26 @@ def _iterations_of(model: Any) -> int:
     return 0 if iterations is None else int(iterations.numpy())
 
 
-def expect_position(work_queue: EagerWorkQueue, what: str) -> None:
-    """Raises an error if the position of a queue is another process'."""
-    if not work_queue.is_chief:
+def _process_engine_of(work_queue: object) -> ProcessEngine:
+    """Returns the engine of a queue of eager mode; raises TypeError."""
+    what = repr(work_queue)
+    if isinstance(work_queue, WorkQueue):
+        what = "one of graph mode"
+        engine = engine_of(work_queue)
+        if isinstance(engine, ProcessEngine):
+            return engine
+    raise TypeError(
+        "Expected a WorkQueue that was made in eager mode, outside of any "
+        f"tf.Graph; got {what:.200}. In graph mode use WorkQueueHook."
+    )
+
+
+def expect_position(engine: Engine, what: str) -> EagerEngine:
+    """Returns an engine; raises an error if another one has its position."""
+    if not isinstance(engine, EagerEngine):
         raise WorkQueueError(
             f"Expected {what} in the process that serves work queue "
-            f"{work_queue.name!r} and keeps its position; this one has "
+            f"{engine.name!r} and keeps its position; this one has "
             "connected to it. Use a plain WorkQueueCallback(queue) here."
         )
+    return engine

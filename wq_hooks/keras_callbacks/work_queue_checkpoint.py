@@ -68,7 +68,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         super().__init__(
             work_queue, log_dir=log_dir, every_n_secs=report_every_n_secs
         )
-        expect_position(self.work_queue, "WorkQueueCheckpoint")
+        self._owner = expect_position(self._engine, "WorkQueueCheckpoint")
         for key, value in (
             ("every_n_steps", every_n_steps),
             ("every_n_secs", every_n_secs),
@@ -133,7 +133,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
                 # So that its variables are there to be restored.
                 optimizer.build(model.trainable_variables)
         saved["num_steps"] = self._saved_steps
-        self.work_queue.keep_beside(self._directory)
+        self._owner.keep_beside(self._directory)
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(**saved), self._directory, self._max_to_keep
         )

@@ -243,7 +243,7 @@ def _unbatched(item: Any, batches: Any, signature: Any) -> Any:
 
 def _warn_of_parts(items: Any, rows: TableRows) -> None:
     """Says so if nobody would read the other parts of a queue's items."""
-    if rows.slice_count > 1 and hasattr(items, "_wq_hooks_queue"):
+    if rows.slice_count > 1 and hasattr(items, "_wq_hooks_engine"):
         logging.warning(
             "slice_count=%d: of each item of the work queue, which one task "
             "gets, one part is read, and the others by nobody. Leave "

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.job import names
+from tests.support.queues import state_of
 from tests.support.resuming import WORKER, start
 from tests.support.sessions import train, wait_until
 from wq_hooks import WorkQueue, WorkQueueHook
@@ -295,7 +296,9 @@ def test_the_item_that_was_drawn_last_has_failed(tmp_path, monkeypatch, caplog):
     def step_hook(queue, item):
         fails_at(NAMES[1])(queue, item)
         # The next one lies ready.
-        wait_until(lambda: queue.state()["in_flight"] == 2 or item != NAMES[0])
+        wait_until(
+            lambda: state_of(queue)["in_flight"] == 2 or item != NAMES[0]
+        )
 
     num_failed, _ = restart_until_through(
         lambda: train(

@@ -8,9 +8,11 @@ import pytest
 import tensorflow as tf
 
 from tests.support.in_process_cluster import InProcessCluster
+from tests.support.queues import dispatcher_of
 from tests.support.sessions import draw, raw_session, wait_until
 from wq_hooks import WorkQueue
 from wq_hooks.core.ledger import ledger as ledger_module
+from wq_hooks.engines import engine_of
 from wq_hooks.runtime.ports.fast_take import NO_LIFE
 from wq_hooks.runtime.transport.mailbox import MailboxSession
 
@@ -32,8 +34,8 @@ def cluster():
 
 def wait_for_life(queue, session, *, number=0):
     """Waits until the worker has said who takes, and there are items."""
-    mailbox = MailboxSession(queue.mailbox, session)
-    life = queue.ports[number].life
+    mailbox = MailboxSession(engine_of(queue).mailbox, session)
+    life = engine_of(queue).ports[number].life
     wait_until(lambda: mailbox.look_up(life)[0] not in ("", NO_LIFE))
     wait_until(lambda: mailbox.num_work() > 20)
 
@@ -43,7 +45,7 @@ def test_to_prepare_a_take_takes_nothing():
     item = queue.take()
     with raw_session() as session:
         wait_for_life(queue, session)
-        mailbox = MailboxSession(queue.mailbox, session)
+        mailbox = MailboxSession(engine_of(queue).mailbox, session)
         num_work = mailbox.num_work()
         mailbox.prepare_take("worker:9 life")
         assert mailbox.num_work() == num_work
@@ -55,7 +57,7 @@ def test_to_prepare_a_put_gives_nothing():
     item = queue.take()
     with raw_session() as session:
         wait_for_life(queue, session)
-        port = queue.ports[0].in_session(session)
+        port = engine_of(queue).ports[0].in_session(session)
         port.prepare_put()
         assert port.arrived() == []
         assert draw(session, item) == WORKS
@@ -91,7 +93,7 @@ def test_what_is_asked_for_needs_nothing_of_the_worker(cluster):
     with cluster.task(0, uuid.uuid4().hex):
         queue = WorkQueue(WORKS)
         queue.take()
-        to_do = [queue.ports[0]._take_now().op]
+        to_do = [engine_of(queue).ports[0]._take_now().op]
         seen = set()
         while to_do:
             op = to_do.pop()
@@ -107,8 +109,8 @@ def test_what_is_completed_is_told_without_a_question():
     with raw_session() as session:
         wait_for_life(queue, session)
         draw(session, item, 3)
-        wait_until(lambda: queue.dispatcher.ledger.completed == 2)
-        assert queue.dispatcher.ledger.in_flight == 1
+        wait_until(lambda: dispatcher_of(queue).ledger.completed == 2)
+        assert dispatcher_of(queue).ledger.in_flight == 1
 
 
 def test_an_item_whose_step_was_aborted_comes_again(monkeypatch):
@@ -116,7 +118,7 @@ def test_an_item_whose_step_was_aborted_comes_again(monkeypatch):
     queue = WorkQueue(WORKS, shuffle=False, lease_secs=2.0)
     item = queue.take()
     # As much of the step as takes place on the parameter server.
-    half_a_take = queue.ports[0]._take_now()
+    half_a_take = engine_of(queue).ports[0]._take_now()
     with raw_session() as session:
         wait_for_life(queue, session)
         (element,) = session.run(half_a_take)
@@ -127,7 +129,7 @@ def test_an_item_whose_step_was_aborted_comes_again(monkeypatch):
 def test_a_session_does_not_take_in_the_name_of_an_earlier_one(questions):
     queue = WorkQueue(WORKS, shuffle=False)
     item = queue.take()
-    half_a_take = queue.ports[0]._take_now()
+    half_a_take = engine_of(queue).ports[0]._take_now()
     with tf1.Session() as session:
         session.run(tf1.global_variables_initializer())
         coord = tf1.train.Coordinator()

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.in_process_cluster import InProcessCluster
+from tests.support.queues import dispatcher_of, state_of
 from tests.support.sessions import draw, element_of, raw_session, wait_until
 from wq_hooks import WorkQueue
 from wq_hooks.runtime.process_ports import one_step_port
@@ -35,11 +36,11 @@ def check_one_step(queue, session, item, questions):
     # The first one, of which nobody knew that it would be wanted.
     assert questions == [""]
     # Each question completes the item before.
-    wait_until(lambda: queue.state()["completed"] == 9)
+    wait_until(lambda: state_of(queue)["completed"] == 9)
     assert draw(session, item) == WORKS[10:]
     # And the end of data, told to the step and then to its thread.
     assert questions == ["", ""]
-    wait_until(lambda: queue.state()["remaining"] == 0)
+    wait_until(lambda: state_of(queue)["remaining"] == 0)
 
 
 def test_items_come_in_the_step_that_gives_them(questions):
@@ -65,10 +66,10 @@ def test_several_clients(questions):
         for begin in range(0, 20, 2):
             drawn = [draw(session, item, 1)[0] for item in items]
             assert drawn == WORKS[begin : begin + 2]
-        wait_until(lambda: queue.state()["completed"] == 18)
+        wait_until(lambda: state_of(queue)["completed"] == 18)
         assert draw(session, items[0]) == WORKS[20:]
         assert draw(session, items[1]) == []
-        wait_until(lambda: queue.state()["remaining"] == 0)
+        wait_until(lambda: state_of(queue)["remaining"] == 0)
     assert questions == [""]
 
 
@@ -77,11 +78,11 @@ def test_nothing_is_said_before_a_reader_asks():
     item = element_of(queue.input_dataset())
     with raw_session() as session:
         assert draw(session, item, 5) == WORKS[:5]
-        wait_until(lambda: queue.state()["completed"] == 4)
+        wait_until(lambda: state_of(queue)["completed"] == 4)
         # The step for the next one lies ready by now.
-        queue.dispatcher.settle(2.0)
-        assert queue.state()["completed"] == 4
-        assert queue.state()["in_flight"] == 1
+        dispatcher_of(queue).settle(2.0)
+        assert state_of(queue)["completed"] == 4
+        assert state_of(queue)["in_flight"] == 1
 
 
 def one_each(item):
@@ -94,7 +95,7 @@ def test_records(questions):
     with raw_session() as session:
         drawn = [item for (item,) in draw(session, batch)]
         assert drawn == [work.encode() for work in WORKS]
-        wait_until(lambda: queue.state()["remaining"] == 0)
+        wait_until(lambda: state_of(queue)["remaining"] == 0)
     # The end of data.
     assert questions == [""]
 
@@ -115,4 +116,4 @@ def test_records_may_be_read_before_python_hears_of_their_item(monkeypatch):
     with raw_session() as session:
         draw(session, batch, 2)
         # The last batch is trained when the next one is asked for.
-        wait_until(lambda: queue.state()["completed"] == 9)
+        wait_until(lambda: state_of(queue)["completed"] == 9)

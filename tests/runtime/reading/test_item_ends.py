@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from wq_hooks import WorkQueue, WorkQueueCallback
+from wq_hooks.engines import engine_of
 
 NUM_RECORDS = 6
 
@@ -77,7 +78,7 @@ def trained_in(works, make, num_batches, *, position=None, **options):
             if num_batches == 0:
                 break
         queue.mark_trained()
-        return trained, queue.snapshot(), queue.is_done
+        return trained, queue.snapshot(), engine_of(queue).is_done
 
 
 PIPELINES = {
@@ -241,7 +242,7 @@ def test_however_often_a_position_is_asked_for_an_item_is_read_a_few_times(
         dataset = queue.records(reader).batch(2).to_dataset()
         for _ in itertools.islice(dataset, 128):
             queue.mark_trained()
-        assert queue.is_done
+        assert engine_of(queue).is_done
     # Once for the pipeline; what is read again doubles each time.
     assert num_given < 5 * 256
 

@@ -1,6 +1,6 @@
 """A dataset whose iterator is initialized again in the midst, in graph mode.
 
-In eager mode that is the beginning of a `for` loop; see test_eager_queue.
+In eager mode that is the beginning of a `for` loop; see test_eager.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import itertools
 import pytest
 import tensorflow as tf
 
+from tests.support.queues import dispatcher_of, state_of
 from tests.support.sessions import decoded, raw_session, wait_until
 from tests.support.text_files import write
 from wq_hooks import WorkQueue, WorkQueueHook
@@ -94,7 +95,7 @@ def test_with_several_clients_each_goes_on_with_its_own(files):
             session.run(items[0])
         with pytest.raises(tf.errors.OutOfRangeError):
             session.run(items[1])
-        wait_until(lambda: queue.state()["remaining"] == 0)
+        wait_until(lambda: state_of(queue)["remaining"] == 0)
 
 
 def test_what_the_former_has_waited_for_is_not_taken_for_ones_own():
@@ -115,8 +116,8 @@ def test_what_the_former_has_waited_for_is_not_taken_for_ones_own():
         drawn = []
         for _ in works:
             drawn.append(decoded(session.run(item)))
-            queue.dispatcher.settle(2.0)
-            (worker,) = queue.state()["workers"]
+            dispatcher_of(queue).settle(2.0)
+            (worker,) = state_of(queue)["workers"]
             held = [item["text"] for item in worker["items"]]
             assert drawn[-1] in held
             assert len(held) <= 1

@@ -12,6 +12,7 @@ from tests.support.keras_version import has_keras_2
 from tests.support.keras_witness import new_model, write_files
 from wq_hooks import WorkQueue, WorkQueueCallback
 from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.engines import engine_of
 
 NUM_FILES = 6
 NUM_LINES = 4
@@ -113,7 +114,7 @@ BEHIND = {
 def test_a_batch_counts_when_a_step_has_trained_it(queue, name):
     dataset = BEHIND[name](new_records(queue).map(parse).to_dataset())
     completed = fit(queue, dataset)
-    assert queue.is_done
+    assert engine_of(queue).is_done
     # And no later than that: two batches are a file.
     steps = completed[2 : 2 + NUM_STEPS]
     assert steps[-2] >= TOTAL - 3 * NUM_LINES
@@ -143,7 +144,7 @@ def test_what_keras_puts_behind_for_class_weights(queue, options):
         class_weight={0: 1.0},
         **options,
     )
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_several_fits_with_class_weights(queue):
@@ -153,9 +154,9 @@ def test_several_fits_with_class_weights(queue):
     for _ in range(6):
         options = {"class_weight": {0: 1.0}, "steps_per_epoch": 5}
         fit(queue, dataset, model=model, **options)
-        if queue.is_done:
+        if engine_of(queue).is_done:
             break
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_without_a_callback(queue):
@@ -163,7 +164,7 @@ def test_without_a_callback(queue):
     dataset = new_records(queue).map(parse).to_dataset()
     model.fit(dataset, class_weight={0: 1.0}, verbose=0)
     queue.snapshot()
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_under_a_strategy(files, num_clients, behind):
             model=model,
             class_weight={0: 1.0},
         )
-        assert queue.is_done
+        assert engine_of(queue).is_done
         # At each step, and not at the end alone.
         assert len(set(completed)) >= NUM_FILES
 
@@ -243,7 +244,7 @@ def test_where_batches_are_others_they_count_at_the_end(queue, name):
     dataset = REGROUPED[name](new_records(queue).map(parse).to_dataset())
     completed = fit(queue, dataset)
     assert set(completed[:-1]) == {0}
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 @pytest.mark.parametrize("name", ["shuffle", "smaller ones"])
@@ -278,7 +279,7 @@ def test_a_loop_over_what_is_prefetched_is_exact(queue):
         assert completed <= trained
         assert len(completed) >= len(trained) - 3 * BATCH_SIZE
     queue.snapshot()
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_a_loop_that_is_left_and_begun_again(queue):
@@ -290,7 +291,7 @@ def test_a_loop_that_is_left_and_begun_again(queue):
             completed = completed_records(queue.snapshot())
             assert completed <= trained
     queue.snapshot()
-    assert queue.is_done
+    assert engine_of(queue).is_done
     assert trained == set(range(TOTAL))
 
 
@@ -311,7 +312,7 @@ def test_a_distributed_loop_counts_what_it_says(queue, caplog):
             assert len(completed) >= len(trained) - 2 * NUM_LINES
     assert "num_batches" in caplog.text
     queue.mark_trained(is_through=True)
-    assert queue.is_done
+    assert engine_of(queue).is_done
     with pytest.raises(ValueError, match="num_batches >= 0"):
         queue.mark_trained(-1)
 
@@ -328,7 +329,7 @@ def test_a_loop_in_a_tf_function(queue):
 
     assert add_up() == sum(range(TOTAL))
     queue.snapshot()
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_a_loop_that_autograph_takes_for_itself_is_not_known(queue, caplog):

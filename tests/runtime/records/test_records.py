@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 import tensorflow as tf
 
+from tests.support.queues import dispatcher_of
 from tests.support.sessions import decoded, element_of, raw_session, wait_until
 from tests.support.text_files import write
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol import messages
+from wq_hooks.engines import engine_of
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.transport.mailbox import MailboxSession
 
@@ -127,7 +129,7 @@ class Training:
         del names
         self.num_looks += 1
         if self.num_looks % 5 == 1:
-            self.queue._last_service.settle()
+            engine_of(self.queue)._last_service.settle()
         self._expect_trained()
         return True
 
@@ -139,7 +141,9 @@ class Training:
 
     def acknowledged(self):
         """Returns {item: how often the ledger has it as completed}."""
-        return completed(self.queue, self.queue._last_service.dispatcher)
+        return completed(
+            self.queue, engine_of(self.queue)._last_service.dispatcher
+        )
 
     def saved(self):
         """Returns the same of the last checkpoint."""
@@ -756,7 +760,7 @@ def test_a_save_knows_what_was_fetched_after_the_last_report(tmp_path):
 
     class PatientTraining(Training):
         def _look(self, names):
-            (port,) = self.queue._last_service._ports
+            (port,) = engine_of(self.queue)._last_service._ports
             if not self.num_looks:
                 wait_until(lambda: 3 in numbers_of(port.tracker))
             return super()._look(names)
@@ -862,10 +866,10 @@ def train_through_errors(queue, dataset, error, completes):
                 num_errors += 1
             except tf.errors.OutOfRangeError:
                 break
-        queue.service(session).settle()
+        engine_of(queue).service(session).settle()
         wait_until(
             lambda: (
-                completed(queue, queue.dispatcher)
+                completed(queue, dispatcher_of(queue))
                 == dict.fromkeys(completes, 1)
             )
         )
@@ -1016,16 +1020,16 @@ def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
                 except tf.errors.OutOfRangeError:
                     break
                 # The one that was just fetched is still in training.
-                queue.service(session).settle()
-                for item in completed(queue, queue.dispatcher):
+                engine_of(queue).service(session).settle()
+                for item in completed(queue, dispatcher_of(queue)):
                     assert set(files[item]) <= set(trained)
                 trained.append(decoded(fetched))
-            queue.service(session).settle()
+            engine_of(queue).service(session).settle()
             assert num_errors == 2
             assert sorted(trained) == sorted(set(all_of(files)) - bad)
             wait_until(
                 lambda: (
-                    completed(queue, queue.dispatcher)
+                    completed(queue, dispatcher_of(queue))
                     == dict.fromkeys(list(files)[2:], 1)
                 )
             )
@@ -1100,17 +1104,17 @@ def test_a_task_that_trains_longer_than_its_lease_keeps_its_items(texts):
         lines = element_of(dataset.to_dataset())
         with tf1.train.MonitoredSession(hooks=[WorkQueueHook()]) as session:
             session.run(lines)
-            raw_session = queue._last_service.session
-            ledger = queue.dispatcher.ledger
+            raw_session = engine_of(queue)._last_service.session
+            ledger = dispatcher_of(queue).ledger
             wait_until(lambda: 0 in ledger.leases)
             # Another one takes an item later, and is never heard of again.
-            silent = MailboxSession(queue.mailbox, raw_session)
+            silent = MailboxSession(engine_of(queue).mailbox, raw_session)
             gate = messages.gate_of("worker:9")
             claimed = silent.take(gate, "worker:9 life", "").ticket
             wait_until(lambda: claimed in ledger.leases)
             wait_until(lambda: claimed not in ledger.leases)
 
-            assert ledger.leases[0].consumer.name == queue.task.name
+            assert ledger.leases[0].consumer.name == engine_of(queue).task.name
             while not session.should_stop():
                 session.run(lines)
     assert ledger.repeated == 1

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.queues import dispatcher_of, state_of
 from tests.support.sessions import decoded, element_of, raw_session, wait_until
 from wq_hooks import WorkQueue
 from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.engines import engine_of
 
 tf1 = tf.compat.v1
 READER = tf.data.TextLineDataset
@@ -243,7 +245,7 @@ def completed(queue):
 def open_items(queue):
     return [
         item["text"]
-        for worker in queue.state()["workers"]
+        for worker in state_of(queue)["workers"]
         for item in worker["items"]
     ]
 
@@ -257,14 +259,14 @@ def expect_account(queue, records, plain):
     waits = sum((lines_in(element) for element in expected), Counter())
     found = []
     for element in dataset:
-        queue._service.settle()
+        engine_of(queue).service.settle()
         for ticket in completed(queue):
             prefix = f"{ticket}:".encode()
             assert not [x for x in waits if x.startswith(prefix)]
         waits -= lines_in(element)
         found.append(shown(element))
     assert found == [shown(element) for element in expected]
-    queue._service.settle()
+    engine_of(queue).service.settle()
     assert not open_items(queue)
     assert completed(queue) == set(range(len(SIZES)))
 
@@ -283,7 +285,7 @@ def test_elements_are_those_of_tf_data_and_all_are_accounted_for(
 
 def test_what_is_left_out_is_reported(queue, caplog):
     list(queue.records(READER).batch(3).skip(1).take(2).to_dataset())
-    queue._service.settle()
+    engine_of(queue).service.settle()
     assert f"{sum(SIZES) - 6} records were read and not trained" in caplog.text
 
 
@@ -315,7 +317,7 @@ def test_an_error_in_what_a_function_has_made_leaves_the_item_open(
             num_errors += 1
         except StopIteration:
             break
-    queue._service.settle()
+    engine_of(queue).service.settle()
 
     assert num_errors == 3
     assert num_trained == sum(sum(range(size)) for size in SIZES) - 3
@@ -399,7 +401,7 @@ def test_batches_of_batches_end_in_a_session_too(files):
                 except tf.errors.OutOfRangeError:
                     break
             wait_until(
-                lambda: queue.dispatcher.ledger.is_done,
+                lambda: dispatcher_of(queue).ledger.is_done,
             )
     assert shapes == [(3, 5), (2, 5)]
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tests.support.in_process_cluster import Background, InProcessCluster
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.protocol import messages
+from wq_hooks.engines import engine_of
 from wq_hooks.runtime.transport import mailbox as mailbox_module
 from wq_hooks.runtime.transport.mailbox import MailboxSession
 from wq_hooks.runtime.transport.prepared_steps import Steps, is_refusal
@@ -76,7 +77,7 @@ def mailbox(cluster):
     with cluster.task(0, container=uuid.uuid4().hex) as task:
         queue = WorkQueue(WORKS)
         with tf1.Session(task.target, config=task.config) as session:
-            yield MailboxSession(queue.mailbox, session)
+            yield MailboxSession(engine_of(queue).mailbox, session)
 
 
 def taken(mailbox):
@@ -212,12 +213,12 @@ def test_a_job_goes_on(monkeypatch, cluster, source):
         ours = {
             name_of(step)
             for step in (
-                queue.mailbox.drain,
-                queue.mailbox.deliver,
-                queue.mailbox.report,
-                queue.mailbox.looked_up,
-                queue.mailbox.num_work,
-                queue.mailbox.num_reports,
+                engine_of(queue).mailbox.drain,
+                engine_of(queue).mailbox.deliver,
+                engine_of(queue).mailbox.report,
+                engine_of(queue).mailbox.looked_up,
+                engine_of(queue).mailbox.num_work,
+                engine_of(queue).mailbox.num_reports,
             )
         }
         refused = Refusals(

@@ -1,7 +1,8 @@
 """How a queue begins: afresh, or where a snapshot says.
 
-    beginning = Beginning(works, options, slicer, feed_log)
-    ledger = beginning.begin(snapshot, where="/job:ps/task:0", directory=None)
+    factory = LedgerFactory(works, options, slicer, feed_log)
+    factory.note_directory("model")
+    ledger = factory.begin("/job:ps/task:0", position)
 
 A session that is created again, and a restore, begin again.
 """
@@ -26,7 +27,7 @@ from wq_hooks.runtime.saving import attempts_file, sidecar_files
 from wq_hooks.sources.slicer import Slicer
 
 
-class Beginning:
+class LedgerFactory:
     """Makes the ledgers of one queue, each where the queue begins.
 
     Args:
@@ -36,6 +37,10 @@ class Beginning:
       feed_log: What is added to them.
       attempts_directory: Where the attempts at items are kept; None: beside
         the checkpoints.
+
+    Attributes:
+      directory: Directory of the checkpoints, as far as it is known.
+      asked_for: The position that the user has given, if any.
     """
 
     def __init__(
@@ -53,6 +58,9 @@ class Beginning:
         self._attempts_directory = attempts_directory
         # What was kept by an earlier job is not asked for.
         self._is_forgetful = options.start_over
+        self._has_begun = False
+        self.directory: str | None = None
+        self.asked_for: Snapshot | None = None
 
     @property
     def _name(self) -> str:
@@ -64,18 +72,46 @@ class Beginning:
         """Number of items of one epoch."""
         return self._slicer.num_items
 
-    def begin(
-        self, snapshot: Snapshot | None, where: str, directory: str | None
-    ) -> Ledger:
+    @property
+    def begins_as_asked(self) -> bool:
+        """Whether the next ledger begins where the user has said.
+
+        That is where the job begins. A session that is created again goes back
+        to its checkpoint, if there is one.
+        """
+        is_asked = self.asked_for is not None or self._options.start_over
+        return is_asked and not self._has_begun
+
+    @property
+    def attempts_directory(self) -> str | None:
+        """Where the attempts at items are kept, as far as it is known."""
+        return self._attempts_directory or self.directory
+
+    def note_directory(self, directory: str) -> None:
+        """Notes where the checkpoints are."""
+        self.directory = directory
+
+    def continue_from(self, snapshot: str) -> None:
+        """Lets the next ledger begin at a snapshot.
+
+        Raises:
+          SnapshotError: If it is damaged or of a newer format.
+        """
+        self.asked_for = Snapshot.from_json(snapshot)
+        self._has_begun = False
+
+    def begin(self, where: str, position: str = "") -> Ledger:
         """Returns a ledger, and logs in one line where it begins.
 
         Args:
-          snapshot: The position to go on from; None: the beginning.
           where: The device on which the queue stands, or "".
-          directory: Directory of the checkpoint that the position is from, if
-            known.
+          position: What a Saver has restored, "" if nothing.
         """
-        ledger = self.new_ledger(snapshot, directory)
+        snapshot = self.asked_for
+        if position and not self.begins_as_asked:
+            snapshot = Snapshot.from_json(position)
+        self._has_begun = True
+        ledger = self._new_ledger(snapshot)
         self._is_forgetful = False
         logging.info(
             "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
@@ -96,10 +132,11 @@ class Beginning:
             )
         return ledger
 
-    def new_ledger(
-        self, snapshot: Snapshot | None, directory: str | None = None
-    ) -> Ledger:
-        """Returns a ledger; see `begin`."""
+    def fresh_ledger(self) -> Ledger:
+        """Returns a ledger from the beginning, which nobody works with."""
+        return self._new_ledger(None)
+
+    def _new_ledger(self, snapshot: Snapshot | None) -> Ledger:
         options = self._options
         resumption: Resumption | None = None
         if snapshot is None:
@@ -113,7 +150,7 @@ class Beginning:
                 shuffle=options.shuffle,
                 seed=options.seed,
                 read_works=functools.partial(
-                    sidecar_files.works_of, directory=directory
+                    sidecar_files.works_of, directory=self.directory
                 ),
                 num_slices=options.num_slices,
                 slice_works=self._slicer.slice_works,
@@ -129,19 +166,15 @@ class Beginning:
             backup_tasks=options.backup_tasks,
             is_one_unit=self._slicer.is_one_unit,
             resumption=resumption,
-            known_attempts=self._known_attempts(directory),
+            known_attempts=self._known_attempts(),
         )
 
     def new_attempts(
-        self,
-        find_directory: Callable[[], str | None],
-        own_task: str | None,
-        reads_records: Callable[[str], bool],
+        self, own_task: str | None, reads_records: Callable[[str], bool]
     ) -> AttemptsKeeper | None:
         """Returns what keeps the attempts at items; None: nobody asks.
 
         Args:
-          find_directory: Returns that of the checkpoints, if known.
           own_task: See `AttemptsKeeper`.
           reads_records: See `AttemptsKeeper`.
         """
@@ -149,21 +182,19 @@ class Beginning:
             return None
 
         def write(text: str) -> bool:
-            directory = self._attempts_directory or find_directory()
+            directory = self.attempts_directory
             return bool(directory) and attempts_file.write(
                 str(directory), self._name, text
             )
 
         return AttemptsKeeper(self._name, write, own_task, reads_records)
 
-    def _known_attempts(self, directory: str | None) -> Attempts | None:
+    def _known_attempts(self) -> Attempts | None:
         if not self._options.counts_attempts:
             return None
         if self._is_forgetful:
             return Attempts()
-        return attempts_file.read(
-            self._attempts_directory or directory, self._name
-        )
+        return attempts_file.read(self.attempts_directory, self._name)
 
     def _fresh_plan(self) -> Plan:
         options = self._options

@@ -26,7 +26,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.chief.dispatcher import Dispatcher
-from wq_hooks.runtime.host.queue_host import Host
+from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.host.tensorflow_private import STEP_READS, saved_by
 from wq_hooks.runtime.transport.mailbox import MailboxSession
 from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
@@ -50,7 +50,7 @@ def guards_of(graph: tf.Graph) -> list[SaverGuard]:
 
 
 def guard_saver(
-    graph: tf.Graph, saver: tf1.train.Saver, queues: Sequence[Host]
+    graph: tf.Graph, saver: tf1.train.Saver, queues: Sequence[SessionQueue]
 ) -> None:
     """Guards a Saver, once, while it is being built; see the module.
 
@@ -126,7 +126,7 @@ class SaverGuard:
         of the newest one of a directory.
     """
 
-    def __init__(self, saver: tf1.train.Saver, queues: Sequence[Host]):
+    def __init__(self, saver: tf1.train.Saver, queues: Sequence[SessionQueue]):
         self.saver = saver
         self.is_from_file = False
         self._queues = queues
@@ -168,7 +168,7 @@ class SaverGuard:
         with contextlib.ExitStack() as stack:
             for queue in self._queues:
                 directory = os.path.dirname(save_path)
-                stack.enter_context(queue.held_position(directory))
+                stack.enter_context(queue.freeze_position(directory))
             self._num_saved = {
                 queue.dispatcher.generation: queue.dispatcher.num_saved
                 for queue in self._queues
@@ -211,16 +211,12 @@ class SaverGuard:
     def restore(self, sess: Any, save_path: str) -> None:
         """Restores, also from a checkpoint that lacks the queues."""
         self.is_from_file = True
-        for queue in self._queues:
-            queue.checkpoint_directory = os.path.dirname(save_path)
-            queue.heed_origin()
-            if queue.is_chief and queue.dispatcher is None:
-                MailboxSession(queue.mailbox, sess).invalidate_items()
         missing = self._missing(save_path)
         for queue in self._queues:
-            queue.lacking_checkpoint = (
-                save_path if queue.name in missing else None
-            )
+            has_position = queue.name not in missing
+            queue.note_restore(save_path, has_position=has_position)
+            if queue.is_chief and queue.dispatcher is None:
+                MailboxSession(queue.mailbox, sess).invalidate_items()
         if (
             not missing
             or self._without_queues is None

@@ -34,7 +34,7 @@ from wq_hooks.core.ledger.end_policy import ChiefStop
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import TwoChiefsError
-from wq_hooks.runtime.host.queue_host import Host
+from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
 from wq_hooks.runtime.ports.fast_take import NO_LIFE, TakePortSession, life_text
 from wq_hooks.runtime.ports.session_ports import (
@@ -124,7 +124,7 @@ class Service:
 
     def __init__(
         self,
-        work_queue: Host,
+        work_queue: SessionQueue,
         session: tf1.Session,
         coord: tf.train.Coordinator | None,
     ):
@@ -236,7 +236,7 @@ class Service:
                 self._task.name,
                 chief,
             )
-            queue.is_chief = False
+            queue.give_way()
 
     def _warn_if_alone(self) -> None:
         """Says so if each task of a cluster would have a queue of its own."""

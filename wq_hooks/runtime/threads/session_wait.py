@@ -24,7 +24,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.core import waits
 from wq_hooks.core.waits import Patience
 from wq_hooks.runtime.host.callers import owner_of
-from wq_hooks.runtime.host.queue_host import Host
+from wq_hooks.runtime.host.session_queue import SessionQueue
 
 _MAX_POLL_SECS = 5.0
 # In which methods of TensorFlow a session may be waited for, and of whom.
@@ -42,7 +42,7 @@ _lock = threading.Lock()
 _is_watching = False
 
 
-def watch(queue: Host) -> None:
+def watch(queue: SessionQueue) -> None:
     """Watches from now on whether the sessions of a queue come and go."""
     global _is_watching
     with _lock:
@@ -107,7 +107,7 @@ def _creation_in_words(creator: Any) -> str:
     return f"a session: {for_chief if is_worker else ''}"
 
 
-def _warn(queue: Host, what: str, patience: Patience) -> None:
+def _warn(queue: SessionQueue, what: str, patience: Patience) -> None:
     logging.warning(
         "Work queue %s: %s has waited %d s for %sfor the servers of its "
         "cluster, among them the parameter server on %s. Do their processes "

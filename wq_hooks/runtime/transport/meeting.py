@@ -18,7 +18,7 @@ from wq_hooks.core.monitoring.board_status import pause_secs
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.waits import Patience
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.host.queue_host import Host
+from wq_hooks.runtime.host.session_queue import SessionQueue
 
 _MIN_POLL_SECS = 0.01
 _MAX_POLL_SECS = 0.1
@@ -34,7 +34,7 @@ class Board(Protocol):
 
 
 def meet_chief(
-    queue: Host, task: str, board: Board, pause: Callable[[float], bool]
+    queue: SessionQueue, task: str, board: Board, pause: Callable[[float], bool]
 ) -> None:
     """Waits, as a worker, until a chief has said which works it hands out.
 
@@ -131,7 +131,7 @@ def is_another_chief_there(
 
 
 def _is_another(
-    queue: Host, task: str, works: str, chief: str
+    queue: SessionQueue, task: str, works: str, chief: str
 ) -> WorkQueueError:
     return WorkQueueError(
         f"Expected the chief ({messages.parse_chief(chief)[0]}) to list the "
@@ -149,7 +149,7 @@ def _number_in(works: str) -> str:
     return works.partition(" ")[0]
 
 
-def _what_is_known(queue: Host) -> str:
+def _what_is_known(queue: SessionQueue) -> str:
     """Returns why this task takes itself for none."""
     origin = queue.origin
     if origin is not None and origin.is_chief is not None:

@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.in_process_cluster import Background
+from tests.support.queues import state_of
 from tests.support.sessions import (
     STOP_SECS,
     draw,
@@ -29,6 +30,7 @@ from tests.support.sessions import (
     wait_until,
 )
 from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.engines import engine_of
 from wq_hooks.errors import SnapshotError, WorkQueueError
 
 tf1 = tf.compat.v1
@@ -55,7 +57,7 @@ def draw_all(works=WORKS, source="take", **queue_args):
 
 def wait_for(queue, **expected):
     """Waits until the chief's account says so."""
-    wait_until(lambda: expected.items() <= (queue.state() or {}).items())
+    wait_until(lambda: expected.items() <= state_of(queue).items())
 
 
 def position_of(directory, name="work_queue"):
@@ -263,9 +265,9 @@ class TestArguments:
             WorkQueue(WORKS, name="mine")
 
     def test_eager_mode(self):
-        # A new thread has no default graph; see test_eager_queue.
+        # A new thread has no default graph; see test_eager.
         queue = Background(WorkQueue, WORKS).result()
-        assert queue.graph is None
+        assert engine_of(queue).mode == "eager"
         queue.close()
 
     def test_another_graph(self):
@@ -600,7 +602,11 @@ class TestSessions:
         with tf1.Session() as session:
             with running(session):
                 waiting = Background(session.run, item)
-                wait_until(lambda: session.run(queue.mailbox.num_reports) >= 1)
+                wait_until(
+                    lambda: (
+                        session.run(engine_of(queue).mailbox.num_reports) >= 1
+                    )
+                )
             with pytest.raises(tf.errors.OpError):
                 waiting.result(STOP_SECS)
 

@@ -17,8 +17,10 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from tests.support.environment import environment
+from tests.support.queues import dispatcher_of, state_of
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.monitoring.progress import ProgressMeter
+from wq_hooks.engines import engine_of
 from wq_hooks.errors import SnapshotError, WorkQueueError
 from wq_hooks.runtime.process_ports import dataset_ports
 
@@ -72,7 +74,7 @@ def wait_until(condition):
 def open_items(queue):
     return [
         item["text"]
-        for worker in queue.state()["workers"]
+        for worker in state_of(queue)["workers"]
         for item in worker["items"]
     ]
 
@@ -92,16 +94,16 @@ def test_take_gives_each_item_and_then_the_end_of_data_again_and_again(
     for _ in range(3):
         with pytest.raises(tf.errors.OutOfRangeError, match="no more items"):
             queue.take()
-    assert queue.is_done
-    assert queue.has_ended
+    assert engine_of(queue).is_done
+    assert engine_of(queue).has_ended
 
 
 def test_an_item_is_completed_when_the_next_one_is_taken(new_queue):
     queue = new_queue(WORKS)
     queue.take()
-    assert queue.progress(ProgressMeter()).completed == 0
+    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 0
     queue.take()
-    assert queue.progress(ProgressMeter()).completed == 1
+    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 1
     assert queue.size().numpy() == 4
     assert len(queue) == 6
     assert queue.works == WORKS
@@ -133,7 +135,7 @@ def test_threads_share_a_queue(new_queue):
         thread.join(60)
 
     assert sorted(taken) == list(range(200))
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 # input_dataset
@@ -170,8 +172,8 @@ def test_a_pass_that_is_left_gives_back_what_it_has_not_finished(new_queue):
     assert texts(dataset.take(1)) == ["f1"]
     assert texts(dataset) == WORKS[1:]
     assert texts(dataset) == []
-    assert queue.is_done
-    assert queue.state()["repeated"] == 0
+    assert engine_of(queue).is_done
+    assert state_of(queue)["repeated"] == 0
 
 
 def test_the_last_items_are_completed_when_the_loop_is_through(new_queue):
@@ -182,7 +184,7 @@ def test_the_last_items_are_completed_when_the_loop_is_through(new_queue):
     queue.mark_trained()
     assert open_items(queue) == ["f5"]
     queue.mark_trained(is_through=True)
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_a_pipeline_that_prefetches_may_be_left_at_any_time(new_queue, files):
@@ -195,7 +197,7 @@ def test_a_pipeline_that_prefetches_may_be_left_at_any_time(new_queue, files):
     # What it held when it was left came again, but what had left an item and
     # waited in the prefetch did not: see records.
     assert set(lines(5)) <= seen
-    assert queue.is_done or open_items(queue) == [files[5]]
+    assert engine_of(queue).is_done or open_items(queue) == [files[5]]
 
 
 def test_interleaved_files(new_queue, files):
@@ -279,7 +281,7 @@ def test_records_are_counted(new_queue, files):
 
     assert sorted(seen) == sorted(lines(*range(6)) * 2)
     queue.mark_trained()
-    assert queue.is_done
+    assert engine_of(queue).is_done
     assert texts(dataset.unbatch()) == []
 
 
@@ -300,7 +302,7 @@ def test_filtered_records_live_as_long_as_somebody_has_them(new_queue, files):
 
     assert set(seen) == {*lines(*range(6))} - {"2:3"}
     queue.mark_trained()
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
     queue = new_queue(files)
     records = queue.records(tf.data.TextLineDataset)
@@ -319,14 +321,14 @@ def test_records_of_a_pass_that_is_left_come_again(new_queue, files):
         for batch in dataset.take(number):
             trained.update(x.decode() for x in batch.numpy())
     queue.mark_trained()
-    assert queue.progress(ProgressMeter()).completed == 0
+    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 0
 
     for batch in dataset:
         trained.update(x.decode() for x in batch.numpy())
 
     assert trained == set(lines(*range(6)))
     queue.mark_trained()
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 def test_a_batch_is_trained_when_somebody_says_so(new_queue, files):
@@ -360,7 +362,7 @@ def test_what_gathers_is_counted_as_soon_as_somebody_waits_for_it(
     # A new iteration waits for what the last one has left.
     assert sorted(texts(dataset.unbatch())) == lines(*range(2, 6))
     queue.mark_trained()
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
 
 # The position
@@ -441,7 +443,7 @@ def test_a_long_list_of_works_is_kept_beside_the_checkpoint(
 ):
     works = [f"{random.Random(i).random()}" for i in range(70_000)]
     queue = new_queue(works)
-    queue.checkpoint_directory = str(tmp_path)
+    engine_of(queue).keep_beside(str(tmp_path))
     queue.take()
     queue.take()
     snapshot = queue.snapshot()
@@ -525,7 +527,7 @@ def test_a_queue_that_is_done_leaves_its_name():
     for _ in range(3):
         queues.append(WorkQueue(WORKS, name="fold"))
         texts(queues[-1].input_dataset())
-    assert all(queue.is_done for queue in queues)
+    assert all(engine_of(queue).is_done for queue in queues)
     unfinished = WorkQueue(WORKS, name="fold")
     unfinished.take()
     with pytest.raises(ValueError, match="no other open queue"):
@@ -583,7 +585,7 @@ def test_an_error_in_a_notebook_leaves_the_name(monkeypatch):
 def test_closing_after_a_loop_completes_and_after_an_error_does_not():
     with WorkQueue(WORKS, num_clients=2) as queue:
         texts(queue.input_dataset())
-    assert queue.is_done
+    assert engine_of(queue).is_done
 
     def fail():
         with WorkQueue(WORKS, num_clients=2) as queue:
@@ -595,7 +597,7 @@ def test_closing_after_a_loop_completes_and_after_an_error_does_not():
     with pytest.raises(ZeroDivisionError):
         fail()
     queue = queues[0]
-    assert queue.progress(ProgressMeter()).completed == 5
+    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 5
 
 
 def test_closing_ends_the_threads():

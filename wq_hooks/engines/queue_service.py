@@ -1,9 +1,9 @@
-"""What an eager queue does beside its work while others read from it.
+"""What a queue of this process does while other processes read from it.
 
-    serving = Serving(queue, port=2222, in_step=False)
-    dispatcher = serving.new_dispatcher(ledger)
-    service = serving.new_service(is_end)
-    serving.join(None) or serving.end(is_through=True)
+    served = QueueService(engine, port=2222, in_step=False)
+    dispatcher = served.new_dispatcher(ledger)
+    service = served.new_service(is_end)
+    served.join(None) or served.end(is_through=True)
 
 The trap: the process that serves has to be there for as long as anybody reads.
 So a queue that is served is kept until it is closed, and its process waits for
@@ -19,10 +19,12 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.tasks import Task
+from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.protocol.service_record import Served
@@ -32,15 +34,12 @@ from wq_hooks.runtime.threads.process_threads import EagerService, close_all
 from wq_hooks.runtime.transport.queue_server import QueueServer
 from wq_hooks.runtime.transport.remote_mailbox import RemoteMailbox
 
-if TYPE_CHECKING:
-    from wq_hooks.eager_queue import EagerWorkQueue
-
 _LOG_EVERY_SECS = 60.0
 _SETTLE_SECS = 2.0
 _CONNECT_SECS = 60.0
 # The end of data may wait for a sign of life.
 _BEAT_SECS = 5.0
-_live: set[Serving] = set()
+_live: set[QueueService] = set()
 
 
 @atexit.register
@@ -49,15 +48,45 @@ def _end_all() -> None:
     close_all()
     # Set by an exception that nobody has caught.
     is_through = getattr(sys, "last_value", None) is None
-    for serving in list(_live):
-        serving.queue._close(is_through=is_through)
+    for service in list(_live):
+        service.engine.close(is_through=is_through)
 
 
-class Serving:
+class ServedEngine(Protocol):
+    """An engine whose queue can be served; see `EagerEngine`."""
+
+    name: str
+    task: Task
+
+    @property
+    def num_clients(self) -> int:
+        """How many readers draw from one consumer at a time."""
+
+    @property
+    def lease_secs(self) -> float:
+        """A task that was not heard of for so long loses what it holds."""
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The owner of the ledger."""
+
+    def num_items(self) -> int:
+        """Returns the number of items of one epoch."""
+
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks."""
+
+    def close(self, *, is_through: bool) -> None:
+        """Ends the queue."""
+
+
+class QueueService:
     """A queue, as others see it.
 
     Args:
-      queue: The queue.
+      engine: Engine of the queue.
       port: Port of the server; 0: any that is free.
       in_step: Whether the processes train in step with each other.
 
@@ -65,35 +94,35 @@ class Serving:
       WorkQueueError: If the port is taken.
     """
 
-    def __init__(self, queue: EagerWorkQueue, port: int, in_step: bool):
-        self.queue = queue
+    def __init__(self, engine: ServedEngine, port: int, in_step: bool):
+        self.engine = engine
         self.in_step = in_step
-        self._task = queue.task.name
-        self._lease_secs = queue.lease_secs
+        self._task = engine.task.name
+        self._lease_secs = engine.lease_secs
         self._stall = Stall()
-        served = Served(queue.name, len(queue), self._lease_secs)
+        served = Served(engine.name, engine.num_items(), self._lease_secs)
         self._server = QueueServer(served, port)
         self.port = self._server.port
         _live.add(self)
         logging.info(
             "Work queue %s is served on port %d, as in "
             "WorkQueue.connect('grpc://%s:%d', name=%r).",
-            queue.name,
+            engine.name,
             self.port,
             platform.node(),
             self.port,
-            queue.name,
+            engine.name,
         )
 
     def new_dispatcher(self, ledger: Ledger) -> Dispatcher:
         """Returns what hands out the items of a ledger from now on."""
         ledger.serve(self._task, in_step=self.in_step)
         dispatcher = Dispatcher(
-            self.queue.name,
+            self.engine.name,
             ledger,
             self._server.mailbox,
             chief=self._task,
-            attempts=self.queue.new_attempts(self._task, lambda _: False),
+            attempts=self.engine.new_attempts(self._task, lambda _: False),
         )
         self._server.feed_from(dispatcher)
         return dispatcher
@@ -104,12 +133,12 @@ class Serving:
         Args:
           is_end: See EagerService.
         """
-        queue = self.queue
-        mailbox = RemoteMailbox(self._server.target, queue.name, _CONNECT_SECS)
+        engine = self.engine
+        mailbox = RemoteMailbox(self._server.target, engine.name, _CONNECT_SECS)
         return new_remote_service(
             mailbox,
             self._task,
-            num_clients=queue.num_clients,
+            num_clients=engine.num_clients,
             is_end=is_end,
             leads=True,
         )
@@ -123,7 +152,7 @@ class Serving:
         begin = time.monotonic()
         end = math.inf if timeout_secs is None else begin + timeout_secs
         while True:
-            dispatcher = self.queue.dispatcher
+            dispatcher = self.engine.dispatcher
             left_secs = max(0.0, end - time.monotonic())
             secs = min(_LOG_EVERY_SECS, left_secs)
             if dispatcher.wait_until_left(
@@ -145,7 +174,7 @@ class Serving:
         _live.remove(self)
         try:
             if is_through:
-                self._let_leave(self.queue.dispatcher)
+                self._let_leave(self.engine.dispatcher)
         finally:
             self._server.shut()
 
@@ -157,7 +186,7 @@ class Serving:
         if others:
             logging.info(
                 "Work queue %s: waiting for %s to leave, %g s at most.",
-                self.queue.name,
+                self.engine.name,
                 ", ".join(others),
                 self._lease_secs,
             )
@@ -167,7 +196,7 @@ class Serving:
             logging.warning(
                 "Work queue %s is served no more; %s items remain, and %d are "
                 "in flight.",
-                self.queue.name,
+                self.engine.name,
                 progress.remaining,
                 progress.in_flight,
             )

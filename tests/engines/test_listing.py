@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.in_process_cluster import Background
+from tests.support.queues import dispatcher_of, state_of
 from tests.support.sessions import (
     DEADLINE_SECS,
     draw,
@@ -17,6 +18,7 @@ from tests.support.sessions import (
     wait_until,
 )
 from wq_hooks import WorkQueue
+from wq_hooks.engines import engine_of
 from wq_hooks.errors import WorkQueueError
 
 tf1 = tf.compat.v1
@@ -88,7 +90,7 @@ class TestGraphMode:
             assert queue.num_added == 1
             reader = Background(lambda: draw(session, item))
             queue.add_works(["c", " d "])
-            wait_until(lambda: queue.state()["completed"] >= 6)
+            wait_until(lambda: state_of(queue)["completed"] >= 6)
             assert session.run(queue.size()) == -1
             queue.add_works(["e"])
             queue.close_works()
@@ -185,7 +187,7 @@ class TestEagerMode:
         thread = threading.Thread(target=take_all, daemon=True)
         thread.start()
         # The second is completed when the next one is asked for.
-        wait_until(lambda: queue.dispatcher.ledger.completed == 2)
+        wait_until(lambda: dispatcher_of(queue).ledger.completed == 2)
         queue.close()
         thread.join(DEADLINE_SECS)
         assert errors == [
@@ -198,7 +200,7 @@ class TestEagerMode:
             iterator = iter(queue.input_dataset().prefetch(4))
             assert [next(iterator).numpy() for _ in range(2)] == [b"a", b"b"]
             # Its prefetch has asked for a third by then, or will never.
-            wait_until(lambda: queue.dispatcher.ledger.completed == 2)
+            wait_until(lambda: dispatcher_of(queue).ledger.completed == 2)
             del iterator
             gc.collect()
             queue.add_works(["c", "d"])
@@ -206,7 +208,10 @@ class TestEagerMode:
             taken = []
             # What the reader may have taken meanwhile comes back.
             wait_until(
-                lambda: taken.extend(draw_eagerly(queue)) or queue.is_done
+                lambda: (
+                    taken.extend(draw_eagerly(queue))
+                    or engine_of(queue).is_done
+                )
             )
             assert sorted(taken) == ["c", "d"]
 

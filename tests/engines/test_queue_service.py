@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 
 from tests.support.console import HANG_SECS, Console
+from tests.support.queues import dispatcher_of, state_of
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 from wq_hooks.core.protocol import service_record
+from wq_hooks.engines import engine_of
 from wq_hooks.errors import WorkQueueError
 
 WORKS = [f"f{i}" for i in range(6)]
@@ -86,7 +88,7 @@ def wait_until(condition):
 
 
 def in_flight(queue):
-    return queue.state()["in_flight"]
+    return state_of(queue)["in_flight"]
 
 
 # In other processes.
@@ -101,11 +103,11 @@ def test_two_processes_share_all_items(new_queue, port, clients):
     answers = [client.answer() for client in clients]
 
     assert sorted(answers[0] + answers[1]) == sorted(WORKS * 3)
-    assert queue.is_done
+    assert engine_of(queue).is_done
     for client in clients:
         client.run("queue.close()")
     assert queue.join(HANG_SECS)
-    assert [w["name"] for w in queue.state()["workers"]] == [
+    assert [w["name"] for w in state_of(queue)["workers"]] == [
         "worker:0",
         "worker:1",
     ]
@@ -236,7 +238,7 @@ def test_ctrl_c_ends_a_process_that_waits(new_queue, port, clients, read):
     if "take" in read:
         client.answer()
         client.begin(read)
-    wait_until(lambda: queue.state()["completed"] == 1)
+    wait_until(lambda: state_of(queue)["completed"] == 1)
 
     client.process.send_signal(signal.SIGINT)
 
@@ -244,7 +246,9 @@ def test_ctrl_c_ends_a_process_that_waits(new_queue, port, clients, read):
     begin = time.monotonic()
     assert client.wait() != 0
     assert time.monotonic() - begin < 30
-    wait_until(lambda: not queue.dispatcher.others(queue.task.name))
+    wait_until(
+        lambda: not dispatcher_of(queue).others(engine_of(queue).task.name)
+    )
 
 
 def test_processes_that_just_end_have_left(new_queue, port):
@@ -268,7 +272,7 @@ def test_the_process_that_serves_reads_too_and_leaves_last(new_queue, port):
     queue = new_queue(["a", "b"], lease_secs=6.0)
     # One that falls silent with an item in its hands.
     other = WorkQueue.connect(f"grpc://localhost:{port}", task="other")
-    other._service._beat_secs = None
+    engine_of(other).service._beat_secs = None
     held = other.take().numpy().decode()
 
     mine = texts(queue.input_dataset())
@@ -313,7 +317,7 @@ def test_a_reader_that_waits_ends_when_its_queue_is_closed(new_queue, port):
 
     read = threading.Thread(target=read_all)
     read.start()
-    wait_until(lambda: queue.state()["completed"] == 1)
+    wait_until(lambda: state_of(queue)["completed"] == 1)
 
     other.close()
 
@@ -353,8 +357,8 @@ def test_fit_with_a_queue_that_is_served_elsewhere(new_queue, port):
     model.fit(dataset, callbacks=[WorkQueueCallback(queue)], verbose=0)
 
     queue.close()
-    wait_until(lambda: serving.is_done)
-    assert serving.state()["repeated"] == 0
+    wait_until(lambda: engine_of(serving).is_done)
+    assert state_of(serving)["repeated"] == 0
 
 
 def test_two_queues_of_one_process_share_a_server(new_queue, port):

@@ -1,7 +1,7 @@
-"""What the runtime needs of the queue that it works for.
+"""What the runtime needs of a queue of a graph.
 
-The queue is a `wq_hooks.WorkQueue`, which is made of the parts in this folder;
-they know no more of it than this.
+`wq_hooks.engines.graph` has it. The threads of a session, Savers and the watch
+of sessions know no more of a queue than this.
 """
 
 from __future__ import annotations
@@ -24,20 +24,15 @@ if TYPE_CHECKING:
     from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
 
 
-class Host(Protocol):
-    """A queue, as its services and Savers see it."""
+class SessionQueue(Protocol):
+    """A queue of a graph, as its sessions and Savers see it."""
 
+    name: str
+    graph: tf.Graph
     mailbox: Mailbox
     task: Task
-    is_chief: bool
     is_named: bool
     has_hook: bool
-    checkpoint_directory: str | None
-    lacking_checkpoint: str | None
-
-    @property
-    def name(self) -> str:
-        """The queue's name."""
 
     @property
     def ports(self) -> Sequence[Port]:
@@ -74,10 +69,6 @@ class Host(Protocol):
         """What the chief's board says of the works, if they are the same."""
 
     @property
-    def graph(self) -> tf.Graph:
-        """The graph that the queue belongs to."""
-
-    @property
     def is_running(self) -> bool:
         """Whether a session runs that has not been asked to stop."""
 
@@ -86,18 +77,25 @@ class Host(Protocol):
         """What is known of the session that began last, from its creator."""
 
     @property
+    def is_chief(self) -> bool:
+        """Whether this task keeps the ledger."""
+
+    @property
     def is_presumed_chief(self) -> bool:
         """Whether this task is the chief by convention alone."""
 
-    def heed_origin(self) -> None:
-        """Notes what the creator of a session says, where one is at work."""
+    def give_way(self) -> None:
+        """Notes that another task feeds the queue."""
+
+    def note_restore(self, path: str, *, has_position: bool) -> None:
+        """Notes that a Saver is about to restore a checkpoint."""
 
     def new_attempts(
         self, own_task: str | None, reads_records: Callable[[str], bool]
     ) -> AttemptsKeeper | None:
         """Returns what keeps the attempts at items; None: nobody asks."""
 
-    def held_position(
+    def freeze_position(
         self, directory: str
     ) -> contextlib.AbstractContextManager[None]:
         """Keeps the position as it is at this instant, for a save."""

@@ -1,0 +1,434 @@
+"""A queue of this process in eager mode, for TensorFlow 2 loops and Keras.
+
+    engine = EagerEngine(listing)
+    engine.dispatcher.ledger.is_done
+
+It keeps its own ledger, and may serve it to other processes. The trap: one pass
+over its dataset is all that is left of the queue, all epochs. Another pass goes
+on where the last one was left.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from wq_hooks.core import log as logging
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.local_mailbox import LocalMailbox, NoTransport
+from wq_hooks.core.chief.tasks import Task
+from wq_hooks.core.ledger.attempts import AttemptsKeeper
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.names import Names
+from wq_hooks.engines.listing import Listing
+from wq_hooks.engines.process import ProcessEngine
+from wq_hooks.engines.queue_service import QueueService
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.saving import sidecar_files
+from wq_hooks.runtime.strategies.parameter_servers import (
+    count_workers,
+    expect_dataset_creator,
+    is_on_parameter_servers,
+    without_callback,
+)
+from wq_hooks.runtime.strategies.worker_records import WorkerDatasets
+from wq_hooks.runtime.threads.process_threads import EagerService
+from wq_hooks.runtime.transport.queue_server import checked_port
+
+_SETTLE_SECS = 2.0
+_numbers = itertools.count(1)
+_open_engines: weakref.WeakValueDictionary[str, EagerEngine] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def _open_names() -> list[str]:
+    """Returns the names of the process that are not free.
+
+    A name is free when nobody will read from the queue that has it: when it is
+    done, was closed or interrupted, or nobody holds it any more.
+    """
+    if any(engine.service.has_begun for engine in _made_engines()):
+        # A model, its callbacks and so the queue may hold one another.
+        gc.collect()
+    return [engine.name for engine in _made_engines() if engine.has_its_name]
+
+
+def _made_engines() -> list[EagerEngine]:
+    # In one go: another thread may make a queue meanwhile.
+    engines = [reference() for reference in _open_engines.valuerefs()]
+    return [engine for engine in engines if engine is not None]
+
+
+_names = Names("the process", _open_names, ", or close() the first")
+
+
+def names_in_process() -> Names:
+    """Returns the names of the queues of this process."""
+    return _names
+
+
+class EagerEngine(ProcessEngine):
+    """A ledger, and what reads from it in this process.
+
+    Its threads start with its datasets and end with `close`, or with the
+    process. Under a ParameterServerStrategy the workers have datasets, too.
+
+    Args:
+      listing: What the queue was made of.
+    """
+
+    mode = "eager"
+
+    def __init__(self, listing: Listing):
+        self._listing = listing
+        self._options = options = listing.options
+        self._factory = listing.factory
+        self._dispatcher: Dispatcher | None = None
+        self._served: QueueService | None = None
+        self._lock = threading.Lock()
+        self.task = Task.find(device="", environ=os.environ)
+        find_dispatcher = _weakly(weakref.ref(self))
+        super().__init__(
+            listing.name,
+            f"{listing.name}-{next(_numbers)}-{uuid.uuid4().hex}",
+            EagerService(
+                listing.name,
+                Consumer(self.task.name, uuid.uuid4().hex[:12]),
+                LocalMailbox(find_dispatcher),
+                num_clients=options.num_clients,
+            ),
+            is_endless=options.num_epochs is None,
+        )
+        # A reader would hold the engine.
+        weakref.finalize(self, self.service.close_later).atexit = False
+        self.workers: WorkerDatasets | None = None
+        if is_on_parameter_servers(tf.distribute.get_strategy()):
+            self.workers = WorkerDatasets(
+                self.name,
+                self.service,
+                find_dispatcher,
+                num_workers=count_workers(),
+                num_clients=options.num_clients,
+                lease_secs=options.lease_secs,
+            )
+        _open_engines[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"WorkQueue({self._listing!r})"
+
+    # What users call; see WorkQueue.
+
+    def records(
+        self, reader: Callable[[Any], Any], cycle_length: int
+    ) -> Records:
+        """Returns the records of the items."""
+        if self.workers is None or not self.workers.is_tracing:
+            return super().records(reader, cycle_length)
+        return self.workers.records(
+            self._new_shared_name(),
+            reader,
+            cycle_length,
+            is_endless=self._is_endless,
+        )
+
+    def dataset_creator(self, dataset_fn: Callable[[], Any]) -> Any:
+        """Returns what `model.fit` reads on the workers, in Keras 2."""
+        workers = self._expect_workers("dataset_creator")
+        creator = expect_dataset_creator()
+        workers.dataset_fn = dataset_fn
+        return creator(without_callback)
+
+    def schedule_steps(
+        self,
+        coordinator: Any,
+        train_step: Callable[[Any], Any],
+        dataset_fn: Callable[[], Any],
+    ) -> Iterator[Any]:
+        """Lets the workers of a coordinator train on records."""
+        workers = self._expect_workers("schedule_steps")
+        try:
+            yield from workers.steps(coordinator, train_step, dataset_fn)
+        except tf.errors.OutOfRangeError:
+            if not self.is_done:
+                raise
+
+    def schedule_items(
+        self, coordinator: Any, function: Callable[[Any], Any]
+    ) -> Iterator[str]:
+        """Lets the workers of a coordinator train on an item at a time."""
+        workers = self._expect_workers("schedule_items")
+        yield from workers.items(coordinator, function)
+
+    def add_works(self, works: Sequence[Any], priority: int) -> None:
+        """Adds works."""
+        self._listing.add(works, priority)
+        self._pull_works()
+
+    def close_works(self) -> None:
+        """Says that no more works will be added."""
+        self._listing.end()
+        self._pull_works()
+
+    def num_added(self) -> int:
+        """Returns how many works were ever added."""
+        return self.dispatcher.num_added
+
+    def size(self) -> Any:
+        """Returns an eager tf.int64 scalar: the remaining items."""
+        remaining = self.dispatcher.ledger.remaining
+        # Not a Python number: TensorFlow would keep it; see ItemPort.
+        return tf.constant(np.int64(-1 if remaining is None else remaining))
+
+    def num_items(self) -> int:
+        """Returns the number of items of one epoch."""
+        return self._factory.num_items
+
+    def works(self) -> list[str]:
+        """Returns the works, as listed."""
+        return list(self._listing.works)
+
+    def snapshot(self) -> str:
+        """Returns the position as JSON."""
+        self.service.settle()
+        dispatcher = self.dispatcher
+        dispatcher.settle(_SETTLE_SECS)
+        sidecar_files.keep(dispatcher, self.name, self._factory.directory)
+        return dispatcher.snapshot().to_json()
+
+    def restore(self, snapshot: str) -> None:
+        """Continues from a snapshot, at once."""
+        with self._lock:
+            self._factory.continue_from(snapshot)
+            # What was handed out before is of a generation that is over.
+            self._dispatcher = None
+        if self._served is not None:
+            # Those who have connected wait for it.
+            self._find_dispatcher()
+
+    def serialize(self) -> str:
+        """Returns the position for a checkpoint."""
+        return self.snapshot() if self._options.save else ""
+
+    def deserialize(self, string_value: str | bytes) -> None:
+        """Continues from the position of a checkpoint."""
+        text = tf.compat.as_str(string_value)
+        if not text or not self._options.save:
+            return
+        if self._options.start_over:
+            logging.info(
+                "Work queue %s: start_over=True; the position in the "
+                "checkpoint is ignored.",
+                self.name,
+            )
+            return
+        self.restore(text)
+
+    def serve(self, port: int, *, in_step: bool) -> int:
+        """Lets other processes take items; returns the port."""
+        checked_port(port)
+        self._expect_eager("serve")
+        if self._served is not None:
+            raise WorkQueueError(
+                f"Expected a queue that is not served yet; {self.name!r} is, "
+                f"on port {self._served.port}."
+            )
+        if self.service.has_begun:
+            raise WorkQueueError(
+                "Expected serve before anything is read from the queue; "
+                f"something reads from {self.name!r} already. Call serve "
+                "before take, input_dataset and records."
+            )
+        served = QueueService(self, port, in_step)
+        with self._lock:
+            former, self._dispatcher = self._dispatcher, None
+            self._served = served
+            if former is not None:
+                self._dispatcher = served.new_dispatcher(former.ledger)
+        self._find_dispatcher()
+        self.service = served.new_service(_weak_is_end(weakref.ref(self)))
+        return served.port
+
+    def join(self, timeout_secs: float | None) -> bool:
+        """Waits until others have done all items."""
+        if self._served is None:
+            raise WorkQueueError(
+                f"Expected a queue that is served; {self.name!r} is not. Call "
+                "serve(port) first."
+            )
+        # What this process holds goes to others.
+        super().close(is_through=True)
+        return self._served.join(timeout_secs)
+
+    def close(self, *, is_through: bool) -> None:
+        """Ends the threads; a new queue may have the name."""
+        if is_through and not self.is_closed and self._dispatcher is not None:
+            self._dispatcher.forgive()
+        super().close(is_through=is_through)
+        if self._served is not None:
+            self._served.end(is_through=is_through)
+        if _open_engines.get(self.name) is self:
+            del _open_engines[self.name]
+
+    # What callbacks and the service ask for.
+
+    @property
+    def num_clients(self) -> int:
+        """How many readers draw from one consumer at a time."""
+        return self._options.num_clients
+
+    @property
+    def lease_secs(self) -> float:
+        """A task that was not heard of for so long loses what it holds."""
+        return self._options.lease_secs
+
+    @property
+    def has_its_name(self) -> bool:
+        """Whether no other queue of the process may have its name."""
+        dispatcher = self._dispatcher
+        is_done = dispatcher is not None and dispatcher.ledger.is_done
+        return not (is_done or self.is_closed or self.service.is_interrupted)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a reader has met the end of data, and it still is there."""
+        return self.service.has_ended and self.dispatcher.ledger.is_exhausted
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every item is completed."""
+        return self.dispatcher.ledger.is_done
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The owner of the ledger, which begins when it is asked for."""
+        return self._find_dispatcher()
+
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks."""
+        return self._factory.new_attempts(own_task, reads_records)
+
+    def is_end(self) -> bool:
+        """Waits, where others read too, for what they may hand back."""
+        dispatcher = self.dispatcher
+        is_end = dispatcher.wait_for_end(self.task.name, lambda: self.is_closed)
+        # A restore may have come in between.
+        return is_end and dispatcher is self.dispatcher
+
+    def keep_beside(self, directory: str) -> None:
+        """Notes where the checkpoints are, and what is kept beside them."""
+        self._factory.note_directory(directory)
+        with self._lock:
+            begun = self._dispatcher
+            is_untouched = begun is not None and not begun.ledger.consumers
+            if self._served is None and is_untouched:
+                # It did not know of what is kept there.
+                self._dispatcher = None
+
+    def forgive(self) -> None:
+        """Notes that no item has failed, as at the end of training."""
+        self.dispatcher.forgive()
+
+    # Inside.
+
+    def _find_dispatcher(self) -> Dispatcher:
+        with self._lock:
+            if self._dispatcher is None:
+                ledger = self._factory.begin("")
+                if self._served is None:
+                    self._warn_if_alone()
+                    self._dispatcher = Dispatcher(
+                        self.name,
+                        ledger,
+                        NoTransport(),
+                        attempts=self.new_attempts(
+                            None, self.service.reads_records
+                        ),
+                    )
+                    self._warn_if_forgetful()
+                else:
+                    self._dispatcher = self._served.new_dispatcher(ledger)
+            return self._dispatcher
+
+    def _pull_works(self) -> None:
+        with self._lock:
+            dispatcher = self._dispatcher
+        if dispatcher is not None:
+            dispatcher.pull_works()
+
+    def _warn_if_alone(self) -> None:
+        if self.task.job != "local":
+            logging.warning(
+                "Work queue %s belongs to this process (%s) alone: each task "
+                "that makes one reads all works.",
+                self.name,
+                self.task.name,
+            )
+
+    def _warn_if_forgetful(self) -> None:
+        if (
+            self._options.counts_attempts
+            and not self._factory.attempts_directory
+        ):
+            logging.warning(
+                "Work queue %s: max_attempts counts across restarts only as "
+                "far as a checkpoint knows. Give WorkQueue attempts_dir, the "
+                "directory of the checkpoints.",
+                self.name,
+            )
+
+    def _expect_workers(self, method: str) -> WorkerDatasets:
+        self._expect_eager(method)
+        if self.workers is None:
+            raise WorkQueueError(
+                "Expected a WorkQueue that was made in the scope of a "
+                f"ParameterServerStrategy; {self.name!r} was made outside of "
+                "it. Make it `with strategy.scope():`."
+            )
+        return self.workers
+
+    def _expect_eager(self, method: str) -> None:
+        if self.workers is not None and not tf.executing_eagerly():
+            raise WorkQueueError(
+                f"Expected {method} outside of the functions that workers run; "
+                "got one. In a dataset function call records(), and give the "
+                "function to dataset_creator() or schedule_steps()."
+            )
+        super()._expect_eager(method)
+
+
+def _weakly(reference: weakref.ref[EagerEngine]) -> Callable[[], Dispatcher]:
+    """Returns what threads hold of a queue, which must not keep it alive."""
+
+    def find() -> Dispatcher:
+        engine = reference()
+        if engine is None:
+            raise WorkQueueError(
+                "Expected a queue that is still there; nobody holds it any "
+                "more. Keep it in a variable while its dataset is in use."
+            )
+        return engine._find_dispatcher()
+
+    return find
+
+
+def _weak_is_end(reference: weakref.ref[EagerEngine]) -> Callable[[], bool]:
+    """Returns what a thread asks at the end of data; see above."""
+
+    def is_end() -> bool:
+        engine = reference()
+        return engine is None or engine.is_end()
+
+    return is_end

@@ -1,0 +1,477 @@
+"""A queue in a graph, for Estimator and MonitoredTrainingSession.
+
+Every task builds the same queue in its graph. The resources through which the
+tasks meet stand where the chief's variables are; what runs for the queue in a
+session is a `Service`. The trap: an engine lives as long as its graph, and a
+session only for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.tasks import Task, is_of_servers
+from wq_hooks.core.consumer.consumer import Transport
+from wq_hooks.core.ledger.attempts import AttemptsKeeper
+from wq_hooks.core.ledger.consumer_state import consumer_name
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.names import Names
+from wq_hooks.core.protocol import messages
+from wq_hooks.engines.base import Engine
+from wq_hooks.engines.graph_position import READY_SECS, GraphPosition
+from wq_hooks.engines.listing import Listing
+from wq_hooks.engines.roles import Role
+from wq_hooks.errors import WorkQueueError
+from wq_hooks.local_work_mgr import LocalWorkMgr
+from wq_hooks.runtime.host.session_origin import SessionOrigin, find_origin
+from wq_hooks.runtime.ports.dataset_ops import new_number, queue_options
+from wq_hooks.runtime.ports.fast_take import TakePort
+from wq_hooks.runtime.ports.session_ports import DemandPort, Port, ProducerPort
+from wq_hooks.runtime.process_ports.one_step_port import (
+    DirectPort,
+    DirectRecordsPort,
+)
+from wq_hooks.runtime.reading.records_port import RecordsPort
+from wq_hooks.runtime.records.read_records import expect_reader, records_read
+from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.saving import saver_guard
+from wq_hooks.runtime.threads import interrupt, session_wait
+from wq_hooks.runtime.threads.session_threads import Service, ServiceRunner
+from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
+
+_CPU = "/device:CPU:0"
+_ENGINES = "_wq_hooks_engines"
+
+
+def engines_in(graph: tf.Graph) -> list[GraphEngine]:
+    """Returns the engines of a graph's queues, in the order of making."""
+    # An attribute, so that the queues die with the graph; a collection would
+    # go into each exported MetaGraph.
+    if not hasattr(graph, _ENGINES):
+        setattr(graph, _ENGINES, [])
+    engines: list[GraphEngine] = getattr(graph, _ENGINES)
+    return engines
+
+
+def names_in_graph() -> Names:
+    """Returns the names of the queues of the current graph."""
+    engines = engines_in(tf1.get_default_graph())
+    return Names("the graph", lambda: [engine.name for engine in engines])
+
+
+class GraphEngine(Engine):
+    """The part of a queue in the graph that is current.
+
+    Args:
+      listing: What the queue was made of.
+      local_work_mgr: Notes what this task takes; None: nobody does.
+    """
+
+    mode = "graph"
+
+    def __init__(self, listing: Listing, local_work_mgr: LocalWorkMgr | None):
+        self.name = listing.name
+        self.graph = tf1.get_default_graph()
+        self._expect_buildable()
+        self.is_named = listing.is_named
+        self._listing = listing
+        self._options = options = listing.options
+        self._factory = listing.factory
+        self._local_work_mgr = local_work_mgr
+        num_epochs = options.num_epochs
+        self.mailbox = Mailbox(
+            self.name,
+            is_saved=options.save,
+            on_saver=lambda saver: saver_guard.guard_saver(
+                self.graph, saver, engines_in(self.graph)
+            ),
+            remaining=-1
+            if num_epochs is None or options.is_open
+            else num_epochs * self.num_items(),
+            level=1 if num_epochs is None else num_epochs,
+        )
+        self.ports: list[Port] = []
+        self.has_hook = False
+        self.has_summary = False
+        self._position = GraphPosition(
+            self.name, self.graph, listing.factory, is_saved=options.save
+        )
+        self._worker_device = self._find_worker_device()
+        self.task = Task.find(device=self._worker_device, environ=os.environ)
+        self._role = Role(self.task, options.is_chief)
+        self._lock = threading.Lock()
+        self._services: weakref.WeakKeyDictionary[tf1.Session, Service] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._last_service: Service | None = None
+        with self._scope():
+            # Ours starts threads and never runs an op; the plain QueueRunner
+            # that an exported graph holds in its place waits in this one.
+            idle = tf1.FIFOQueue(1, [tf.bool], [()], name="idle")
+            runner = ServiceRunner(self.new_service, idle, idle.dequeue().op)
+        tf1.add_to_collection(tf1.GraphKeys.QUEUE_RUNNERS, runner)
+        engines_in(self.graph).append(self)
+        session_wait.watch(self)
+
+    def __repr__(self) -> str:
+        return f"WorkQueue({self._listing!r})"
+
+    # What users call; see WorkQueue.
+
+    def take(self) -> Any:
+        """Returns a tf.string scalar tensor: one item each time it is run."""
+        if not self._takes_in_step or tf.inside_function():
+            # What is taken ahead is not taken in the reader's step. And what a
+            # function of tf.data runs cannot be elsewhere.
+            port = self._add_port(DemandPort)
+        else:
+            name = consumer_name(self.task.name, len(self.ports))
+            port = self._add_port(
+                functools.partial(
+                    TakePort, mailbox=self.mailbox, consumer_name=name
+                )
+            )
+        with self._worker_scope():
+            return port.take()
+
+    def input_producer(self) -> Any:
+        """Returns a local tf.queue.FIFOQueue of tf.string."""
+        queue = self._add_port(ProducerPort).queue
+        # Readers of tables see that the items are shared out already.
+        queue._wq_hooks_engine = self
+        return queue
+
+    def input_dataset(self) -> Any:
+        """Returns a tf.data.Dataset of tf.string scalars."""
+        port = self._add_dataset_port(DemandPort, DirectPort)
+        with self._worker_scope():
+
+            def items(iteration: Any) -> Any:
+                # The map of tf.data 2 turns the end of data into an error.
+                dataset = tf1.data.Dataset.from_tensors(iteration).repeat()
+                return dataset.map(port.take_in)
+
+            once = tf1.data.Dataset.from_tensors(0)
+            dataset = once.flat_map(lambda _: items(new_number()))
+            dataset = dataset.with_options(queue_options())
+            dataset._wq_hooks_engine = self
+            return dataset
+
+    def records(
+        self, reader: Callable[[Any], Any], cycle_length: int
+    ) -> Records:
+        """Returns the records of the items."""
+        expect_reader(reader)
+        port = self._add_dataset_port(RecordsPort, DirectRecordsPort)
+
+        def from_items(make: Callable[[Any], Any]) -> Any:
+            with tf.control_dependencies(None), self._worker_scope():
+                items = tf1.data.Dataset.from_tensors(0).repeat()
+                return make(items.map(lambda _: port.take()))
+
+        # The reader is traced where it is run.
+        with tf.control_dependencies(None), self._worker_scope():
+            return records_read(
+                port,
+                from_items,
+                reader,
+                cycle_length=cycle_length,
+                is_endless=self._options.num_epochs is None,
+            )
+
+    def add_summary(self) -> None:
+        """Adds the level of the queue to the graph's summaries."""
+        self.has_summary = True
+        tag = f"{self.name}/fraction_of_{self.num_items()}_full"
+        with tf1.name_scope(None):
+            tf1.summary.scalar(tag, self.mailbox.level)
+
+    def add_works(self, works: Sequence[Any], priority: int) -> None:
+        """Adds works, on the chief."""
+        self._expect_chief("add_works")
+        self._listing.add(works, priority)
+        self._pull_works()
+
+    def close_works(self) -> None:
+        """Says, on the chief, that no more works will be added."""
+        self._expect_chief("close_works")
+        self._listing.end()
+        self._pull_works()
+
+    def num_added(self) -> int:
+        """Returns how many works were ever added."""
+        self._expect_chief("num_added")
+        if self._last_service is not None:
+            self._last_service.wait_until_ready(READY_SECS)
+        dispatcher = self.dispatcher
+        if dispatcher is None:
+            raise WorkQueueError(
+                "Expected num_added to be asked for while a session runs; "
+                "before, the checkpoint is not known."
+            )
+        return int(dispatcher.num_added)
+
+    def size(self) -> Any:
+        """Returns a tf.int64 scalar tensor: the remaining items."""
+        return self.mailbox.remaining
+
+    def num_items(self) -> int:
+        """Returns the number of items of one epoch."""
+        return self._factory.num_items
+
+    def works(self) -> list[str]:
+        """Returns the works, as listed."""
+        return list(self._listing.works)
+
+    def snapshot(self) -> str:
+        """Returns the position as JSON, on the chief."""
+        self._expect_chief("snapshot")
+        asked_for = self._factory.asked_for
+        if asked_for is not None and self._factory.begins_as_asked:
+            return asked_for.to_json()
+        service = self._last_service
+        if service is not None:
+            service.wait_until_ready(READY_SECS)
+            if service.dispatcher is not None:
+                return service.dispatcher.snapshot().to_json()
+        fresh = self._factory.fresh_ledger()
+        return fresh.snapshot(self.name, None).to_json()
+
+    def restore(self, snapshot: str) -> None:
+        """Continues from a snapshot, on the chief."""
+        self._expect_chief("restore")
+        if self.dispatcher is not None:
+            raise WorkQueueError(
+                "Expected restore before the session starts; the queue runs."
+            )
+        self._factory.continue_from(snapshot)
+
+    # What sessions, hooks and Savers ask for; see `SessionQueue`.
+
+    @property
+    def num_clients(self) -> int:
+        """How many readers draw from one consumer at a time."""
+        return self._options.num_clients
+
+    @property
+    def counts_attempts(self) -> bool:
+        """Whether an item may be given up."""
+        return self._options.counts_attempts
+
+    @property
+    def lease_secs(self) -> float:
+        """A task that was not heard of for so long loses what it holds."""
+        return self._options.lease_secs
+
+    @property
+    def beat_secs(self) -> float:
+        """How often a task says that it is alive."""
+        return self._options.lease_secs / 4
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the position goes into checkpoints."""
+        return self._options.save
+
+    @property
+    def works_text(self) -> str:
+        """What the chief's board says of a list of works."""
+        return messages.works_text(self._listing.works)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this task keeps the ledger."""
+        return self._role.is_chief
+
+    @property
+    def is_presumed_chief(self) -> bool:
+        """Whether this task is the chief by convention alone."""
+        return self._role.is_presumed_chief
+
+    @property
+    def origin(self) -> SessionOrigin | None:
+        """What is known of the session that began last, from its creator."""
+        return self._role.origin
+
+    @property
+    def checkpoint_directory(self) -> str | None:
+        """Directory of the checkpoints, as far as it is known."""
+        return self._factory.directory
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """The chief's dispatcher while a session runs, or None."""
+        service = self._last_service
+        if service is None or not service.is_live:
+            return None
+        return service.dispatcher
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a session runs that has not been asked to stop."""
+        service = self._last_service
+        return service is not None and service.is_live
+
+    def transport(self, mailbox: MailboxSession) -> Transport:
+        """Returns through what the consumers of a session take."""
+        if self._local_work_mgr is None:
+            return mailbox
+        prefix = self._listing.works.joined("")
+        return self._local_work_mgr.transport(mailbox, prefix)
+
+    def service(self, session: tf1.Session) -> Service | None:
+        """Returns what runs in a session, or None."""
+        return self._services.get(session)
+
+    def new_service(
+        self, session: tf1.Session, coord: tf.train.Coordinator | None
+    ) -> Service | None:
+        """Returns the service of a new session; None if it has one."""
+        with self._lock:
+            running = self._services.get(session)
+            if running is not None and running.is_live:
+                return None
+            self._role.heed(find_origin(session))
+            service = Service(self, session, coord)
+            self._services[session] = service
+            self._last_service = service
+        interrupt.watch()
+        return service
+
+    def note_hook(self, is_chief: bool | None) -> None:
+        """Notes that a hook of the session tells how it ends.
+
+        Args:
+          is_chief: Whether this task keeps the ledger; None: as others say.
+        """
+        self.has_hook = True
+        if is_chief is not None:
+            self._role.give(is_chief)
+
+    def give_way(self) -> None:
+        """Notes that another task feeds the queue."""
+        self._role.give_way()
+
+    def note_restore(self, path: str, *, has_position: bool) -> None:
+        """Notes that a Saver is about to restore a checkpoint.
+
+        Args:
+          path: Path of the checkpoint.
+          has_position: Whether the position is in it.
+        """
+        self._factory.note_directory(os.path.dirname(path))
+        self._position.note_lacking(None if has_position else path)
+        origin = find_origin()
+        # Without one, or while a session runs, the user restores.
+        if origin is not None and not self.is_running:
+            self._role.heed(origin)
+
+    def new_ledger(self, position: str) -> Ledger:
+        """Returns the ledger that a session of the chief starts with.
+
+        Args:
+          position: What a Saver has restored, "" if nothing.
+        """
+        return self._position.begin(self.mailbox.device, position)
+
+    def new_attempts(
+        self, own_task: str | None, reads_records: Callable[[str], bool]
+    ) -> AttemptsKeeper | None:
+        """Returns what keeps the attempts at items; None: nobody asks."""
+        return self._factory.new_attempts(own_task, reads_records)
+
+    def freeze_position(
+        self, directory: str
+    ) -> contextlib.AbstractContextManager[None]:
+        """Keeps the position as it is at this instant, for a save."""
+        service = self._last_service if self.is_chief else None
+        return self._position.frozen(directory, service)
+
+    # Inside.
+
+    def _pull_works(self) -> None:
+        # A ledger that is being made meanwhile finds them in the log.
+        service = self._last_service
+        if service is not None and service.dispatcher is not None:
+            service.dispatcher.pull_works()
+
+    def _add_dataset_port(self, kind: Any, direct_kind: Any) -> Any:
+        if self._takes_in_step:
+            kind = functools.partial(direct_kind, mailbox=self.mailbox)
+        return self._add_port(
+            functools.partial(kind, num_clients=self.num_clients)
+        )
+
+    @property
+    def _takes_in_step(self) -> bool:
+        """Whether an item may be taken in the step that gives it.
+
+        Not where it is noted first who takes it.
+        """
+        return not (self.counts_attempts or self._local_work_mgr is not None)
+
+    def _add_port(self, kind: Any) -> Any:
+        # Out of branches, loops and functions, which use what is made here.
+        with tf.init_scope():
+            if tf1.get_default_graph() is not self.graph:
+                raise ValueError(
+                    f"Expected the graph in which WorkQueue {self.name!r} was "
+                    "made to be current; got another one."
+                )
+            number = len(self.ports) + 1
+            with self._scope():
+                port = kind(f"{self.name}/{self.task.name}/{number}")
+        self.ports.append(port)
+        return port
+
+    def _expect_buildable(self) -> None:
+        if tf.inside_function():
+            raise WorkQueueError(
+                "Expected the queue to be made outside of functions, branches "
+                f"and loops, which may use it; got WorkQueue {self.name!r} "
+                "inside of one. Make it before, and call take() there."
+            )
+        if self.graph.finalized:
+            raise WorkQueueError(
+                "Expected the queue to be made before the session; its graph "
+                "is finalized already."
+            )
+
+    def _expect_chief(self, method: str) -> None:
+        if not self.is_chief:
+            raise WorkQueueError(
+                f"Expected {method} to be called on the chief; this is "
+                f"{self.task.name}."
+            )
+
+    def _find_worker_device(self) -> str:
+        """Returns the device on which this worker's part of the queue stands.
+
+        Strings live on the CPU, also where the scope says GPU.
+        """
+        with tf.device(_CPU):
+            device = str(tf.no_op().device)
+        # A scope that puts the whole queue on a parameter server leaves its
+        # local parts to the session, that is to this process.
+        is_remote = is_of_servers(device, self.mailbox.device, os.environ)
+        return _CPU if is_remote else device
+
+    @contextlib.contextmanager
+    def _scope(self) -> Iterator[None]:
+        with tf1.name_scope(f"{self.name}/"), self._worker_scope():
+            yield
+
+    @contextlib.contextmanager
+    def _worker_scope(self) -> Iterator[None]:
+        with tf.device(None), tf.device(self._worker_device):
+            yield

@@ -1,0 +1,74 @@
+"""Which engine a queue gets: by what is listed, and where it is made.
+
+engine = new_engine(["a.csv"], None, Options(num_epochs=2))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from wq_hooks.core.items.works import Works
+from wq_hooks.core.options import Options
+from wq_hooks.engines.base import Engine
+from wq_hooks.engines.connected import ConnectedEngine, ServedWorks
+from wq_hooks.engines.eager import EagerEngine, names_in_process
+from wq_hooks.engines.graph import GraphEngine, names_in_graph
+from wq_hooks.engines.listing import Listing
+from wq_hooks.local_work_mgr import LocalWorkMgr, expect_local_work_mgr
+from wq_hooks.sources.passwords import expect_no_passwords
+from wq_hooks.sources.registry import TableSource
+
+
+def new_engine(
+    works: Any,
+    prefix: str | None,
+    options: Options,
+    *,
+    source: Callable[[str], TableSource | None] | None = None,
+    local_work_mgr: LocalWorkMgr | None = None,
+    attempts_dir: str | os.PathLike[str] | None = None,
+) -> Engine:
+    """Returns the engine of a new queue.
+
+    Args:
+      works: What is listed, or a `ServedWorks`.
+      prefix: See WorkQueue.
+      options: The options as given, with or without a name.
+      source: See WorkQueue.
+      local_work_mgr: See WorkQueue.
+      attempts_dir: See WorkQueue.
+
+    Raises:
+      TypeError: If an argument is of a wrong type.
+      ValueError: If an argument is out of its range, or the name is taken.
+    """
+    if isinstance(works, ServedWorks):
+        return ConnectedEngine(works, options)
+    manager = expect_local_work_mgr(local_work_mgr)
+    listed = Works(works, prefix)
+    expect_no_passwords(listed)
+    is_eager = tf.executing_eagerly()
+    if is_eager and manager is not None:
+        raise ValueError(
+            "Expected local_work_mgr=None in eager mode; got a manager. "
+            "Keep queue.snapshot() in a file, or make the queue in a graph."
+        )
+    names = names_in_process() if is_eager else names_in_graph()
+    with names.claimed(options.name) as name:
+        listing = Listing(
+            listed,
+            dataclasses.replace(options, name=name),
+            is_named=options.name is not None,
+            source=source,
+            attempts_directory=None
+            if attempts_dir is None
+            else os.fspath(attempts_dir),
+        )
+        if is_eager:
+            return EagerEngine(listing)
+        return GraphEngine(listing, manager)
