@@ -12,7 +12,6 @@ from model_zoo.wide_and_deep import generate
 from tests.support.criteo_data import NUM_FILES, ROWS_PER_FILE
 from tests.support.zygote import Zygotes
 from wq_hooks.launcher import process_group
-from wq_hooks.runtime.transport.mailbox import MailboxSession
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("without deadline", deadline=None)
@@ -27,20 +26,6 @@ def data_location(tmp_path_factory):
         directory, num_files=NUM_FILES, rows_per_file=ROWS_PER_FILE, seed=1
     )
     return directory
-
-
-@pytest.fixture
-def questions(monkeypatch):
-    """What those said to be completed who took in a step of its own."""
-    questions = []
-    take = MailboxSession.take
-
-    def noted(self, gate, sender, completed):
-        questions.append(completed)
-        return take(self, gate, sender, completed)
-
-    monkeypatch.setattr(MailboxSession, "take", noted)
-    return questions
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -32,7 +32,6 @@ ROOMS = [
     "runtime.transport",
     "runtime.ports",
     "runtime.reading",
-    "runtime.process_ports",
     "runtime.records",
     "runtime.saving",
     "runtime.inference",

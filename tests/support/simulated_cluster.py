@@ -3,9 +3,9 @@
     cluster = SimulatedCluster(plan, secs_of, num_workers=4, take_secs=0.001)
     cluster.run()  # when the last item is completed
 
-Items are taken as `runtime.fast_take` and `core.consumer` do it: reports gather
-before the chief reads them, what is completed is told later than what is taken,
-and who is shut out asks again later and later. A job takes 0.1 s, however long.
+Items are taken as `core.consumer` does it: reports gather before the chief
+reads them, what is completed is told with the next question, and a consumer
+that is held back asks again later and later. A job takes 0.1 s, however long.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim
 
-# What has arrived is looked at so often: `runtime.service`.
-NOTE_EVERY_SECS = 0.05
-
 
 class SimulatedCluster:
     """A chief's dispatcher, and workers of given speeds.
@@ -34,8 +31,7 @@ class SimulatedCluster:
       secs_of: Returns how long a worker takes for an item, of (its number, the
         item's text, when it begins).
       num_workers: How many workers there are.
-      take_secs: How long a take lasts in the reader's own step.
-      wait_secs: How long it lasts, beside that, if it has to ask.
+      take_secs: How long a take lasts.
       **kwargs: Arguments for the Ledger.
     """
 
@@ -46,14 +42,11 @@ class SimulatedCluster:
         *,
         num_workers,
         take_secs=0.0,
-        wait_secs=0.0,
         **kwargs,
     ):
         self.now = 0.0
         self.ledger = Ledger(plan, **kwargs)
-        self.workers = [
-            _Worker(self, i, take_secs, wait_secs) for i in range(num_workers)
-        ]
+        self.workers = [_Worker(self, i, take_secs) for i in range(num_workers)]
         self.secs_of = secs_of
         self.board = {}
         self.work = collections.deque()
@@ -72,10 +65,7 @@ class SimulatedCluster:
         """Returns when the last item is completed, in seconds."""
         self._tick()
         for worker in self.workers:
-            self.at(0.0, worker.take)
-            # Not all at the same time.
-            begin = NOTE_EVERY_SECS * worker.number / len(self.workers)
-            self.at(begin, worker.note)
+            self.at(0.0, worker.ask)
         while not self.ledger.is_done:
             assert self._events, "the job is stuck"
             self.now, _, function = heapq.heappop(self._events)
@@ -134,30 +124,15 @@ class SimulatedCluster:
 
 
 class _Worker:
-    def __init__(self, cluster, number, take_secs, wait_secs):
+    def __init__(self, cluster, number, take_secs):
         self.number = number
         self.consumer = Consumer(f"worker:{number}", "1")
         self._cluster = cluster
         self._take_secs = take_secs
-        self._wait_secs = wait_secs
         self._pause_secs = consumer_module._MIN_PAUSE_SECS
         self._holds = None
         self._completed = []
         self._gate = messages.gate_of(self.consumer.name)
-
-    def take(self):
-        """Takes in the reader's own step, or else asks."""
-        cluster = self._cluster
-        barred_in, generation, reserve = cluster.look_up(
-            self._gate, messages.ITEM, messages.RESERVE
-        )
-        if barred_in != generation and len(cluster.work) > int(reserve):
-            _, token, ticket, text = cluster.work.popleft()
-            claim = Claim(token, int(ticket))
-            cluster.report(messages.LEASE, self.consumer, claim)
-            self._begin(claim, text, self._take_secs)
-            return
-        cluster.at(cluster.now + self._take_secs, self.ask)
 
     def ask(self):
         """Asks the chief's mailbox, and waits for an item."""
@@ -187,22 +162,14 @@ class _Worker:
             return
         claim = Claim(token, int(ticket))
         cluster.report(messages.LEASE, self.consumer, claim)
-        self._begin(claim, text, self._wait_secs)
+        self._begin(claim, text)
 
-    def _begin(self, claim, text, delay_secs):
+    def _begin(self, claim, text):
         cluster = self._cluster
         if self._holds:
             self._completed.append(self._holds)
         self._holds = claim
-        begin = cluster.now + delay_secs
+        begin = cluster.now + self._take_secs
         end = begin + cluster.secs_of(self.number, text.decode(), begin)
         cluster.last_end = max(cluster.last_end, end)
-        cluster.at(end, self.take)
-
-    def note(self):
-        """Reports what it has seen to be completed."""
-        cluster = self._cluster
-        if self._completed:
-            cluster.report(messages.ACK, self.consumer, *self._completed)
-            self._completed = []
-        cluster.at(cluster.now + NOTE_EVERY_SECS, self.note)
+        cluster.at(end, self.ask)

@@ -107,6 +107,7 @@ class EagerEngine(ProcessEngine):
                 Consumer(self.task.name, uuid.uuid4().hex[:12]),
                 LocalMailbox(find_dispatcher),
                 num_clients=options.num_clients,
+                acks_on_take=options.ack == "take",
             ),
             is_endless=options.num_epochs is None,
         )
@@ -200,7 +201,7 @@ class EagerEngine(ProcessEngine):
 
     def snapshot(self) -> str:
         """Returns the position as JSON."""
-        self.service.settle()
+        self.service.flush()
         dispatcher = self.dispatcher
         dispatcher.settle(_SETTLE_SECS)
         sidecar_files.keep(dispatcher, self.name, self._factory.directory)

@@ -23,7 +23,6 @@ from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.chief.tasks import Task, is_of_servers
 from wq_hooks.core.consumer.consumer import Transport
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
-from wq_hooks.core.ledger.consumer_state import consumer_name
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.names import Names
 from wq_hooks.core.protocol import messages
@@ -34,13 +33,10 @@ from wq_hooks.engines.roles import Role
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.local_work_mgr import LocalWorkMgr
 from wq_hooks.runtime.host.session_origin import SessionOrigin, find_origin
-from wq_hooks.runtime.ports.dataset_ops import new_number, queue_options
-from wq_hooks.runtime.ports.fast_take import TakePort
-from wq_hooks.runtime.ports.session_ports import DemandPort, Port, ProducerPort
-from wq_hooks.runtime.process_ports.one_step_port import (
-    DirectPort,
-    DirectRecordsPort,
-)
+from wq_hooks.runtime.ports.dataset_ops import queue_options
+from wq_hooks.runtime.ports.item_channel import ItemChannel
+from wq_hooks.runtime.ports.port import POLL_SECS, PortOps
+from wq_hooks.runtime.ports.producer_port import ProducerPort
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.records.read_records import expect_reader, records_read
 from wq_hooks.runtime.records.records import Records
@@ -51,6 +47,9 @@ from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
 
 _CPU = "/device:CPU:0"
 _ENGINES = "_wq_hooks_engines"
+# How long an item that is drawn may be taken for one that lies ready, where it
+# matters which of the two has ended the process.
+_DRAWN_SECS = 0.005
 
 
 def engines_in(graph: tf.Graph) -> list[GraphEngine]:
@@ -100,7 +99,7 @@ class GraphEngine(Engine):
             else num_epochs * self.num_items(),
             level=1 if num_epochs is None else num_epochs,
         )
-        self.ports: list[Port] = []
+        self.ports: list[PortOps] = []
         self.has_hook = False
         self.has_summary = False
         self._position = GraphPosition(
@@ -130,40 +129,28 @@ class GraphEngine(Engine):
 
     def take(self) -> Any:
         """Returns a tf.string scalar tensor: one item each time it is run."""
-        if not self._takes_in_step or tf.inside_function():
-            # What is taken ahead is not taken in the reader's step. And what a
-            # function of tf.data runs cannot be elsewhere.
-            port = self._add_port(DemandPort)
-        else:
-            name = consumer_name(self.task.name, len(self.ports))
-            port = self._add_port(
-                functools.partial(
-                    TakePort, mailbox=self.mailbox, consumer_name=name
-                )
-            )
+        port = self._add_port(ItemChannel)
         with self._worker_scope():
             return port.take()
 
     def input_producer(self) -> Any:
         """Returns a local tf.queue.FIFOQueue of tf.string."""
-        queue = self._add_port(ProducerPort).queue
+        # If the process ends, either the item that is drawn has ended it or
+        # the one that lies ready: where attempts count, it is found out soon.
+        poll_secs = _DRAWN_SECS if self.counts_attempts else POLL_SECS
+        queue = self._add_port(
+            functools.partial(ProducerPort, max_poll_secs=poll_secs)
+        ).queue
         # Readers of tables see that the items are shared out already.
         queue._wq_hooks_engine = self
         return queue
 
     def input_dataset(self) -> Any:
         """Returns a tf.data.Dataset of tf.string scalars."""
-        port = self._add_dataset_port(DemandPort, DirectPort)
+        port = self._add_dataset_port(ItemChannel)
         with self._worker_scope():
-
-            def items(iteration: Any) -> Any:
-                # The map of tf.data 2 turns the end of data into an error.
-                dataset = tf1.data.Dataset.from_tensors(iteration).repeat()
-                return dataset.map(port.take_in)
-
-            once = tf1.data.Dataset.from_tensors(0)
-            dataset = once.flat_map(lambda _: items(new_number()))
-            dataset = dataset.with_options(queue_options())
+            text_of = tf.autograph.experimental.do_not_convert(_text_of)
+            dataset = port.items().map(text_of).with_options(queue_options())
             dataset._wq_hooks_engine = self
             return dataset
 
@@ -172,12 +159,11 @@ class GraphEngine(Engine):
     ) -> Records:
         """Returns the records of the items."""
         expect_reader(reader)
-        port = self._add_dataset_port(RecordsPort, DirectRecordsPort)
+        port = self._add_dataset_port(RecordsPort)
 
         def from_items(make: Callable[[Any], Any]) -> Any:
             with tf.control_dependencies(None), self._worker_scope():
-                items = tf1.data.Dataset.from_tensors(0).repeat()
-                return make(items.map(lambda _: port.take()))
+                return port.channel.passes(make)
 
         # The reader is traced where it is run.
         with tf.control_dependencies(None), self._worker_scope():
@@ -262,6 +248,11 @@ class GraphEngine(Engine):
     def num_clients(self) -> int:
         """How many readers draw from one consumer at a time."""
         return self._options.num_clients
+
+    @property
+    def acks_on_take(self) -> bool:
+        """Whether an item is completed when it is handed out."""
+        return self._options.ack == "take"
 
     @property
     def counts_attempts(self) -> bool:
@@ -405,20 +396,10 @@ class GraphEngine(Engine):
         if service is not None and service.dispatcher is not None:
             service.dispatcher.pull_works()
 
-    def _add_dataset_port(self, kind: Any, direct_kind: Any) -> Any:
-        if self._takes_in_step:
-            kind = functools.partial(direct_kind, mailbox=self.mailbox)
+    def _add_dataset_port(self, kind: Any) -> Any:
         return self._add_port(
             functools.partial(kind, num_clients=self.num_clients)
         )
-
-    @property
-    def _takes_in_step(self) -> bool:
-        """Whether an item may be taken in the step that gives it.
-
-        Not where it is noted first who takes it.
-        """
-        return not (self.counts_attempts or self._local_work_mgr is not None)
 
     def _add_port(self, kind: Any) -> Any:
         # Out of branches, loops and functions, which use what is made here.
@@ -475,3 +456,8 @@ class GraphEngine(Engine):
     def _worker_scope(self) -> Iterator[None]:
         with tf.device(None), tf.device(self._worker_device):
             yield
+
+
+def _text_of(slot: Any, text: Any) -> Any:
+    del slot
+    return text

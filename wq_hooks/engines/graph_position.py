@@ -107,6 +107,6 @@ class GraphPosition:
         # Here it may be known for the first time where to.
         dispatcher.keep_attempts()
         # What was trained before this instant may still have to be counted.
-        service.settle()
+        service.flush()
         with dispatcher.held_position():
             yield

@@ -29,8 +29,8 @@ from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.protocol.service_record import Served
 from wq_hooks.core.waits import Stall
-from wq_hooks.runtime.process_ports.interruptible_takes import PatientTakes
 from wq_hooks.runtime.threads.process_threads import EagerService, close_all
+from wq_hooks.runtime.transport.interruptible_takes import PatientTakes
 from wq_hooks.runtime.transport.queue_server import QueueServer
 from wq_hooks.runtime.transport.remote_mailbox import RemoteMailbox
 

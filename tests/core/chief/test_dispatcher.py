@@ -305,7 +305,6 @@ class TestBoard:
             messages.REMAINING: "8",
             messages.LEVEL: "2.0",
             messages.WORKS: f"4 {works.fingerprint}",
-            messages.RESERVE: "8",
             messages.CHIEF: "chief:0",
             messages.BEAT: "1",
             messages.LEFT: "",

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from wq_hooks.core.consumer.consumer import ConsumerLoop, Holdings, Served
+from wq_hooks.core.consumer.acknowledgement import OnLastRecord, OnNext
+from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim
@@ -189,7 +190,7 @@ class TestAcknowledgements:
         assert running.loop.claims_at_end() == []
 
     def test_several_readers_hold_one_item_each(self):
-        running = Running(items(5), num_clients=3)
+        running = Running(items(5), rule=OnNext(3))
         for _ in range(5):
             running.port.read()
         assert running.port.is_closed()
@@ -221,7 +222,7 @@ class TestAcknowledgements:
         assert running.loop.claims_at_end() == [claim(3)]
 
     def test_somebody_else_may_tell_what_is_completed(self):
-        running = Running(items(3), counts_records=True)
+        running = Running(items(3), rule=OnLastRecord(list))
         for _ in range(3):
             running.port.read()
         running.loop.acknowledge([claim(1), claim(0)])
@@ -235,130 +236,6 @@ class TestAcknowledgements:
         assert report == (messages.ENDED, SENDER, "")
         assert running.transport.reports.empty()
         assert running.loop.claims_at_end() == []
-
-
-class TestArrived:
-    """Where a reader may take in its own step, what it has got is told."""
-
-    def loop(self, elements=(), **kwargs):
-        self.arrived = []
-        running = Running(elements, arrived=self.take_arrived, **kwargs)
-        self.reports = running.transport.reports
-        return running
-
-    def take_arrived(self):
-        arrived, self.arrived = self.arrived, []
-        return arrived
-
-    def report(self):
-        return self.reports.get(timeout=HANG_SECS)
-
-    def test_the_next_one_completes_the_one_before(self):
-        loop = self.loop().loop
-        self.arrived = [claim(0), claim(1), claim(2)]
-        loop.report_arrived()
-        assert self.report() == (messages.ACK, SENDER, "gen 0 gen 1")
-        loop.report_arrived()
-        assert self.reports.empty()
-
-    def test_several_readers_hold_one_item_each(self):
-        loop = self.loop(num_clients=2).loop
-        self.arrived = [claim(0), claim(1), claim(2)]
-        loop.report_arrived()
-        assert self.report() == (messages.ACK, SENDER, "gen 0")
-
-    def test_a_question_completes_what_has_arrived(self):
-        running = self.loop(items(1))
-        self.arrived = [claim(7)]
-        running.port.read()
-        assert running.transport.completed == ["gen 7"]
-
-    def test_what_is_on_its_way_is_held_and_not_completed(self):
-        """As where the step that has asked for it was aborted."""
-        running = self.loop(items(1))
-        running.port.read()
-        self.arrived = [claim(7), claim(8)]
-        running.loop.report_held()
-        assert self.report() == (messages.ACK, SENDER, "gen 7")
-        assert self.report() == (messages.HOLD, SENDER, "gen 8 gen 0")
-        self.arrived = [claim(0)]
-        running.loop.report_held()
-        assert self.report() == (messages.ACK, SENDER, "gen 8")
-        assert self.report() == (messages.HOLD, SENDER, "gen 0")
-
-    def test_the_end(self):
-        running = self.loop([END])
-        self.arrived = [claim(0)]
-        running.port.want()
-        running.join()
-        assert running.transport.completed == ["gen 0"]
-        self.arrived = [claim(1)]
-        running.loop.report_arrived()
-        assert running.loop.claims_at_end() == [claim(1)]
-
-
-class FakeServingPort(FakePort):
-    """A port that takes by itself; None: it has found nothing."""
-
-    def __init__(self, served):
-        super().__init__()
-        self.served = iter(served)
-        self.completed = []
-
-    def serve(self, gate, sender, completed):
-        assert (gate, sender) == (messages.gate_of("worker:1"), SENDER)
-        self.wait_for_demand()
-        self.completed.append(completed)
-        served = next(self.served)
-        if served.claim is not None:
-            self.put(served.claim, b"text-%d" % served.claim.ticket)
-        return served
-
-
-class TestServed:
-    """Where the port takes by itself, the loop accounts for it."""
-
-    def loop(self, served, elements=(), **kwargs):
-        self.port = FakeServingPort(served)
-        return Running(elements, port=self.port, **kwargs)
-
-    def test_an_item_is_completed_by_the_next_question(self):
-        running = self.loop(
-            [
-                Served(True, claim(0)),
-                Served(True, claim(1)),
-                Served(True, None),
-            ],
-            [END],
-        )
-        assert [self.port.read() for _ in range(2)] == [0, 1]
-        assert self.port.is_closed()
-        running.join()
-        assert self.port.completed == ["", "gen 0", "gen 1"]
-        # What the chief was told is not told again.
-        assert running.transport.completed == [""]
-        assert running.loop.claims_at_end() == []
-
-    def test_who_was_not_told_is_told_with_the_question(self):
-        running = self.loop(
-            [
-                Served(True, claim(0)),
-                Served(False, None),
-                Served(True, claim(2)),
-            ],
-            [item(1)],
-        )
-        assert [self.port.read() for _ in range(3)] == [0, 1, 2]
-        assert self.port.completed == ["", "gen 0", "gen 1"]
-        assert running.transport.completed == ["gen 0"]
-
-    def test_several_readers_hold_one_item_each(self):
-        running = self.loop(
-            [Served(True, claim(ticket)) for ticket in range(4)], num_clients=2
-        )
-        assert [self.port.read() for _ in range(4)] == [0, 1, 2, 3]
-        assert self.port.completed == ["", "", "gen 0", "gen 1"]
-        running.check()
 
 
 class TestBarred:
@@ -390,7 +267,7 @@ class TestBarred:
 
 class TestEnd:
     def test_what_readers_hold_is_completed_after_the_end(self):
-        running = Running(items(2), num_clients=9)
+        running = Running(items(2), rule=OnNext(9))
         running.port.read()
         running.port.read()
         assert running.port.is_closed()
@@ -432,21 +309,3 @@ class TestEnd:
         with pytest.raises(StopIteration):
             running.check()
         assert not running.loop.has_ended
-
-
-class TestHoldings:
-    def test_one_reader(self):
-        holdings = Holdings()
-        assert holdings.asked_again(0) == []
-        holdings.pass_on(claim(0))
-        assert holdings.asked_again(0) == [claim(0)]
-        assert holdings.asked_again(0) == []
-        assert holdings.finish() == []
-
-    def test_readers_and_items_ahead_add_up(self):
-        holdings = Holdings(num_clients=2)
-        for ticket in range(5):
-            holdings.pass_on(claim(ticket))
-        assert holdings.asked_again(1) == [claim(0), claim(1), claim(2)]
-        assert holdings.finish() == [claim(3), claim(4)]
-        assert holdings.finish() == []

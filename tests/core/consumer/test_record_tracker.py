@@ -434,23 +434,6 @@ def test_a_pipeline_that_is_left_forgets_its_items():
     assert tracker.under_way() == []
 
 
-def test_an_iteration_leaves_the_next_what_it_has_not_opened():
-    tracker = started(2, 2)
-    tracker.start(3, claim(3))
-    batch(tracker, {1: 2, 2: 1})
-    batch(tracker)
-
-    assert tracker.begin() == [claim(2)]
-    assert tracker.take_completed() == [claim(1)]
-
-    read(tracker, 3, 5, 0)
-    tracker.end_lane(5, 1)
-    batch(tracker, {2: 1, 3: 1})
-    tracker.train_delivered()
-    assert tracker.take_completed() == [claim(3)]
-    assert tracker.under_way() == []
-
-
 class TestLookingAhead:
     """What ends an item before its lane is asked for more."""
 

@@ -280,7 +280,6 @@ def cluster_ratio(scenario, *, num_times=1, shuffle=False, **kwargs):
         secs_of,
         num_workers=4,
         take_secs=0.001,
-        wait_secs=0.003,
         **kwargs,
     )
     return cluster.run() / limit

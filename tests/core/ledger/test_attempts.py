@@ -27,9 +27,9 @@ from wq_hooks.core.ledger.attempts import (
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.position.snapshot import Snapshot
+from wq_hooks.engines import graph as graph_engine
 from wq_hooks.errors import SnapshotError
-from wq_hooks.runtime.ports import session_ports
-from wq_hooks.runtime.threads import session_threads
+from wq_hooks.runtime.ports import producer_port
 
 tf1 = tf.compat.v1
 NAMES = names(5)
@@ -289,9 +289,8 @@ def test_a_session_that_fails_at_an_item_gives_it_up(
 
 def test_the_item_that_was_drawn_last_has_failed(tmp_path, monkeypatch, caplog):
     """A Reader draws unseen: for a moment the one before is held, too."""
-    monkeypatch.setattr(session_ports, "_MIN_POLL_SECS", 1.0)
-    monkeypatch.setattr(session_ports, "_MAX_POLL_SECS", 1.0)
-    monkeypatch.setattr(session_threads, "_DRAWN_SECS", 1.0, raising=False)
+    monkeypatch.setattr(producer_port, "_MIN_POLL_SECS", 1.0)
+    monkeypatch.setattr(graph_engine, "_DRAWN_SECS", 1.0)
 
     def step_hook(queue, item):
         fails_at(NAMES[1])(queue, item)

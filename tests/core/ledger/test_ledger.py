@@ -550,45 +550,6 @@ class TestAckOnTake:
         assert not ledger.acknowledge(A, 0, 0.0)
 
 
-class TestHoldsOnly:
-    """What a consumer does not know that it holds has not reached it."""
-
-    def test_the_rest_goes_back_after_a_period_of_grace(self):
-        ledger = make_ledger("abc")
-        take(ledger, A, 2)
-        ledger.holds_only(A, [0], 10.0)
-        ledger.holds_only(A, [0], 10.0 + GRACE - 0.1)
-        assert counts(ledger) == (1, 2, 0)
-        ledger.holds_only(A, [0], 10.0 + GRACE)
-        assert counts(ledger) == (2, 1, 0)
-        assert issue(ledger) == "bc"
-        assert "missing" in kinds(ledger)
-
-    def test_what_arrives_meanwhile_stays(self):
-        ledger = make_ledger("abc")
-        take(ledger, A, 2)
-        ledger.holds_only(A, [0], 10.0)
-        ledger.holds_only(A, [0, 1], 10.0 + GRACE)
-        ledger.holds_only(A, [0], 10.0 + 2 * GRACE)
-        assert counts(ledger) == (1, 2, 0)
-
-    def test_an_earlier_life_has_no_say(self):
-        ledger = make_ledger("abc")
-        later = Consumer(A.name, "later")
-        ledger.heard(A, 0.0)
-        take(ledger, later, 1)
-        ledger.holds_only(A, [], 10.0)
-        ledger.holds_only(A, [], 10.0 + GRACE)
-        assert counts(ledger) == (2, 1, 0)
-
-    def test_it_is_a_sign_of_life(self):
-        ledger = make_ledger("abc", lease_secs=60.0)
-        take(ledger, A, 1)
-        ledger.holds_only(A, [0], 50.0)
-        ledger.expire(100.0)
-        assert counts(ledger) == (2, 1, 0)
-
-
 def makespan(secs_per_item, num_items, balance_tail):
     """Runs consumers of given speeds; returns when the last item is done."""
     ledger = make_ledger("x" * num_items, balance_tail=balance_tail)

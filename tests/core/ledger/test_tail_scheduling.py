@@ -711,8 +711,7 @@ def test_a_cluster_finds_out_at_the_second_slow_item(late_secs):
             plan,
             secs_of,
             num_workers=4,
-            take_secs=0.002,
-            wait_secs=0.004,
+            take_secs=0.006,
             **kwargs,
         ).run()
 

@@ -129,7 +129,7 @@ class Training:
         del names
         self.num_looks += 1
         if self.num_looks % 5 == 1:
-            engine_of(self.queue)._last_service.settle()
+            engine_of(self.queue)._last_service.flush()
         self._expect_trained()
         return True
 
@@ -866,7 +866,7 @@ def train_through_errors(queue, dataset, error, completes):
                 num_errors += 1
             except tf.errors.OutOfRangeError:
                 break
-        engine_of(queue).service(session).settle()
+        engine_of(queue).service(session).flush()
         wait_until(
             lambda: (
                 completed(queue, dispatcher_of(queue))
@@ -1020,11 +1020,11 @@ def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
                 except tf.errors.OutOfRangeError:
                     break
                 # The one that was just fetched is still in training.
-                engine_of(queue).service(session).settle()
+                engine_of(queue).service(session).flush()
                 for item in completed(queue, dispatcher_of(queue)):
                     assert set(files[item]) <= set(trained)
                 trained.append(decoded(fetched))
-            engine_of(queue).service(session).settle()
+            engine_of(queue).service(session).flush()
             assert num_errors == 2
             assert sorted(trained) == sorted(set(all_of(files)) - bad)
             wait_until(

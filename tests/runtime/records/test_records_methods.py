@@ -259,14 +259,14 @@ def expect_account(queue, records, plain):
     waits = sum((lines_in(element) for element in expected), Counter())
     found = []
     for element in dataset:
-        engine_of(queue).service.settle()
+        engine_of(queue).service.flush()
         for ticket in completed(queue):
             prefix = f"{ticket}:".encode()
             assert not [x for x in waits if x.startswith(prefix)]
         waits -= lines_in(element)
         found.append(shown(element))
     assert found == [shown(element) for element in expected]
-    engine_of(queue).service.settle()
+    engine_of(queue).service.flush()
     assert not open_items(queue)
     assert completed(queue) == set(range(len(SIZES)))
 
@@ -285,7 +285,7 @@ def test_elements_are_those_of_tf_data_and_all_are_accounted_for(
 
 def test_what_is_left_out_is_reported(queue, caplog):
     list(queue.records(READER).batch(3).skip(1).take(2).to_dataset())
-    engine_of(queue).service.settle()
+    engine_of(queue).service.flush()
     assert f"{sum(SIZES) - 6} records were read and not trained" in caplog.text
 
 
@@ -317,7 +317,7 @@ def test_an_error_in_what_a_function_has_made_leaves_the_item_open(
             num_errors += 1
         except StopIteration:
             break
-    engine_of(queue).service.settle()
+    engine_of(queue).service.flush()
 
     assert num_errors == 3
     assert num_trained == sum(sum(range(size)) for size in SIZES) - 3

@@ -31,8 +31,6 @@ _LEISURELY = (
     messages.STATUS,
     messages.BEAT,
 )
-# How many items of the mailbox are left to those who wait, at least.
-_MIN_RESERVE = 8
 
 
 class BoardWriter:
@@ -90,7 +88,6 @@ class BoardWriter:
             messages.LEVEL: repr(ledger.level),
             messages.WORKS: messages.works_text(works),
             messages.STATUS: self._status,
-            messages.RESERVE: str(self._reserve()),
             messages.CHIEF: self._chief,
             messages.BEAT: str(self._num_beats),
             messages.LEFT: "",
@@ -137,10 +134,6 @@ class BoardWriter:
         """Notes that the board says so."""
         self._next_write = now + _WRITE_EVERY_SECS
         self._written.update(changes)
-
-    def _reserve(self) -> int:
-        """Returns how many may be about to take an item that they saw."""
-        return max(_MIN_RESERVE, len(self._ledger.consumers))
 
     def _status_at(self, now: float, *, has_ended: bool = False) -> str:
         view = self._viewer.look(self._ledger, now, time.time())

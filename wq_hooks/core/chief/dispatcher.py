@@ -22,14 +22,13 @@ from wq_hooks.core.chief.position_writer import PositionKeeper
 from wq_hooks.core.items.plan import Item
 from wq_hooks.core.items.works import encoded
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
-from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
 from wq_hooks.core.monitoring.queue_state import shown, state_of
 from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim, Report
+from wq_hooks.core.protocol.messages import Report
 from wq_hooks.core.waits import Patience, Stall, holders_in_words, listed
 from wq_hooks.errors import TwoChiefsError
 
@@ -364,17 +363,6 @@ class Dispatcher:
                 self._changed.wait(_TICK_SECS)
         return True
 
-    def is_astray(self, consumer: Consumer, claims: Sequence[Claim]) -> bool:
-        """Returns whether a consumer holds an item that it does not name."""
-        named = {c.ticket for c in claims if c.generation == self.generation}
-        with self._changed:
-            state = self.ledger.consumers.get(consumer.name)
-            return (
-                state is not None
-                and state.consumer == consumer
-                and not state.held.keys() <= named
-            )
-
     def wait_until_left(
         self,
         task: str,
@@ -613,9 +601,6 @@ class Dispatcher:
         if report.kind == messages.LEASE:
             for ticket in tickets:
                 ledger.lease(sender, ticket, now)
-            return
-        if report.kind == messages.HOLD:
-            ledger.holds_only(sender, tickets, now)
             return
         if report.kind == messages.RETURN:
             for ticket in tickets:

@@ -10,13 +10,12 @@ slow worker is the tail that the queue is there to remove.
 
 from __future__ import annotations
 
-import collections
-import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol
 
+from wq_hooks.core.consumer.acknowledgement import Acknowledgement, OnNext
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim
@@ -115,74 +114,6 @@ class Port(Protocol):
         """Gives them the end of data, behind what is inside."""
 
 
-@runtime_checkable
-class ServingPort(Protocol):
-    """A port that takes by itself what its readers ask for."""
-
-    def serve(self, gate: int, sender: str, completed: str) -> Served:
-        """Waits until a reader asks, and gives it an item, if it finds one.
-
-        See `Transport.take` for the arguments.
-        """
-
-
-class Served(NamedTuple):
-    """What a port has done by itself for a reader that has asked.
-
-    Attributes:
-      is_told: Whether the chief was told what the reader has completed.
-      claim: What the reader has got; None: nothing yet.
-    """
-
-    is_told: bool
-    claim: Claim | None
-
-
-class Holdings:
-    """The items that a consumer has passed on and not completed yet.
-
-    Args:
-      num_clients: How many readers draw from the consumer at a time. An item
-        counts as completed when that many later ones were asked for.
-    """
-
-    def __init__(self, num_clients: int = 1):
-        self._num_clients = num_clients
-        self._passed_on: collections.deque[Claim] = collections.deque()
-
-    def pass_on(self, claim: Claim) -> None:
-        """Notes that a reader was given an item."""
-        self._passed_on.append(claim)
-
-    def asked_again(self, num_ahead: int) -> list[Claim]:
-        """Returns what is completed now that one more item is wanted.
-
-        Args:
-          num_ahead: How many of the items passed on no reader has asked for.
-        """
-        completed = self.completed_by(num_ahead)
-        for _ in completed:
-            self._passed_on.popleft()
-        return completed
-
-    def completed_by(self, num_ahead: int) -> list[Claim]:
-        """Returns what `asked_again` would."""
-        keep = self._num_clients - 1 + num_ahead
-        num_completed = max(len(self._passed_on) - keep, 0)
-        return list(itertools.islice(self._passed_on, num_completed))
-
-    @property
-    def claims(self) -> list[Claim]:
-        """What is held."""
-        return list(self._passed_on)
-
-    def finish(self) -> list[Claim]:
-        """Returns what is left, when the readers are through with all."""
-        completed = list(self._passed_on)
-        self._passed_on.clear()
-        return completed
-
-
 class ConsumerLoop:
     """Feeds one port from the work mailbox.
 
@@ -190,15 +121,16 @@ class ConsumerLoop:
       consumer: Who takes.
       transport: The mailboxes.
       port: Where the items go.
-      num_clients: See `Holdings`.
+      rule: Says which items are completed; None: `OnNext()`.
       is_end: Called at the end of data; False means to ask again.
-      counts_records: Whether somebody else tells, through `acknowledge`, what
-        is completed, instead of the questions for the next item.
-      pause: Waits, for that many seconds, before a consumer that is to take no
-        more asks again; None: that is the end of data for it.
-      arrived: Returns which items have reached a reader since the last call,
-        in this order, where that can be known; None: those given to the port
-        have. Some of them may have been taken by the reader itself.
+      pause: Waits that many seconds before a consumer that is to take no more
+        asks again; None: that is the end of data for it.
+
+    Attributes:
+      has_begun: Whether a reader has asked for an item.
+      has_ended: Whether the readers were given the end of data.
+      patience: Measures the question for an item that is under way, or was
+        the last one.
     """
 
     def __init__(
@@ -207,15 +139,12 @@ class ConsumerLoop:
         transport: Transport,
         port: Port,
         *,
-        num_clients: int = 1,
+        rule: Acknowledgement | None = None,
         is_end: Callable[[], bool] = lambda: True,
-        counts_records: bool = False,
         pause: Callable[[float], object] | None = time.sleep,
-        arrived: Callable[[], Sequence[Claim]] | None = None,
     ):
         self.consumer = consumer
         self.has_begun = self.has_ended = False
-        # Of the question for an item that is under way, or was the last one.
         self.patience = Patience()
         self._sender = messages.sender_text(consumer)
         self._gate = messages.gate_of(consumer.name)
@@ -223,19 +152,16 @@ class ConsumerLoop:
         self._transport = transport
         self._port = port
         self._is_end = is_end
-        self._holdings = Holdings(num_clients)
-        self.counts_records = counts_records
-        self._arrived = arrived
-        # Given to the port, and not arrived.
-        self._under_way: list[Claim] = []
+        self._rule = rule or OnNext()
         self._lock = threading.Lock()
+        # What was completed and not reported yet.
         self._completed: list[Claim] = []
 
     def serve_forever(self) -> None:
         """Gives items to the readers until the end of data."""
         while True:
-            if self._is_served():
-                continue
+            self._port.wait_for_demand()
+            self.has_begun = True
             fetched = self.next_item()
             if fetched is None:
                 self._port.close()
@@ -244,108 +170,63 @@ class ConsumerLoop:
                 return
             self._port.put(*fetched)
 
-    def _is_served(self) -> bool:
-        """Waits for a demand; returns whether the port has met it."""
-        if not isinstance(self._port, ServingPort):
-            self._port.wait_for_demand()
-            self.has_begun = True
-            return False
-        with self._lock:
-            completed = self._holdings.completed_by(self._port.num_ahead)
-        served = self._port.serve(
-            self._gate, self._sender, messages.claims_text(completed)
-        )
-        self.has_begun = True
-        with self._lock:
-            if served.is_told:
-                self._holdings.asked_again(self._port.num_ahead)
-            if served.claim is not None and not self.counts_records:
-                self._holdings.pass_on(served.claim)
-        return served.claim is not None
-
     def next_item(self) -> tuple[Claim, bytes] | None:
         """Returns the item for a reader that asks, None at the end of data."""
         with self._lock:
-            self._note_arrived()
             # They travel with the question for the next item.
-            self._completed += self._holdings.asked_again(self._port.num_ahead)
+            self._completed += self._rule.ask(self._port.num_ahead)
         fetched = self._take()
         if fetched is None:
             self.has_ended = True
-        elif self._arrived is not None:
+        else:
             with self._lock:
-                self._under_way.append(fetched[0])
-        elif not self.counts_records:
-            with self._lock:
-                self._holdings.pass_on(fetched[0])
+                self._rule.give(fetched[0])
         return fetched
 
     def report_asked(self) -> None:
         """Reports what is completed if the readers ask for an item now."""
         with self._lock:
             completed = self._pop_completed()
-            completed += self._holdings.asked_again(self._port.num_ahead)
+            completed += self._rule.ask(self._port.num_ahead)
         self.acknowledge(completed)
-
-    def report_arrived(self) -> None:
-        """Reports what is completed by what has reached a reader since."""
-        with self._lock:
-            self._note_arrived()
-            completed = self._pop_completed()
-        self.acknowledge(completed)
-
-    def report_held(self) -> None:
-        """Reports all that the consumer knows that it holds."""
-        self.report_arrived()
-        self._report(messages.HOLD, self.held())
-
-    def held(self) -> list[Claim]:
-        """Returns all that the consumer knows that it holds."""
-        with self._lock:
-            return [
-                *self._completed,
-                *self._holdings.claims,
-                *self._under_way,
-            ]
-
-    def _note_arrived(self) -> None:
-        for claim in self._arrived() if self._arrived is not None else ():
-            # Its reader has asked for it.
-            self.has_begun = True
-            self._completed += self._holdings.asked_again(0)
-            self._holdings.pass_on(claim)
-            if claim in self._under_way:
-                self._under_way.remove(claim)
 
     def complete_all(self) -> None:
         """Reports all that the readers were given: they are through with it."""
         with self._lock:
-            completed = self._pop_completed()
-            completed += self._holdings.finish()
+            completed = self._pop_completed() + self._rule.finish()
         self.acknowledge(completed)
 
-    def hand_back(self, claims: Sequence[Claim] = ()) -> None:
-        """Gives back what the readers hold: they will not go on with it.
-
-        Args:
-          claims: What they hold, where records are counted.
-        """
+    def hand_back(self) -> None:
+        """Gives back what the readers hold: they will not go on with it."""
         with self._lock:
             completed = self._pop_completed()
-            held = [*self._holdings.finish(), *claims]
+            held = self._rule.abandon()
         self.acknowledge(completed)
         if held:
             self._report(messages.RETURN, held)
 
-    def _pop_completed(self) -> list[Claim]:
-        """Returns what is not reported yet; called under the lock."""
-        completed, self._completed = self._completed, []
-        return completed
+    def begin_again(self) -> None:
+        """Settles what the last iteration of a dataset has left.
 
-    def acknowledge(self, completed: list[Claim]) -> None:
-        """Reports items that are completed, at once."""
-        if completed:
-            self._report(messages.ACK, completed)
+        After the end of data it was through with its items; before it, they
+        go back to the line.
+        """
+        if self.has_ended:
+            self.complete_all()
+        self.hand_back()
+        self.has_ended = False
+
+    def acknowledge(
+        self, completed: Sequence[Claim], num_trained: int = 0
+    ) -> None:
+        """Reports what is completed, at once.
+
+        Args:
+          completed: The items.
+          num_trained: Number of records trained since the last report.
+        """
+        if completed or num_trained:
+            self._report(messages.ACK, [*completed, *trained(num_trained)])
 
     def claims_at_end(self) -> list[Claim]:
         """Returns what is completed when the session has ended well.
@@ -356,8 +237,13 @@ class ConsumerLoop:
         with self._lock:
             completed = self._pop_completed()
             if self.has_ended:
-                completed += self._holdings.finish()
+                completed += self._rule.finish()
             return completed
+
+    def _pop_completed(self) -> list[Claim]:
+        """Returns what is not reported yet; called under the lock."""
+        completed, self._completed = self._completed, []
+        return completed
 
     def _take(self) -> tuple[Claim, bytes] | None:
         pause_secs = _MIN_PAUSE_SECS
@@ -381,5 +267,10 @@ class ConsumerLoop:
             if element.is_fresh and self._is_end():
                 return None
 
-    def _report(self, kind: str, claims: list[Claim]) -> None:
+    def _report(self, kind: str, claims: Sequence[Claim]) -> None:
         self._transport.report(kind, self._sender, messages.claims_text(claims))
+
+
+def trained(num_records: int) -> list[Claim]:
+    """Returns how a report says that records were trained."""
+    return [Claim(messages.RECORDS, num_records)] if num_records else []

@@ -33,7 +33,7 @@ import collections
 import itertools
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -448,18 +448,6 @@ class RecordTracker:
             self._in_training.train_through()
             self._count_trained()
 
-    def begin(self) -> list[Claim]:
-        """Notes that a new iteration takes the place of the one before.
-
-        Returns:
-          The items that the former has opened and not finished, which are
-          forgotten. What waits to be opened is for the new one.
-        """
-        with self._lock:
-            return self._forget(
-                [i for i in self._items.values() if i.lane is not None]
-            )
-
     def abandon(self) -> list[Claim]:
         """Notes that the pipeline will not be asked for more.
 
@@ -467,7 +455,7 @@ class RecordTracker:
           The items that it has not finished, which are forgotten.
         """
         with self._lock:
-            return self._forget(list(self._items.values()))
+            return self._forget()
 
     def take_completed(self) -> list[Claim]:
         """Returns the items completed since the last call."""
@@ -491,8 +479,8 @@ class RecordTracker:
             self._num_told = self.num_trained
             return fresh
 
-    def _forget(self, items: Sequence[_Item]) -> list[Claim]:
-        open_items = [i for i in items if not i.is_completed]
+    def _forget(self) -> list[Claim]:
+        open_items = [i for i in self._items.values() if not i.is_completed]
         for item in open_items:
             self._close(item)
         self._lanes.clear()

@@ -50,8 +50,6 @@ class ConsumerState:
     completed: int = 0
     records: int = 0
     held: dict[int, float] = field(default_factory=dict)
-    # What it holds and does not know of, since when.
-    unknown: dict[int, float] = field(default_factory=dict)
     # Its last question; the first one since it had an item, for one that is
     # held back asks again and again.
     asking_since: float | None = None

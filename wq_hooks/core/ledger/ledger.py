@@ -25,7 +25,6 @@ from wq_hooks.core.ledger.consumer_state import (
     task_of,
 )
 from wq_hooks.core.ledger.end_policy import EndPolicy
-from wq_hooks.core.ledger.item_account import MISSING_GRACE_SECS
 from wq_hooks.core.ledger.lease_book import LeaseBook
 from wq_hooks.core.ledger.membership import Members
 from wq_hooks.core.position.resume import Resumption
@@ -319,31 +318,6 @@ class Ledger:
         """
         self.heard(consumer, now)
         self._book.hand_back(consumer, ticket, now)
-
-    def holds_only(
-        self, consumer: Consumer, tickets: Sequence[int], now: float
-    ) -> None:
-        """Notes what a consumer knows that it holds; the rest goes back.
-
-        A step that is aborted behind its lease leaves an item with a consumer
-        that never gets it. One that is merely under way arrives soon, hence a
-        period of grace.
-
-        Args:
-          consumer: Who speaks.
-          tickets: What it holds.
-          now: Time in seconds.
-        """
-        if not self.heard(consumer, now):
-            return
-        state = self.consumers[consumer.name]
-        unknown = state.held.keys() - set(tickets)
-        state.unknown = {t: state.unknown.get(t, now) for t in sorted(unknown)}
-        for ticket, since in list(state.unknown.items()):
-            if now - since >= MISSING_GRACE_SECS:
-                del state.unknown[ticket]
-                self._book.note("missing", now, consumer, ticket)
-                self.hand_back(consumer, ticket, now)
 
     def end(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer has met the end of data: it takes no more.

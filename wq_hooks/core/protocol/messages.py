@@ -24,7 +24,6 @@ ASK = "ask"  # wants an item; the payload is what it has completed
 LEASE = "lease"  # took the item in the payload out of the mailbox
 ACK = "ack"  # has completed the items in the payload
 ALIVE = "alive"  # still there
-HOLD = "hold"  # has the items in the payload, and no others but new ones
 RETURN = "return"  # gives back the items in the payload, unfinished
 ENDED = "ended"  # has met the end of data, and takes no more
 LEAVE = "leave"  # ends; the payload is what it has completed
@@ -46,8 +45,6 @@ REMAINING = 2
 LEVEL = 3
 WORKS = 4
 STATUS = 5
-# How many elements are left in the mailbox to those who wait for them.
-RESERVE = 6
 # What the chief has put into the mailbox last; how often reports were taken
 # out, and the last of them. So a step whose answer was lost can be repeated.
 DELIVERED = 7
@@ -123,14 +120,6 @@ def gate_of(consumer_name: str) -> int:
     It holds the generation in which the consumer is to take no more.
     """
     return _FIRST_GATE + number_of(consumer_name)
-
-
-def life_of(port_name: str) -> int:
-    """Returns the entry of the board that says who takes through a port.
-
-    It is there while its readers may take in their own steps.
-    """
-    return gate_of(f"life of {port_name}")
 
 
 def number_of(name: str) -> int:

@@ -20,7 +20,7 @@ from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.runtime.host.session_origin import SessionOrigin
 
 if TYPE_CHECKING:
-    from wq_hooks.runtime.ports.session_ports import Port
+    from wq_hooks.runtime.ports.port import PortOps
     from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
 
 
@@ -35,7 +35,7 @@ class SessionQueue(Protocol):
     has_hook: bool
 
     @property
-    def ports(self) -> Sequence[Port]:
+    def ports(self) -> Sequence[PortOps]:
         """Where items come out on this task."""
 
     @property
@@ -44,6 +44,10 @@ class SessionQueue(Protocol):
 
     def transport(self, mailbox: MailboxSession) -> Transport:
         """Returns through what the consumers of a session take."""
+
+    @property
+    def acks_on_take(self) -> bool:
+        """Whether an item is completed when it is handed out."""
 
     @property
     def counts_attempts(self) -> bool:

@@ -118,5 +118,5 @@ class KeepingTransport:
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
     ) -> None:
         """As `Transport.report`; what was noted is completed already."""
-        if kind not in (messages.ACK, messages.HOLD, messages.RETURN):
+        if kind not in (messages.ACK, messages.RETURN):
             self._inner.report(kind, sender, payload, timeout_secs)

@@ -46,8 +46,3 @@ def after(op: Any, element: Any) -> Any:
         return tf.nest.map_structure(
             tf.identity, element, expand_composites=True
         )
-
-
-def new_number() -> Any:
-    """Returns a number that is not met twice: microseconds, tf.int64."""
-    return tf.cast(tf.timestamp() * 1e6, tf.int64)

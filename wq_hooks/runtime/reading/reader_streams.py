@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.consumer.record_tracker import MAX_BATCHES, batch_number
-from wq_hooks.runtime.ports.dataset_ops import after, new_number, when_reached
+from wq_hooks.runtime.ports.dataset_ops import after, when_reached
 from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.file_readers import Reader
 from wq_hooks.runtime.reading.item_ends import is_repeatable
@@ -39,7 +39,7 @@ def pairs_read(
 
     def items_of(index: Any) -> Any:
         # A name for this lane of this iterator.
-        lane = new_number() * cycle_length + index
+        lane = port.new_number() * cycle_length + index
         own = items.map(lambda slot, text: (lane, slot, text))
         # It goes on to the end when the last item was read to its end.
         end = when_reached(
@@ -93,7 +93,7 @@ def batches_read(
 
     def batches_of(_: Any) -> Any:
         # A name for this iterator.
-        lane = new_number()
+        lane = port.new_number()
 
         def records_of(slot: Any, text: Any) -> Any:
             opened = port.note_counts(

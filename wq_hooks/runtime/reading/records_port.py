@@ -1,8 +1,8 @@
 """The local queues behind `records`: items go out, events come back.
 
     port = RecordsPort("train/records")
-    slot, text = port.take()                     # in the pipeline
-    claims = port.in_session(session).count_events()
+    dataset = port.channel.passes(...)            # the pipeline
+    port.in_session(session).count_forever(loop.acknowledge)
 
 `core/consumer/record_tracker.py` says what the events mean. The trap: the ops
 of a port stand in the graph in which it was made.
@@ -11,27 +11,32 @@ of a port stand in the graph in which it was made.
 from __future__ import annotations
 
 import secrets
+import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.consumer.acknowledgement import (
+    Acknowledgement,
+    OnLastRecord,
+)
 from wq_hooks.core.consumer.batches_in_training import Watch
 from wq_hooks.core.consumer.record_tracker import RecordTracker
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.ports.session_ports import (
-    UNLIMITED,
-    AskedPortSession,
-    discard_op,
-)
+from wq_hooks.runtime.ports.item_channel import ItemChannel, ItemPort
+from wq_hooks.runtime.ports.port import UNLIMITED, SessionPort, discard_op
 from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.element_counter import counts_in, new_counter
 from wq_hooks.runtime.reading.item_ends import RecordLookAhead
 from wq_hooks.runtime.reading.watched_dataset import WatchedDataset
+
+_COUNT_EVERY_SECS = 0.05
+_FLUSH_SECS = 2.0
 
 
 class RecordsPort:
@@ -48,37 +53,23 @@ class RecordsPort:
     keeps_records = True
 
     def __init__(self, shared_name: str, num_clients: int = 1):
-        def queue(name: str, dtypes: Any, shapes: Any) -> Any:
-            # In eager mode the ops below stand in a function, and the queues
-            # outside of it, so that datasets can use them too.
-            with tf.init_scope():
-                return tf1.FIFOQueue(
-                    UNLIMITED,
-                    dtypes=dtypes,
-                    shapes=shapes,
-                    shared_name=f"{shared_name}/{name}",
-                    name=name,
-                )
-
         self.num_clients = num_clients
+        self.channel = ItemChannel(shared_name, num_clients)
         # Datasets whose elements are not the batches, or not all of them.
         self.regrouped: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._demand = queue("demand", [tf.bool], [()])
-        self._proxy = queue("proxy", [tf.int64, tf.string], [(), ()])
-        self._events = queue("events", [tf.string] * 2, [(), ()])
+        # In eager mode the ops below stand in a function, and the queues
+        # outside of it, so that datasets can use them too.
+        with tf.init_scope():
+            self._events = tf1.FIFOQueue(
+                UNLIMITED,
+                dtypes=[tf.string] * 2,
+                shapes=[(), ()],
+                shared_name=f"{shared_name}/events",
+                name="events",
+            )
         self.counter = new_counter(f"{shared_name}/counts")
         self.look_ahead = RecordLookAhead(f"{shared_name}/items")
-        self.wait = self._demand.dequeue()
-        self.feeds = [
-            tf1.placeholder(tf.int64, []),
-            tf1.placeholder(tf.string, []),
-        ]
-        self.put = self._proxy.enqueue(self.feeds)
-        with tf.control_dependencies([self.put]):
-            self.put_and_wait = self._demand.dequeue()
-        self.source = self._proxy.queue_ref
-        self.close = self._proxy.close()
-        self.num_events = self._events.size()
+        self.source = self.channel.source
         first = [tf.expand_dims(x, 0) for x in self._events.dequeue()]
         with tf.control_dependencies(first):
             # A batch that was fetched by now has reported itself before.
@@ -87,15 +78,14 @@ class RecordsPort:
             rest = self._events.dequeue_many(self._events.size())
         self.next_events = [tf.concat(pair, 0) for pair in zip(first, rest)]
         self.next_events.append(counts)
-        self.flush = self.note_counts(events.FLUSH, 0)
-        self.discard = discard_op(self._demand, self._proxy, self._events)
+        self.flush_number = tf1.placeholder(tf.int64, [])
+        self.flush = self.note_counts(events.FLUSH, self.flush_number)
+        self.discard = discard_op(*self.channel.queues, self._events)
         self.end_events = self._events.close(cancel_pending_enqueues=True)
 
-    def take(self) -> tuple[Any, Any]:
-        """Returns (slot, text): asks for an item and waits for it."""
-        with tf.control_dependencies([self._demand.enqueue(True)]):
-            slot, text = self._proxy.dequeue()
-            return slot, text
+    def new_number(self) -> Any:
+        """Returns a number met once, tf.int64; later ones are larger."""
+        return self.channel.new_number()
 
     def note(self, kind: int, *numbers: Any) -> Any:
         """Returns an op that reports one event, with tf.int64 of any shape."""
@@ -161,7 +151,7 @@ class RecordsPort:
         return RecordsPortSession(self, session)
 
 
-class RecordsPortSession(AskedPortSession):
+class RecordsPortSession(SessionPort):
     """A port in a session, with the account of its records.
 
     Args:
@@ -169,52 +159,107 @@ class RecordsPortSession(AskedPortSession):
       session: The session.
     """
 
+    reads_records = True
     # Of the batches before the end of data, how many may not be trained yet.
     num_in_training = 0
+    # How an iteration is watched that does not report it.
+    unreported = Watch.ASKED
 
     def __init__(self, port: RecordsPort, session: tf1.Session):
-        super().__init__(
-            session,
-            port.discard,
-            wait=port.wait,
-            feeds=port.feeds,
-            put_and_wait=port.put_and_wait,
-        )
+        super().__init__(session, port.discard)
         self.tracker = RecordTracker(port.num_clients)
         self._port = port
+        self.items = self._item_port()
+        self.items.on_new_iteration = self._begin_again
         # What an earlier session left behind in the queues is recognised by
         # its slots.
         self._next_slot = secrets.randbits(40) << 20
-        self._is_counting = False
         self._num_left_over = 0
-        self._given_back: list[Claim] = []
-        self.last_flush = 0
         # Of the iteration that begins next; how it is watched.
         self._watched: tuple[Watch, int] | None = None
         self._watch_number: int | None = None
         self._counts_at_flush: Mapping[str, int] | None = None
         self._has_warned = False
+        self._flushed = threading.Condition()
+        self._num_flushes = self._last_flush = self._num_flushed = 0
+        self._is_counting = False
+
+    def _item_port(self) -> ItemPort:
+        return ItemPort(self._port.channel, self)
+
+    def new_rule(self, num_clients: int) -> Acknowledgement:
+        """Returns the rule that heeds the records alone."""
+        del num_clients
+        return OnLastRecord(self.tracker.abandon)
+
+    def _begin_again(self) -> None:
+        self.flush()
+        self.on_new_iteration()
+
+    def wait_for_demand(self) -> None:
+        """Waits until the pipeline wants one item more."""
+        self.items.wait_for_demand()
 
     def put(self, claim: Claim, text: bytes) -> None:
-        """Gives the pipeline one, and waits until it wants the next."""
-        self._give(self.start(claim, text), text)
-
-    def start(self, claim: Claim, text: bytes) -> int:
-        """Opens the account of an item; returns its slot."""
+        """Gives the pipeline one."""
         slot = self._next_slot
-        self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
         self._next_slot += 1
-        return slot
+        self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
+        self.items.put_slot(slot, text)
 
     def close(self) -> None:
-        """Gives it the end of data."""
-        self._run(self._port.close)
+        """Gives the pipeline the end of data."""
+        self.items.close()
+
+    def count_forever(
+        self, acknowledge: Callable[[Sequence[Claim], int], None]
+    ) -> None:
+        """Acknowledges items when their last record was trained."""
+        self._is_counting = True
+        while True:
+            completed = self.count_events()
+            if completed:
+                acknowledge(completed, self.take_num_trained())
+            with self._flushed:
+                self._num_flushed = self._last_flush
+                self._flushed.notify_all()
+                # What comes meanwhile is counted in one step.
+                self._flushed.wait_for(self._is_in_haste, _COUNT_EVERY_SECS)
+
+    def _is_in_haste(self) -> bool:
+        is_awaited = self._num_flushed < self._num_flushes
+        return is_awaited or self._is_discarded
+
+    def flush(self, timeout_secs: float = _FLUSH_SECS) -> None:
+        """Waits until the events so far were counted, and acknowledged.
+
+        Flushes are numbered: the one that counts says which it has met.
+        """
+        with self._flushed:
+            if not self._is_counting:
+                return
+            self._num_flushes += 1
+            number = self._num_flushes
+            self._flushed.notify_all()
+            self._report_flush(number)
+            self._flushed.wait_for(
+                lambda: self._num_flushed >= number, timeout_secs
+            )
+
+    def _report_flush(self, number: int) -> None:
+        self.run(self._port.flush, [self._port.flush_number], [number])
+
+    def take_num_trained(self) -> int:
+        """Returns how many records were trained and are not reported yet."""
+        return self.tracker.take_num_trained()
+
+    def under_way(self) -> list[str]:
+        """Returns the names of the items that are open."""
+        return self.tracker.under_way()
 
     def count_events(self) -> list[Claim]:
         """Waits for events; returns the items that they complete."""
-        self._is_counting = False
-        messages, summaries, summary = self._run(self._port.next_events)
-        self._is_counting = True
+        messages, summaries, summary = self.run(self._port.next_events)
         for message, counts in zip(messages, summaries):
             kind, *numbers = events.numbers_of(message)
             self._count(kind, numbers, counts_in(counts))
@@ -239,7 +284,7 @@ class RecordsPortSession(AskedPortSession):
             # As far again as was read: so all that is read once more, however
             # often somebody asks, is some times the item.
             try:
-                num_more = self._run(
+                num_more = self.run(
                     self._port.look_ahead.num_more,
                     feeds,
                     [slot, num_read, num_read],
@@ -267,16 +312,7 @@ class RecordsPortSession(AskedPortSession):
         """Forgets what was kept of items that are not open any more."""
         look_ahead = self._port.look_ahead
         for slot in self.tracker.take_closed():
-            self._run(look_ahead.forget, look_ahead.feeds[:1], [slot])
-
-    def take_given_back(self) -> list[Claim]:
-        """Returns the items that an iteration has left to the next one."""
-        given_back, self._given_back = self._given_back, []
-        return given_back
-
-    def flush(self) -> None:
-        """Reports what nobody else would: which batches were fetched."""
-        self._run(self._port.flush)
+            self.run(look_ahead.forget, look_ahead.feeds[:1], [slot])
 
     def _fetch(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
@@ -302,7 +338,6 @@ class RecordsPortSession(AskedPortSession):
         if kind in (events.OPENED, events.OPENED_IN_BATCHES):
             lane, slot, *batch_size = numbers
             _expect_items(counts)
-            self._wait_for_start(slot)
             num_read, num_batches = _counts_of(lane, counts)
             tracker.open(
                 slot,
@@ -344,17 +379,16 @@ class RecordsPortSession(AskedPortSession):
         elif kind == events.TRAINED:
             self._train(*numbers)
         elif kind == events.FLUSH:
-            (self.last_flush,) = numbers
+            (self._last_flush,) = numbers
             self._counts_at_flush = counts
 
-    def _wait_for_start(self, slot: int) -> None:
-        """Waits until the account of an item was opened."""
-
     def _begin(self, iteration: int) -> None:
-        del iteration
+        watch, number = self._watched or (self.unreported, None)
+        self._watched = None
+        self._watch_number = number
         # Of several clients, the others may go on with what they have.
         if self._port.num_clients == 1:
-            self._given_back += self.tracker.begin()
+            self.tracker.begin_iteration(iteration, watch)
 
     def _finish(self, iteration: int) -> None:
         for name in self.tracker.finish(iteration, self.num_in_training):
@@ -370,10 +404,6 @@ class RecordsPortSession(AskedPortSession):
                 self._num_left_over,
             )
             self._num_left_over = 0
-
-    def is_settled(self) -> bool:
-        """Whether no event waits to be counted."""
-        return not self._is_counting and not self._run(self._port.num_events)
 
 
 def _counts_of(lane: int, counts: Mapping[str, int]) -> tuple[int, int]:

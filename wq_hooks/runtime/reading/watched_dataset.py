@@ -24,7 +24,6 @@ import tensorflow as tf
 from wq_hooks.core.consumer.batches_in_training import Watch
 from wq_hooks.runtime.ports.dataset_ops import (
     after,
-    new_number,
     queue_options,
     when_reached,
 )
@@ -244,7 +243,7 @@ def _reporting(dataset: Any, port: RecordsPort, watch: Watch) -> Any:
 
     def iterated(_: Any) -> Any:
         # A name for this iteration, reported before anything is read.
-        number = new_number()
+        number = port.new_number()
         number = after(port.note(events.WATCHED, watch, number), number)
         # All of it, as a dataset of this function.
         own = dataset.take(tf.zeros_like(number) - 1)

@@ -24,7 +24,6 @@ import tensorflow as tf
 
 from wq_hooks.runtime.ports.dataset_ops import (
     after,
-    new_number,
     queue_options,
     when_reached,
 )
@@ -276,7 +275,7 @@ class Records(BatchMethods):
 
         def iterated(_: Any) -> Any:
             # A name for this iteration.
-            iteration = new_number()
+            iteration = self._reading.port.new_number()
             iteration = after(
                 self._reading.port.note_counts(events.BEGIN, iteration),
                 iteration,

@@ -1,7 +1,7 @@
 """Local queues between a coordinator and its workers.
 
-    ports = [CoordinatorItemPort(f"train/{k}") for k in range(num_workers)]
-    items = WorkerItemPort(ports, index)          # where a worker's function is
+    channels = [ItemChannel(f"train/{k}") for k in range(num_workers)]
+    items = WorkerChannel(channels, index)        # where a worker's function is
 
 A worker of a ParameterServerStrategy runs no Python: it asks queues that stand
 on the coordinator by TensorFlow's own runtime. Which worker's they are is
@@ -19,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from wq_hooks.runtime.process_ports.local_queues import END, ItemPort
+from wq_hooks.runtime.ports.item_channel import END, ItemChannel, ItemPort
 from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.element_counter import new_counter
 from wq_hooks.runtime.reading.records_port import RecordsPort
@@ -56,12 +56,10 @@ class _Selected:
 
 
 class CoordinatorItemPort(ItemPort):
-    """The coordinator's end of an ItemPort; its dataset is on a worker."""
+    """The coordinator's end of a channel, whose dataset is on a worker."""
 
-    def wait_for_demand(self) -> bool:
-        """Waits until the worker wants one item more; see ItemPort."""
-        is_new, _ = self.wait_for_any_demand()
-        return is_new
+    def __init__(self, channel: ItemChannel):
+        super().__init__(channel, None)
 
     def wait_for_any_demand(self) -> tuple[bool, bool]:
         """Waits until the worker wants something.
@@ -71,7 +69,8 @@ class CoordinatorItemPort(ItemPort):
           the question if there will be more, instead of an item.
         """
         while True:
-            demand = int(self._demand.dequeue())
+            demand, num_ready = (int(x) for x in self._call("wait"))
+            self._refill(num_ready)
             number = abs(demand)
             with self._lock:
                 if number < self._iteration:
@@ -82,44 +81,43 @@ class CoordinatorItemPort(ItemPort):
                     # An op that a dead worker has begun may still wait here,
                     # and would take the answer that its successor waits for.
                     self._free(self._iteration)
-                is_new = number > self._iteration or self._has_failed
-                self._iteration = number
-                self._is_asked = True
-                self._has_failed = False
-                return is_new, demand < 0
+                return self._note_question(number), demand < 0
 
     @property
     def is_demanded(self) -> bool:
         """Whether the worker has asked once more."""
-        return bool(int(self._demand.size()))
+        return bool(int(self._call("num_questions")))
 
     def put_more(self) -> None:
         """Answers that there is more."""
-        self.put(0, b"")
+        self.put_slot(0, b"")
 
     def _free(self, iteration: int) -> None:
-        self._enqueue(iteration, END, -1, b"")
+        self._put_row(iteration, END, -1, b"")
 
 
-class WorkerItemPort(ItemPort):
-    """The same port as seen by the worker that runs the graph."""
+class WorkerChannel(ItemChannel):
+    """The same channel as seen by the worker that runs the graph."""
 
-    def __init__(self, ports: Sequence[Any], index: Any):
-        self._device = ports[0]._demand.queue_ref.device
-        for key in ("_next_iteration", "_demand", "_answers"):
-            queues = [getattr(port, key) for port in ports]
-            setattr(self, key, _Selected(queues, index))
+    def __init__(self, channels: Sequence[ItemChannel], index: Any):
+        self.is_shared = False
+        self._device = channels[0].source.device
+        self._numbers, self._demand, self._answers = (
+            _Selected(queues, index)
+            for queues in zip(*(channel.queues for channel in channels))
+        )
 
     def wait_for_more(self) -> Any:
         """Returns whether there is more, when that is known; tf.bool."""
         with tf.device(self._device):
-            iteration = self._begin(None)
+            iteration = self.new_number()
             kind, _, _ = self._ask(-iteration, iteration)
             return tf.not_equal(kind, END)
 
-    def _begin(self, unused: Any) -> Any:
+    def new_number(self) -> Any:
+        """Returns a number that is met once; see ItemChannel."""
         with tf.device(self._device):
-            return super()._begin(unused)
+            return super().new_number()
 
     def _ask(self, demand: Any, iteration: Any) -> Any:
         with tf.device(self._device):
@@ -134,16 +132,16 @@ class WorkerRecordsPort(RecordsPort):
 
     def __init__(
         self,
-        ports: Sequence[Any],
+        ports: Sequence[RecordsPort],
         index: Any,
-        items: WorkerItemPort,
         counts_name: str,
     ):
         self.num_clients = ports[0].num_clients
         self.regrouped = weakref.WeakSet()
         self._events = _Selected([port._events for port in ports], index)
         self.counter = new_counter(counts_name, is_remote=True)
-        self._items = items
+        channel = WorkerChannel([port.channel for port in ports], index)
+        self.channel = self._items = channel
 
     def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
         """Returns an op that reports a batch that waits to be fetched."""

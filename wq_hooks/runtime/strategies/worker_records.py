@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -25,8 +25,9 @@ import tensorflow as tf
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.consumer.batches_in_training import Watch
+from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.process_ports.dataset_ports import RecordReaders
+from wq_hooks.runtime.reading.process_records_port import ProcessRecordsPort
 from wq_hooks.runtime.reading.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.records.read_records import records_read
@@ -39,7 +40,6 @@ from wq_hooks.runtime.strategies.scheduled_loops import (
 )
 from wq_hooks.runtime.strategies.worker_ports import (
     CoordinatorItemPort,
-    WorkerItemPort,
     WorkerRecordsPort,
 )
 from wq_hooks.runtime.threads.process_threads import EagerService
@@ -48,14 +48,13 @@ from wq_hooks.runtime.transport.function_session import FunctionSession
 _POLL_SECS = 0.1
 
 
-class _WorkerReaders(RecordReaders):
+class _WorkerReaders(ProcessRecordsPort):
     """What reads records on one worker, as its consumer sees it.
 
     Args:
       datasets: What it belongs to.
       port: Port for the records.
       session: That `port` was built in.
-      items: Port for the items.
     """
 
     items: CoordinatorItemPort
@@ -67,13 +66,14 @@ class _WorkerReaders(RecordReaders):
         datasets: WorkerDatasets,
         port: RecordsPort,
         session: FunctionSession,
-        items: CoordinatorItemPort,
     ):
-        super().__init__(port, session, items)
-        self.records_port = port
+        super().__init__(port, session)
         self.family: list[_WorkerReaders] = []
         self._datasets = datasets
         self._last_heard = time.monotonic()
+
+    def _item_port(self) -> CoordinatorItemPort:
+        return CoordinatorItemPort(self.records_port.channel)
 
     @property
     def silent_secs(self) -> float:
@@ -92,22 +92,23 @@ class _WorkerReaders(RecordReaders):
             self._last_heard = time.monotonic()
             self._datasets.take_over(self)
             if is_new:
-                self.settle()
-                self.give_back()
+                self.items.on_new_iteration()
             if not asks_for_more:
                 return
             is_more = self._datasets.wait_for_more(self)
             if is_more:
                 self.items.put_more()
             elif is_more is not None:
-                self.items.put_end()
+                self.items.close()
 
-    def count_forever(self) -> None:
+    def count_forever(
+        self, acknowledge: Callable[[Sequence[Claim], int], None]
+    ) -> None:
         """Acknowledges items when their last record was trained."""
         while not self._datasets.is_closed:
             # The end of a coordinator's functions can cancel this one, too.
             with contextlib.suppress(tf.errors.CancelledError):
-                super().count_forever()
+                super().count_forever(acknowledge)
 
     def _count(
         self, kind: int, numbers: list[int], counts: Mapping[str, int]
@@ -278,17 +279,15 @@ class WorkerDatasets:
             self._readers += family
         for k, readers in enumerate(family):
             self._service.serve_records(readers, f"worker:{k}")
-        items = WorkerItemPort([readers.items for readers in family], index)
         port = WorkerRecordsPort(
             [readers.records_port for readers in family],
             index,
-            items,
             f"{shared_name}/counts",
         )
 
         return records_read(
             port,
-            items.passes,
+            port.channel.passes,
             reader,
             cycle_length=cycle_length,
             is_endless=is_endless,
@@ -343,8 +342,8 @@ class WorkerDatasets:
                     k,
                     readers.silent_secs,
                 )
-                readers.settle()
-                readers.give_back()
+                readers.flush()
+                readers.on_new_iteration()
 
     def _new_readers(self, shared_name: str) -> _WorkerReaders:
         session = FunctionSession()
@@ -354,5 +353,4 @@ class WorkerDatasets:
                     f"{shared_name}/records", num_clients=self._num_clients
                 )
             )
-            items = CoordinatorItemPort(shared_name)
-        return _WorkerReaders(self, port, session, items)
+        return _WorkerReaders(self, port, session)

@@ -29,26 +29,23 @@ import tensorflow as tf
 from wq_hooks.core import log as logging
 from wq_hooks.core.consumer.consumer import ConsumerLoop, Transport
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
-from wq_hooks.core.protocol import messages
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.process_ports.dataset_ports import (
-    ItemReaders,
-    NoPort,
-    RecordReaders,
-)
-from wq_hooks.runtime.process_ports.local_queues import ItemPort
+from wq_hooks.runtime.ports.item_channel import ItemChannel
+from wq_hooks.runtime.ports.port import Port
+from wq_hooks.runtime.reading.process_records_port import ProcessRecordsPort
 from wq_hooks.runtime.reading.record_events import ALL_FETCHED, ALL_THROUGH
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.records.read_records import records_read
 from wq_hooks.runtime.records.records import Records
 from wq_hooks.runtime.threads import interrupt
+from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.transport.function_session import FunctionSession
 from wq_hooks.runtime.transport.lookout import Lookout
 from wq_hooks.runtime.transport.meeting import Board
 
 _JOIN_SECS = 5.0
 _BEAT_TIMEOUT_SECS = 10.0
-_LEAVE_SECS = 2.0
+_CPU = "/device:CPU:0"
 # Who is gone needs not be told.
 _GONE = (tf.errors.OpError, RuntimeError, WorkQueueError)
 _live: weakref.WeakSet[EagerService] = weakref.WeakSet()
@@ -88,6 +85,7 @@ class EagerService:
       task: Who this process is among those that share the queue.
       transport: Where items come from.
       num_clients: How many readers draw from one consumer at a time.
+      acks_on_take: Whether an item is completed when it is handed out.
       is_end: Called at the end of data; False means to ask again.
       beat_secs: How often to say that this process is alive; None: there is
         nobody to say it to.
@@ -104,6 +102,7 @@ class EagerService:
         transport: Transport,
         *,
         num_clients: int = 1,
+        acks_on_take: bool = False,
         is_end: Callable[[], bool] = lambda: True,
         beat_secs: float | None = None,
         shut: Callable[[], None] = lambda: None,
@@ -112,9 +111,14 @@ class EagerService:
     ):
         self._name = name
         self._task = task
-        self._transport = transport
         self._num_clients = num_clients
-        self._is_end = is_end
+        self._group = ConsumerGroup(
+            transport,
+            self._start,
+            num_clients=num_clients,
+            acks_on_take=acks_on_take,
+            is_end=is_end,
+        )
         self._beat_secs = beat_secs
         self._shut = shut
         self._board = board
@@ -122,8 +126,6 @@ class EagerService:
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._readers: list[ItemReaders | RecordReaders] = []
-        self._loops: list[ConsumerLoop] = []
         self._take_loop: ConsumerLoop | None = None
         self._num_loops = 0
         self._num_ends = 0
@@ -160,14 +162,19 @@ class EagerService:
     @property
     def has_ended(self) -> bool:
         """Whether a reader has met the end of data."""
-        return any(loop.has_ended for loop in self._loops)
+        return any(loop.has_ended for loop in self._group.loops)
 
     def reads_records(self, name: str) -> bool:
         """Whether a consumer, by its name, is one that reads records."""
-        return any(
-            loop.consumer.name == name and loop.counts_records
-            for loop in list(self._loops)
-        )
+        return self._group.reads_records(name)
+
+    @property
+    def _record_ports(self) -> list[ProcessRecordsPort]:
+        return [
+            port
+            for port in self._group.ports
+            if isinstance(port, ProcessRecordsPort)
+        ]
 
     def take(self) -> bytes:
         """Returns an item.
@@ -178,7 +185,7 @@ class EagerService:
         with self._lock:
             loop = self._take_loop
             if loop is None:
-                loop = self._new_loop(NoPort(), counts_records=False)
+                loop = self._new_loop(Port())
                 self._take_loop = loop
         fetched = loop.next_item()
         if fetched is not None:
@@ -198,9 +205,7 @@ class EagerService:
           task_name: Name of the task that it is for.
         """
         with self._lock:
-            return self._new_loop(
-                NoPort(), counts_records=False, task_name=task_name
-            )
+            return self._new_loop(Port(), task_name)
 
     def new_items(self, shared_name: str) -> Any:
         """Returns a tf.data.Dataset of (slot, text) for plain readers.
@@ -208,10 +213,11 @@ class EagerService:
         Args:
           shared_name: Name of its queues, unique in this process.
         """
-        items = ItemPort(shared_name)
-        readers = ItemReaders(items)
-        self._serve(readers, counts_records=False)
-        return self._release_with(items.items(), readers)
+        with tf.init_scope(), tf.device(_CPU):
+            channel = ItemChannel(shared_name)
+        port = channel.in_process()
+        self._serve(port)
+        return self._release_with(channel.items(), port)
 
     def new_records(
         self,
@@ -232,14 +238,13 @@ class EagerService:
           is_endless: Whether the items never end.
         """
         session = FunctionSession()
-        with tf.device("/device:CPU:0"):
+        with tf.device(_CPU):
             port = session.build(
                 lambda: RecordsPort(
                     f"{shared_name}/records", num_clients=self._num_clients
                 )
             )
-        items = ItemPort(shared_name)
-        readers = RecordReaders(port, session, items)
+        readers = ProcessRecordsPort(port, session)
         readers.has_step_counter = self._has_step_counter
         self.serve_records(readers)
 
@@ -247,7 +252,7 @@ class EagerService:
         owner = self._release_with(_Owner(queue), readers)
 
         def from_items(make: Callable[[Any], Any]) -> Any:
-            dataset = items.passes(make)
+            dataset = port.channel.passes(make)
             dataset._wq_hooks_owner = owner
             return dataset
 
@@ -260,7 +265,7 @@ class EagerService:
         )
 
     def serve_records(
-        self, readers: RecordReaders, task_name: str | None = None
+        self, readers: ProcessRecordsPort, task_name: str | None = None
     ) -> None:
         """Starts a consumer for what reads records.
 
@@ -268,15 +273,14 @@ class EagerService:
           readers: What reads.
           task_name: Where it reads; None: in this process.
         """
-        self._serve(readers, counts_records=True, task_name=task_name)
-        self._start(readers.count_forever)
+        self._serve(readers, task_name)
 
     def mark_trained(
         self,
         num_batches: int | None = None,
         *,
         is_through: bool = False,
-        is_sure: Callable[[RecordReaders], bool] = lambda readers: True,
+        is_sure: Callable[[ProcessRecordsPort], bool] = lambda readers: True,
     ) -> None:
         """Notes what was trained.
 
@@ -288,32 +292,30 @@ class EagerService:
           is_sure: Whether that is also true of an iteration of these readers
             that does not report what was fetched.
         """
-        for readers in list(self._readers):
-            if isinstance(readers, RecordReaders) and not self.is_closed:
+        for readers in self._record_ports:
+            if not self.is_closed:
                 sure = is_sure(readers)
                 if num_batches != 0 or is_through:
                     number = ALL_FETCHED if num_batches is None else num_batches
                     readers.mark_trained(number, is_sure=sure)
                 if is_through:
                     readers.mark_trained(ALL_THROUGH, is_sure=sure)
-        self.settle()
+        self.flush()
         if is_through:
-            for loop in list(self._loops):
+            for loop in self._group.loops:
                 if loop.has_ended:
                     loop.complete_all()
 
     def expect_step_counter(self) -> None:
         """Notes that somebody counts the steps, and will say it."""
         self._has_step_counter = True
-        for readers in list(self._readers):
-            if isinstance(readers, RecordReaders):
-                readers.has_step_counter = True
+        for readers in self._record_ports:
+            readers.has_step_counter = True
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Waits until what was delivered so far has been counted."""
         if not self.is_closed:
-            for readers in list(self._readers):
-                readers.settle()
+            self._group.flush()
 
     def close(self, *, is_through: bool = True) -> None:
         """Ends all threads; what the readers hold goes back to the line.
@@ -328,26 +330,24 @@ class EagerService:
             with contextlib.suppress(tf.errors.OpError):
                 if is_through:
                     self._say_through()
-                self.settle()
+                self.flush()
             self._stopped.set()
         self._cleanup.close()
-        for readers in self._readers:
-            readers.discard()
-        for loop in self._loops:
+        for port in self._group.ports:
+            port.discard()
+        for loop in self._group.loops:
             with contextlib.suppress(*_GONE):
                 if loop.has_ended and is_through:
                     loop.complete_all()
             with contextlib.suppress(*_GONE):
-                self._report_leave(loop)
+                self._group.report_leave(loop)
         with contextlib.suppress(*_GONE):
             self._shut()
 
     def _say_through(self) -> None:
-        for readers in self._readers:
-            if not isinstance(readers, RecordReaders):
-                continue
-            if readers.loop and readers.loop.has_ended:
-                readers.mark_trained(ALL_THROUGH)
+        for loop, port in self._group:
+            if isinstance(port, ProcessRecordsPort) and loop.has_ended:
+                port.mark_trained(ALL_THROUGH)
 
     def close_later(self) -> None:
         """Closes it in a thread of its own, as `release` does.
@@ -366,55 +366,43 @@ class EagerService:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _release_with(
-        self, owner: Any, readers: ItemReaders | RecordReaders
-    ) -> Any:
+    def _release_with(self, owner: Any, port: Port) -> Any:
         """Gives back what readers hold when nobody has `owner`; returns it."""
 
         def release() -> None:
             # In a thread of its own: the garbage collector may come while
             # somebody builds a graph.
             threading.Thread(
-                target=self.release, args=(readers,), daemon=True
+                target=self.release, args=(port,), daemon=True
             ).start()
 
         weakref.finalize(owner, release).atexit = False
         return owner
 
-    def release(self, readers: ItemReaders | RecordReaders) -> None:
-        """Gives back what readers hold, who will not go on."""
+    def release(self, port: Port) -> None:
+        """Gives back what the readers of a port hold, who will not go on."""
         with self._lock, contextlib.suppress(*_GONE):
-            loop = readers.loop
-            if self.is_closed or loop is None:
+            loops = [loop for loop, own in self._group if own is port]
+            if self.is_closed or not loops:
                 return
-            is_exact = isinstance(readers, RecordReaders) and (
-                readers.num_in_training == 0
+            (loop,) = loops
+            is_exact = isinstance(port, ProcessRecordsPort) and (
+                port.num_in_training == 0
             )
             if loop.has_ended and not is_exact:
                 # Whether the last items were trained is not known yet.
                 return
-            readers.settle()
-            readers.give_back()
-            self._readers.remove(readers)
-            self._loops.remove(loop)
-            readers.discard()
+            port.flush(LEAVE_SECS)
+            loop.begin_again()
             if self._beat_secs is not None:
                 # Another process waits for those who have not left.
-                self._report_leave(loop)
+                self._group.report_leave(loop)
+            self._group.remove(loop)
+            port.discard()
 
-    def _serve(
-        self,
-        readers: ItemReaders | RecordReaders,
-        *,
-        counts_records: bool,
-        task_name: str | None = None,
-    ) -> ConsumerLoop:
+    def _serve(self, port: Port, task_name: str | None = None) -> None:
         with self._lock:
-            loop = self._new_loop(
-                readers, counts_records=counts_records, task_name=task_name
-            )
-            readers.loop = loop
-            self._readers.append(readers)
+            loop = self._new_loop(port, task_name)
 
         def serve_forever() -> None:
             # A dataset may be iterated again after the end of data.
@@ -424,20 +412,19 @@ class EagerService:
                 except Exception as e:
                     if self.is_closed:
                         return
-                    if loop not in self._loops:
+                    if loop not in self._group:
                         # It may have taken one just when nobody was left.
                         with contextlib.suppress(*_GONE):
                             if not loop.has_ended:
-                                readers.give_back()
+                                loop.begin_again()
                         return
                     logging.error("Work queue %s: %s", self._name, e)
-                    readers.items.fail(f"Work queue {self._name}: {e}")
+                    port.fail(f"Work queue {self._name}: {e}")
 
-        self._start(serve_forever)
-        return loop
+        self._group.serve(loop, serve_forever)
 
     def _new_loop(
-        self, port: Any, *, counts_records: bool, task_name: str | None = None
+        self, port: Port, task_name: str | None = None
     ) -> ConsumerLoop:
         if self.is_closed:
             raise RuntimeError(f"Work queue {self._name!r} was closed.")
@@ -446,21 +433,16 @@ class EagerService:
         if number == 0:
             self._begin()
         name = consumer_name(task_name or self._task.name, number)
-        loop = ConsumerLoop(
-            Consumer(name, self._task.incarnation),
-            self._transport,
+        loop = self._group.add(
             port,
-            num_clients=self._num_clients,
-            is_end=self._is_end,
-            counts_records=counts_records,
+            Consumer(name, self._task.incarnation),
             pause=lambda _: self._expect_wanted(loop),
         )
-        self._loops.append(loop)
         return loop
 
     def _expect_wanted(self, loop: ConsumerLoop) -> None:
         """Raises an error if nobody waits for an item of a consumer more."""
-        if self.is_closed or loop not in self._loops:
+        if self.is_closed or loop not in self._group:
             raise WorkQueueError(
                 f"Work queue {self._name!r} was closed while a reader waited "
                 "for an item."
@@ -481,15 +463,17 @@ class EagerService:
         self._cleanup.enter_context(interrupt.on_interrupt(self._interrupt))
         if self._beat_secs is not None:
             self._say_alive()
-            self._start(self._beat_forever)
+            self._start(self._beat_forever, "keeper")
         if self._board is not None:
             # A thread of its own: a server that is gone does not answer.
-            self._start(functools.partial(self._look_forever, self._board))
+            self._start(
+                functools.partial(self._look_forever, self._board), "lookout"
+            )
 
     def _interrupt(self) -> None:
         self._is_interrupted = True
-        for readers in self._readers:
-            readers.items.fail("Interrupted while waiting for an item.")
+        for port in self._group.ports:
+            port.fail("Interrupted while waiting for an item.")
 
     def _beat_forever(self) -> None:
         while not self._stopped.wait(self._beat_secs):
@@ -500,26 +484,18 @@ class EagerService:
             self._name,
             self._task.name,
             board,
-            self._gates,
+            self._group.gates,
             is_chief=self._leads,
         )
         while not self._stopped.wait(lookout.pause_secs):
             lookout.look()
 
-    def _gates(self) -> list[int]:
-        return [messages.gate_of(x.consumer.name) for x in list(self._loops)]
-
-    def _report_leave(self, loop: ConsumerLoop) -> None:
-        sender = messages.sender_text(loop.consumer)
-        self._transport.report(messages.LEAVE, sender, "", _LEAVE_SECS)
-
     def _say_alive(self) -> None:
-        sender = messages.sender_text(self._task)
         # The one who is silent for four beats has lost its items anyway.
         secs = min(_BEAT_TIMEOUT_SECS, 4 * (self._beat_secs or 1.0))
-        self._transport.report(messages.ALIVE, sender, "", secs)
+        self._group.report_alive(self._task, secs)
 
-    def _start(self, target: Callable[[], None]) -> None:
+    def _start(self, target: Callable[[], None], name: str) -> None:
         def run() -> None:
             try:
                 target()
@@ -529,7 +505,7 @@ class EagerService:
                     logging.error("Work queue %s: %s", self._name, e)
 
         thread = threading.Thread(
-            target=run, name=f"{self._name}-eager", daemon=True
+            target=run, name=f"{self._name}-{name}", daemon=True
         )
         self._threads.append(thread)
         thread.start()

@@ -15,7 +15,6 @@ ends with the data.
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import threading
 import time
@@ -28,22 +27,15 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.dispatcher import Dispatcher
-from wq_hooks.core.consumer.consumer import ConsumerLoop, RecordedTakes
+from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
 from wq_hooks.core.ledger.end_policy import ChiefStop
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import TwoChiefsError
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
-from wq_hooks.runtime.ports.fast_take import NO_LIFE, TakePortSession, life_text
-from wq_hooks.runtime.ports.session_ports import (
-    DemandPortSession,
-    PortSession,
-    ProducerPortSession,
-)
-from wq_hooks.runtime.reading.records_port import RecordsPortSession
 from wq_hooks.runtime.saving import saver_guard
+from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.threads.interrupt import on_interrupt
 from wq_hooks.runtime.transport.lookout import Lookout, ServerWatch
 from wq_hooks.runtime.transport.mailbox import MailboxSession
@@ -52,16 +44,8 @@ from wq_hooks.runtime.transport.meeting import (
     meet_chief,
 )
 
-_LEAVE_SECS = 2.0
 _RECORD_SECS = 10.0
-# How long an item that is drawn may be taken for one that lies ready, where it
-# matters which of the two has ended the process.
-_DRAWN_SECS = 0.005
 _POLL_SECS = 0.1
-_SETTLE_POLL_SECS = 0.01
-_ASTRAY_POLL_SECS = 0.2
-_COUNT_EVERY_SECS = 0.1
-_NOTE_EVERY_SECS = 0.05
 _OVER_POLL_SECS = 0.05
 _MAX_NAMES = 20
 
@@ -137,7 +121,6 @@ class Service:
         self._ready = threading.Event()
         self._has_left = threading.Event()
         self._is_keeper_over = threading.Event()
-        self._is_in_haste = threading.Event()
         self._has_hook_ended = False
         task = work_queue.task.name
         if work_queue.task.job == "local" and "/job:" in (
@@ -156,42 +139,29 @@ class Service:
         )
         if work_queue.is_presumed_chief:
             self._give_way()
-        transport = work_queue.transport(self._mailbox)
-        self._ports: list[PortSession] = []
-        self._loops: list[ConsumerLoop] = []
-        for number, port in enumerate(work_queue.ports):
-            port_session = port.in_session(session)
-            self._ports.append(port_session)
-            counts_records = isinstance(port_session, RecordsPortSession)
-            self._loops.append(
-                ConsumerLoop(
-                    Consumer(
-                        consumer_name(task, number), self._task.incarnation
-                    ),
-                    RecordedTakes(transport, self._wait_until_recorded)
-                    if work_queue.counts_attempts
-                    else transport,
-                    port_session,
-                    num_clients=work_queue.num_clients,
-                    is_end=self._is_end,
-                    counts_records=counts_records,
-                    # Its shuffle buffer would be kept from the train step. The
-                    # chief stays, for what others may hand back.
-                    pause=None
-                    if counts_records and not work_queue.is_chief
-                    else self._coord.wait_for_stop,
-                    arrived=port_session.arrived
-                    if isinstance(port_session, TakePortSession)
-                    else None,
-                )
+        self._group = ConsumerGroup(
+            work_queue.transport(self._mailbox),
+            self._start_daemon,
+            num_clients=work_queue.num_clients,
+            acks_on_take=work_queue.acks_on_take,
+            is_end=self._is_end,
+            wait_until_recorded=self._wait_until_recorded
+            if work_queue.counts_attempts
+            else None,
+        )
+        self._sources: dict[ConsumerLoop, tf.Operation] = {}
+        for number, ops in enumerate(work_queue.ports):
+            port = ops.in_session(session)
+            loop = self._group.add(
+                port,
+                Consumer(consumer_name(task, number), self._task.incarnation),
+                # Its shuffle buffer would be kept from the train step. The
+                # chief stays, for what others may hand back.
+                pause=None
+                if port.reads_records and not work_queue.is_chief
+                else self._coord.wait_for_stop,
             )
-            if isinstance(port_session, DemandPortSession):
-                port_session.on_new_iteration = self._loops[-1].hand_back
-            if (
-                isinstance(port_session, ProducerPortSession)
-                and work_queue.counts_attempts
-            ):
-                port_session.max_poll_secs = _DRAWN_SECS
+            self._sources[loop] = ops.source.op
         # The consumers whose readers are through with all that they had.
         self._through: list[ConsumerLoop] = []
         watch_steps(session, self._note_end_of_data)
@@ -199,7 +169,7 @@ class Service:
             work_queue.name,
             self._task.name,
             self._mailbox,
-            self._gates,
+            self._group.gates,
             is_chief=work_queue.is_chief,
             origin=work_queue.origin,
             read_step=lambda: saver_guard.step_of(session),
@@ -210,11 +180,11 @@ class Service:
         self, session: tf1.Session, fetches: Any, error: Any
     ) -> None:
         """Reports, as soon as a step has met it, what its readers had."""
-        for port, loop in zip(self._queue.ports, self._loops):
+        for loop, source in self._sources.items():
             # Before that it is another end.
             if not loop.has_ended or loop in self._through:
                 continue
-            if comes_from(port.source.op, session, fetches, error):
+            if comes_from(source, session, fetches, error):
                 self._through.append(loop)
                 # If the session ends, it is over anyway.
                 with contextlib.suppress(RuntimeError, tf.errors.OpError):
@@ -259,15 +229,6 @@ class Service:
     def create_threads(self, *, daemon: bool) -> list[threading.Thread]:
         """Returns the threads that the Coordinator joins, not started."""
         self._warn_if_alone()
-        # What an earlier session of the graph said must not be believed by
-        # the first step of this one.
-        self._say_lives(
-            {
-                port.life: NO_LIFE
-                for port in self._ports
-                if isinstance(port, TakePortSession)
-            }
-        )
         targets = [(self._keep, "keeper")]
         if self._queue.is_chief:
             targets.insert(0, (self._feed, "feeder"))
@@ -285,7 +246,7 @@ class Service:
 
     def _is_over(self) -> bool:
         """Whether the data have ended for all readers that have begun."""
-        begun = [loop for loop in self._loops if loop.has_begun]
+        begun = [loop for loop in self._group.loops if loop.has_begun]
         if begun:
             return all(loop.has_ended for loop in begun)
         if self._queue.is_chief:
@@ -343,7 +304,7 @@ class Service:
                 self._task.name, is_presumed=self._queue.is_presumed_chief
             ),
             attempts=self._queue.new_attempts(
-                self._task.name, self._reads_records
+                self._task.name, self._group.reads_records
             ),
         )
         self.dispatcher = dispatcher
@@ -357,12 +318,12 @@ class Service:
         except TwoChiefsError:
             # What is reported from now on is for the other one.
             dispatcher.stop(ends_job=False)
-            self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+            self._mailbox.report(messages.WAKE, "", "", LEAVE_SECS)
             raise
         if self._has_ended_well():
-            self._has_left.wait(_LEAVE_SECS)
+            self._has_left.wait(LEAVE_SECS)
             saver_guard.save_again(self.session, dispatcher)
-        dispatcher.settle(_LEAVE_SECS)
+        dispatcher.settle(LEAVE_SECS)
         is_over = ledger.end_policy.ends_job(
             has_ended_well=self._has_ended_well(),
             is_last_step=self._is_last_step(),
@@ -371,7 +332,7 @@ class Service:
         dispatcher.stop(
             ends_job=is_over, left=self._stop_text() if has_left else ""
         )
-        self._mailbox.report(messages.WAKE, "", "", _LEAVE_SECS)
+        self._mailbox.report(messages.WAKE, "", "", LEAVE_SECS)
 
     def _is_last_step(self) -> bool:
         """Whether the session has come to the last step of the job."""
@@ -389,13 +350,6 @@ class Service:
             num_steps=None if origin is None else origin.num_steps,
         ).to_text()
 
-    def _reads_records(self, name: str) -> bool:
-        """Whether a consumer, by its name, is this task's and reads records."""
-        return any(
-            loop.consumer.name == name and isinstance(port, RecordsPortSession)
-            for port, loop in zip(self._ports, self._loops)
-        )
-
     def _wait_until_recorded(self) -> None:
         """Waits, on the chief, until it is kept what it has just taken."""
         if self.dispatcher is not None:
@@ -411,36 +365,20 @@ class Service:
         if dispatcher is None:
             return True
         is_stopped = self._coord.should_stop
-        while dispatcher.wait_for_end(self._task.name, is_stopped):
-            if is_stopped() or not self._is_anything_astray(dispatcher):
-                # What was astray, or given back, may have just come back.
-                return dispatcher.wait_for_end(self._task.name, is_stopped)
-            self._coord.wait_for_stop(_ASTRAY_POLL_SECS)
-        return False
-
-    def _is_anything_astray(self, dispatcher: Dispatcher) -> bool:
-        """Whether the chief's readers hold what has not reached them.
-
-        A step of theirs was aborted, or another one is under way. Nobody but
-        they could still read it. The ledger knows then, too, what they have
-        given back when an iterator was initialized again.
-        """
-        self.settle()
-        for loop in self._take_loops:
-            loop.report_held()
-        dispatcher.settle(_LEAVE_SECS)
-        return any(
-            dispatcher.is_astray(loop.consumer, loop.held())
-            for loop in self._take_loops
-        )
+        if not dispatcher.wait_for_end(self._task.name, is_stopped):
+            return False
+        # The ledger knows then what an iterator that was initialized again has
+        # given back.
+        self.flush()
+        dispatcher.settle(LEAVE_SECS)
+        return dispatcher.wait_for_end(self._task.name, is_stopped)
 
     # Every task.
 
     def _keep(self) -> None:
-        sender = messages.sender_text(self._task)
-        if self._loops:
+        if len(self._group):
             # What an earlier life of this task held is free at once.
-            self._mailbox.report(messages.ALIVE, sender, "")
+            self._group.report_alive(self._task)
         try:
             with on_interrupt(self._discard_ports):
                 if self._queue.is_chief:
@@ -456,11 +394,10 @@ class Service:
                         self._mailbox,
                         self._pause,
                     )
-                self._begin_loops()
-                if self._take_loops and self.is_live:
-                    self._prepare_last_takes(sender)
-                self._beat_forever(sender)
-            self._settle_at_end()
+                for loop in self._group.loops:
+                    self._group.serve(loop)
+                self._beat_forever()
+            self._flush_at_end()
         finally:
             # Also when the parameter server is gone: the next session must
             # not find what is inside.
@@ -470,31 +407,17 @@ class Service:
         self._leave()
         self._has_left.set()
 
-    def _begin_loops(self) -> None:
-        """Lets items come: the chief has begun, and it is the right one."""
-        for loop in self._loops:
-            self._start_daemon(loop.serve_forever, "server")
-        for port, loop in zip(self._ports, self._loops):
-            if isinstance(port, RecordsPortSession):
-                self._start_daemon(
-                    functools.partial(self._count_forever, port, loop),
-                    "counter",
-                )
-        self._begin_takes()
-
-    def _beat_forever(self, sender: str) -> None:
+    def _beat_forever(self) -> None:
         """Says that this task is alive, and looks whether it waits in vain."""
         next_beat = time.monotonic() + self._queue.beat_secs
         while not self._pause(self._pause_secs(next_beat)):
-            if self._loops or self._queue.is_chief:
+            if len(self._group) or self._queue.is_chief:
                 self._lookout.look()
             if time.monotonic() < next_beat:
                 continue
             next_beat = time.monotonic() + self._queue.beat_secs
-            if self._loops:
-                self._mailbox.report(messages.ALIVE, sender, self._news_text())
-            for loop in self._take_loops:
-                loop.report_held()
+            if len(self._group):
+                self._group.report_alive(self._task)
 
     def _pause(self, secs: float) -> bool:
         """Waits; returns whether the session is asked to stop."""
@@ -508,100 +431,19 @@ class Service:
         beat_secs = max(0.0, next_beat - time.monotonic())
         return min(beat_secs, self._lookout.pause_secs)
 
-    @property
-    def _take_loops(self) -> list[ConsumerLoop]:
-        """The consumers whose readers take in their own steps."""
-        return [
-            loop
-            for port, loop in zip(self._ports, self._loops)
-            if isinstance(port, TakePortSession)
-        ]
-
-    def _begin_takes(self) -> None:
-        """Lets readers take in their own steps, and notes what they got."""
-        self._say_lives(
-            {
-                port.life: life_text(loop.consumer)
-                for port, loop in zip(self._ports, self._loops)
-                # Where tasks are told apart by their servers alone, the graph
-                # does not know who takes.
-                if isinstance(port, TakePortSession)
-                and port.consumer_name == loop.consumer.name
-            }
-        )
-        if self._take_loops:
-            self._start_daemon(self._note_forever, "noter")
-
-    def _prepare_last_takes(self, sender: str) -> None:
-        """Prepares what readers need only when the mailbox runs low."""
-        self._mailbox.prepare_take(sender)
-        for port in self._ports:
-            if isinstance(port, TakePortSession):
-                port.prepare_put()
-
-    def _say_lives(self, lives: dict[int, str]) -> None:
-        if lives:
-            self._mailbox.deliver([], lives)
-
-    def _note_forever(self) -> None:
-        while not self._coord.wait_for_stop(_NOTE_EVERY_SECS):
-            for loop in self._take_loops:
-                loop.report_arrived()
-
-    def _count_forever(
-        self, port: RecordsPortSession, loop: ConsumerLoop
-    ) -> None:
-        while True:
-            completed = port.count_events()
-            if completed:
-                loop.acknowledge(completed + _records_trained(port))
-            given_back = port.take_given_back()
-            if given_back:
-                loop.hand_back(given_back)
-            # What comes meanwhile is counted in one step.
-            self._is_in_haste.wait(_COUNT_EVERY_SECS)
-
-    def settle(self, timeout_secs: float = _LEAVE_SECS) -> None:
-        """Waits until the records delivered so far have been counted."""
-        deadline = time.monotonic() + timeout_secs
-        self._is_in_haste.set()
-        for port in self._ports:
-            if isinstance(port, RecordsPortSession):
-                port.flush()
-                # Twice: the event taken last may still be under way.
-                num_quiet = 0
-                while num_quiet < 2 and time.monotonic() < deadline:
-                    num_quiet = num_quiet + 1 if port.is_settled() else 0
-                    time.sleep(_SETTLE_POLL_SECS)
-        for loop in self._take_loops:
-            loop.report_arrived()
-        self._is_in_haste.clear()
-
-    def _news_text(self) -> str:
-        """Returns what a heartbeat says beside that the task is alive."""
-        return messages.claims_text(
-            claim for port in self._ports for claim in _records_trained(port)
-        )
+    def flush(self) -> None:
+        """Waits until all that was delivered so far has been counted."""
+        self._group.flush()
 
     def _leave(self) -> None:
         has_ended_well = self._has_ended_well()
-        for port, loop in zip(self._ports, self._loops):
+        for loop in self._group.loops:
             is_through = has_ended_well and loop in self._through
-            claims = loop.claims_at_end() if is_through else []
-            claims += _records_trained(port)
+            completed = loop.claims_at_end() if is_through else []
             if self._is_known_to_end_well():
                 # What is left was not read to its end, and has not failed.
-                loop.hand_back(
-                    port.tracker.abandon()
-                    if isinstance(port, RecordsPortSession)
-                    else ()
-                )
-            self._mailbox.report(
-                messages.LEAVE,
-                messages.sender_text(loop.consumer),
-                messages.claims_text(claims),
-                _LEAVE_SECS,
-            )
+                loop.hand_back()
+            self._group.report_leave(loop, completed)
 
     def _has_ended_well(self) -> bool:
         """Whether the session was stopped on purpose, not by an error."""
@@ -615,24 +457,21 @@ class Service:
         """Whether a hook says so: what is in flight has not failed."""
         return self._has_hook_ended and not _has_error(self._coord)
 
-    def _settle_at_end(self) -> None:
+    def _flush_at_end(self) -> None:
         # A session that was closed already has nothing more to say.
         with contextlib.suppress(RuntimeError, tf.errors.OpError):
-            for port, loop in zip(self._ports, self._loops):
+            for loop, port in self._group:
                 # If one has failed, then what was drawn last, and not the one
                 # before.
-                if isinstance(port, ProducerPortSession) and port.is_drawn:
+                if port.is_drawn():
                     loop.report_asked()
             if not _has_error(self._coord):
-                self.settle()
+                self.flush()
 
     def _tell_what_was_read(self) -> None:
         """Logs what was being read: not all errors of readers say so."""
         names = [
-            name
-            for port in self._ports
-            if isinstance(port, RecordsPortSession)
-            for name in port.tracker.under_way()
+            name for port in self._group.ports for name in port.under_way()
         ]
         if names:
             more = f" and {len(names) - _MAX_NAMES} more"
@@ -645,15 +484,12 @@ class Service:
                 more if len(names) > _MAX_NAMES else "",
             )
 
-    def _gates(self) -> list[int]:
-        return [messages.gate_of(loop.consumer.name) for loop in self._loops]
-
     def _close_ports(self) -> None:
-        for port in self._ports:
+        for port in self._group.ports:
             port.close()
 
     def _discard_ports(self) -> None:
-        for port in self._ports:
+        for port in self._group.ports:
             port.discard()
 
     # Threads.
@@ -686,14 +522,6 @@ class Service:
                 # Nobody joins a Coordinator that could raise it.
                 logging.error("Work queue %s: %s", self._queue.name, e)
             self._coord.request_stop(e)
-
-
-def _records_trained(port: PortSession) -> list[Claim]:
-    """Returns how many records were trained since the last time, as a claim."""
-    if not isinstance(port, RecordsPortSession):
-        return []
-    num_trained = port.tracker.take_num_trained()
-    return [Claim(messages.RECORDS, num_trained)] if num_trained else []
 
 
 def _has_error(coord: tf.train.Coordinator) -> bool:

@@ -39,8 +39,6 @@ _REFUSED_PAUSE_SECS = 0.05
 ELEMENT_SIZE = 4
 # Between the columns of a report.
 SEPARATOR = "\n"
-# A gate that is never open; no consumer's.
-SHUT_GATE = -1
 
 
 class Element(NamedTuple):
@@ -198,10 +196,7 @@ class Mailbox:
             barred_in = self.look_up(tf.strings.to_number(gate, tf.int64))
             # Another default: who asks before the chief has begun waits.
             generation = self.look_up(messages.ITEM, default=messages.NOBODY)
-            may_take = tf.logical_and(
-                tf.not_equal(barred_in, generation),
-                tf.not_equal(gate, str(SHUT_GATE)),
-            )
+            may_take = tf.not_equal(barred_in, generation)
             # One element, or none: without control flow.
             element = self.work.dequeue_many(tf.cast(may_take, tf.int32))
             slot, token = element[:, 0], element[:, 1]
@@ -284,24 +279,11 @@ class MailboxSession:
           The element; None, without waiting, if the gate is closed.
         """
         ask = report_text(messages.ASK, sender, completed)
-        return element_of(self._take_rows(question_of(gate, ask, sender)))
-
-    def prepare_take(self, sender: str) -> None:
-        """Runs the step of a take once, of no item.
-
-        The first run of a step takes a hundred times as long as the others,
-        and a consumer may need it when the data are about to end.
-
-        Args:
-          sender: Who will take; it says that it is alive.
-        """
-        alive = report_text(messages.ALIVE, sender, "")
-        self._take_rows(question_of(SHUT_GATE, alive, sender))
-
-    def _take_rows(self, question: list[str]) -> Any:
         mailbox = self._mailbox
+        question = question_of(gate, ask, sender)
         # Nobody would know of what was taken out by a step that is repeated.
-        return self._steps.run(mailbox.take, [mailbox.take_feed], [question])
+        rows = self._steps.run(mailbox.take, [mailbox.take_feed], [question])
+        return element_of(rows)
 
     def report(
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
@@ -444,7 +426,7 @@ def question_of(gate: int, report: str, sender: str) -> list[str]:
     """Returns what asks for an element; see `Mailbox.taken`.
 
     Args:
-      gate: Gate of the consumer, or `SHUT_GATE`.
+      gate: Gate of the consumer.
       report: What is reported first.
       sender: Consumer name and incarnation.
     """

@@ -5,7 +5,7 @@ import threading
 import pytest
 import tensorflow as tf
 
-from wq_hooks.runtime.ports.session_ports import SessionPort
+from wq_hooks.runtime.ports.port import SessionPort
 
 HANG_SECS = 60.0
 
@@ -31,7 +31,7 @@ class FakeSession:
 def test_queues_are_forgotten_again_behind_a_step_that_was_under_way():
     session = FakeSession()
     port = SessionPort(session, "discard")
-    step = threading.Thread(target=port._run, args=("step",))
+    step = threading.Thread(target=port.run, args=("step",))
     discard = threading.Thread(target=port.discard)
 
     step.start()
@@ -55,4 +55,4 @@ def test_queues_are_forgotten_once_where_nothing_runs():
 
     assert session.ran == ["discard"]
     with pytest.raises(tf.errors.CancelledError):
-        port._run("step")
+        port.run("step")

@@ -1,1 +1,0 @@
-"""How items reach the datasets of a process in eager mode."""
