@@ -194,7 +194,10 @@ class TestLoader:
         )
         loaded = done.stdout
         assert "tensorflow" not in loaded, done.stderr
-        assert "wq_hooks.core" not in loaded
+        assert "numpy" not in loaded
+        assert set(re.findall(r"wq_hooks\.core\.\w+\.\w+", loaded)) == {
+            "wq_hooks.core.monitoring.schema"
+        }
         assert "wq_hooks.tensorboard_plugin.loader" in loaded
 
     def test_the_plugin_does_without_tensorflow(self):

@@ -12,7 +12,6 @@ from wq_hooks.tensorboard_plugin.card import card_of
 from wq_hooks.tensorboard_plugin.checked import checked_state, checked_takes
 from wq_hooks.tensorboard_plugin.demo import Player, parts, workers
 from wq_hooks.tensorboard_plugin.reading import Found
-from wq_hooks.tensorboard_plugin.verdict import in_words
 
 BEGIN = 1_000_000.0
 
@@ -113,8 +112,8 @@ class TestStatus:
     def test_given_up_is_always_said(self):
         job = watched(workers(2, 10.0), 4)
         job.run_until(100.0)
-        job.found.state["num_given_up"] = 2
-        job.found.state["given_up"] = ["a", "b"]
+        job.found.state["given_up"] = 2
+        job.found.state["given_up_names"] = ["a", "b"]
         assert job.card()["verdict"].endswith("2 items GIVEN UP.")
 
 
@@ -209,7 +208,7 @@ class TestWhatAnybodyMayHaveWritten:
         "state",
         [
             {},
-            {"workers": 5, "item_secs": "x", "given_up": {}},
+            {"workers": 5, "item_secs": "x", "given_up_names": {}},
             {"workers": [None, {}, {"items": [7, {}]}], "total": -5},
             {"remaining": 1e308, "total": 10**400, "completed": True},
             {"item_secs": [None, 1, 2], "lease_secs": "soon", "time": []},
@@ -249,18 +248,3 @@ class TestWhatAnybodyMayHaveWritten:
     def test_long_names_are_cut(self):
         state = checked_state({"workers": [{"name": "x" * 10_000}]})
         assert len(state["workers"][0]["name"]) == 200
-
-
-@pytest.mark.parametrize(
-    ("secs", "words"),
-    [
-        (0.0, "0 s"),
-        (0.123, "0.12 s"),
-        (45.0, "45 s"),
-        (3600.0, "1 h 0 min"),
-        (47 * 3600.0, "47 h 0 min"),
-        (3 * 86_400.0 + 3700, "3 d 1 h"),
-    ],
-)
-def test_spans_in_words(secs, words):
-    assert in_words(secs) == words

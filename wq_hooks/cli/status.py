@@ -20,10 +20,14 @@ from typing import Any
 
 from wq_hooks.cli import text
 from wq_hooks.cli.arguments import number
-from wq_hooks.core.monitoring.progress import duration_in_words
+from wq_hooks.core.monitoring.schema import (
+    phrases_of,
+    secs_in_words,
+    texts_of,
+)
+from wq_hooks.core.monitoring.slow_workers import slow_workers
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.tensorboard_plugin.checked import checked_state
-from wq_hooks.tensorboard_plugin.verdict import slow_workers
 
 _WATCH_SECS = 5.0
 _CLEAR = "\x1b[H\x1b[2J"
@@ -223,43 +227,40 @@ def in_words(raw: dict[str, Any], now: float, limit: int) -> str:
     """
     state = checked_state(raw)
     slow = slow_workers(state)
-    total = state["total"]
-    of_total = "" if total is None else f" of {total:,}"
-    remaining = "endless" if total is None else f"{state['remaining']:,}"
+    texts, phrases = texts_of(state), phrases_of(state)
     age = max(now - (state["time"] or now), 0.0)
-    rate = f"{state['items_per_sec']:.3g} items/s"
+    of_total = "" if state["total"] is None else f" of {texts['total']}"
+    rate = phrases["recent_items_per_sec"]
     if state["records"]:
-        rate += f", {state['records_per_sec']:.3g} records/s"
+        rate += f", {phrases['recent_records_per_sec']}"
     if state["eta_secs"] is not None:
-        rate += f"; {duration_in_words(state['eta_secs'])} to go"
+        rate += f"; {phrases['eta_secs']}"
     ended = " (its chief has ended)" if raw.get("has_ended") else ""
     lines = [
         f"Queue {text.printable(str(raw.get('name')))}, "
-        f"{duration_in_words(age)} ago{ended}",
-        f"  completed      {state['completed']:,}{of_total} "
-        f"(epoch {state['epoch']:.2f})",
-        f"  in flight      {state['in_flight']:,}",
-        f"  remaining      {remaining}",
-        f"  low watermark  {state['low_watermark']:,}",
+        f"{secs_in_words(age)} ago{ended}",
+        f"  completed      {texts['completed']}{of_total} "
+        f"(epoch {texts['epoch']})",
+        f"  in flight      {texts['in_flight']}",
+        f"  remaining      {texts['remaining']}",
+        f"  low watermark  {texts['low_watermark']}",
         f"  rate           {rate}",
     ]
-    if state["repeated"] or state["num_given_up"]:
-        lines.append(
-            f"  again          {state['repeated']:,} handed out again, "
-            f"{state['num_given_up']:,} GIVEN UP"
-        )
+    if state["repeated"] or state["given_up"]:
+        again = f"{phrases['repeated']}, {phrases['given_up']}"
+        lines.append(f"  again          {again}")
     rows = [
         (
             worker["name"],
             f"{worker['completed']:,}",
-            "" if secs is None else duration_in_words(secs),
+            "" if secs is None else secs_in_words(secs),
             worker["items"][0]["text"] if worker["items"] else "",
-            duration_in_words(worker["items"][0]["held_secs"])
+            secs_in_words(worker["items"][0]["held_secs"])
             if worker["items"]
             else "",
             "left"
             if worker["has_left"]
-            else duration_in_words(worker["last_heard_secs"]),
+            else secs_in_words(worker["last_heard_secs"]),
             "SLOW" if worker["name"] in slow else "",
         )
         for worker in state["workers"][:limit]

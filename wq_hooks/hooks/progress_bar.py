@@ -14,7 +14,8 @@ import sys
 from typing import Any
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.monitoring.progress import Progress, duration_in_words
+from wq_hooks.core.monitoring.progress import Progress
+from wq_hooks.core.monitoring.schema import BAR, line_of
 
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
 _ENDLESS_FORMAT = "{desc}: {n_fmt} items{postfix}"
@@ -63,13 +64,8 @@ class Bar:
                 bar_format=_ENDLESS_FORMAT if is_endless else _FORMAT,
                 dynamic_ncols=True,
             )
-        words = [f"{progress.in_flight} in flight"]
-        if progress.items_per_sec:
-            words.append(f"{progress.items_per_sec:.3g} items/s")
-        if progress.eta_secs is not None:
-            words.append(f"{duration_in_words(progress.eta_secs)} to go")
         self._bar.n = progress.completed
-        self._bar.set_postfix_str(", ".join(words))
+        self._bar.set_postfix_str(line_of(vars(progress), BAR))
 
     def close(self) -> None:
         """Leaves the bar as it is and ends its line."""

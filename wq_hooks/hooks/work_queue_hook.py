@@ -244,9 +244,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             if dispatcher is None:
                 continue
             view = dispatcher.view(self._viewers[queue.name])
-            logging.info(
-                "Work queue %s: %s.", queue.name, view.progress.in_words()
-            )
+            logging.info("Work queue %s: %s.", queue.name, view.in_words())
             self._write_summary(queue, view)
 
     def _write_summary(self, queue: GraphEngine, view: View) -> None:

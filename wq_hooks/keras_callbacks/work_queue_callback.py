@@ -277,7 +277,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         logging.info(
             "Work queue %s: %s.",
             self.work_queue.name,
-            view.progress.in_words(),
+            view.in_words(),
         )
         if self._log_dir is None:
             return

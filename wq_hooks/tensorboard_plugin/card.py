@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from wq_hooks.core.monitoring.schema import CARD, WORKER, shown_in
+from wq_hooks.core.monitoring.slow_workers import slow_workers
 from wq_hooks.tensorboard_plugin import metadata
 from wq_hooks.tensorboard_plugin.checked import (
     checked_state,
@@ -16,7 +18,7 @@ from wq_hooks.tensorboard_plugin.checked import (
     text_of,
 )
 from wq_hooks.tensorboard_plugin.reading import Found
-from wq_hooks.tensorboard_plugin.verdict import slow_workers, verdict_of
+from wq_hooks.tensorboard_plugin.verdict import verdict_of
 
 _MAX_BARS = 1000
 _OPEN = "open"
@@ -49,30 +51,10 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
         "now": now,
         "status": verdict.status,
         "verdict": verdict.text,
-        "eta_secs": verdict.eta_secs,
         "eta_note": verdict.eta_note,
         "num_epochs": math.ceil(total / ipe) if total and ipe else None,
-        **{
-            key: state[key]
-            for key in (
-                "remaining",
-                "in_flight",
-                "completed",
-                "total",
-                "items_per_epoch",
-                "low_watermark",
-                "epoch",
-                "items_per_sec",
-                "records_per_sec",
-                "records",
-                "repeated",
-                "num_given_up",
-                "given_up",
-                "oldest_lease_secs",
-                "item_secs",
-                "num_workers",
-            )
-        },
+        **{name: state[name] for name in shown_in(CARD)},
+        "eta_secs": verdict.eta_secs,
         "series": _columns(points),
         "workers": [_row(w, state, slow) for w in state["workers"]],
         "timeline": _timeline(found, state, slow),
@@ -98,18 +80,10 @@ def _row(
     item = worker["items"][0] if worker["items"] else None
     completed = sum(w["completed"] for w in state["workers"])
     return {
-        "name": worker["name"],
-        "incarnation": worker["incarnation"],
-        "lives": worker["lives"],
-        "completed": worker["completed"],
+        **{name: worker[name] for name in shown_in(CARD, WORKER)},
         "share": worker["completed"] / completed if completed else 0.0,
-        "records_per_sec": worker["records_per_sec"],
-        "item_secs": worker["item_secs"],
         "item": item["text"] if item else "",
-        "in_hand": worker["in_hand"],
         "age_secs": item["held_secs"] if item else None,
-        "last_heard_secs": worker["last_heard_secs"],
-        "has_left": worker["has_left"],
         "is_silent": not worker["has_left"]
         and worker["last_heard_secs"] > state["lease_secs"],
         "slow": slow.get(worker["name"]),

@@ -9,11 +9,17 @@ becomes None, or the one that says nothing; a text is cut to a length.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from wq_hooks.core.monitoring import schema
+from wq_hooks.core.monitoring.schema import PERCENTILES, Kind, Number
 
 _MAX_CHARS = 200
 _MAX_WORKERS = 2000
 _MAX_TAKES = 1000
+_MAX_TEXTS = 20
+_LEASE_SECS = 60.0
 _KINDS = ("done", "again", "lost", "given_up", "repeat")
 
 
@@ -54,42 +60,49 @@ def list_of(value: Any, limit: int) -> list[Any]:
     return value[:limit] if isinstance(value, list) else []
 
 
+def _optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if number_of(value) is None else check(value)
+
+
+def _quantiles_of(value: Any) -> list[float | None] | None:
+    parts = [number_of(part) for part in list_of(value, len(PERCENTILES))]
+    is_known = len(parts) == len(PERCENTILES) and None not in parts
+    return parts if is_known else None
+
+
+def _texts_of(value: Any) -> list[str]:
+    return [text_of(text) for text in list_of(value, _MAX_TEXTS)]
+
+
+_CHECKS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.COUNT: count_of,
+    Kind.OPTIONAL_COUNT: _optional(count_of),
+    Kind.NUMBER: secs_of,
+    Kind.OPTIONAL_NUMBER: number_of,
+    Kind.QUANTILES: _quantiles_of,
+    Kind.TEXT: text_of,
+    Kind.TEXTS: _texts_of,
+    Kind.FLAG: lambda value: value is True,
+}
+
+
+def _checked(
+    values: dict[str, Any], numbers: Iterable[Number]
+) -> dict[str, Any]:
+    return {n.name: _CHECKS[n.kind](values.get(n.name)) for n in numbers}
+
+
 def checked_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Returns the state with all its keys, each of its type."""
-    remaining, total = (number_of(state.get(k)) for k in ("remaining", "total"))
-    item_secs = [number_of(v) for v in list_of(state.get("item_secs"), 3)]
-    is_known = len(item_secs) == 3 and None not in item_secs
+    """Returns the state with all numbers of the schema, each of its kind."""
     workers = [
         _checked_worker(worker)
         for worker in list_of(state.get("workers"), _MAX_WORKERS)
         if isinstance(worker, dict)
     ]
-    counts = (
-        "items_per_epoch",
-        "in_flight",
-        "completed",
-        "low_watermark",
-        "repeated",
-        "records",
-        "num_given_up",
-        "num_workers",
-    )
-    return {
-        **{key: count_of(state.get(key)) for key in counts},
-        "time": number_of(state.get("time")),
-        "remaining": None if remaining is None else max(int(remaining), 0),
-        "total": None if total is None else max(int(total), 0),
-        "epoch": secs_of(state.get("epoch")),
-        "items_per_sec": secs_of(state.get("items_per_sec")),
-        "records_per_sec": secs_of(state.get("records_per_sec")),
-        "eta_secs": number_of(state.get("eta_secs")),
-        "lease_secs": secs_of(state.get("lease_secs")) or 60.0,
-        "oldest_lease_secs": secs_of(state.get("oldest_lease_secs")),
-        "oldest_holder": text_of(state.get("oldest_holder")),
-        "item_secs": item_secs if is_known else None,
-        "given_up": [text_of(n) for n in list_of(state.get("given_up"), 20)],
-        "workers": workers,
-    }
+    checked = _checked(state, schema.QUEUE)
+    checked["lease_secs"] = checked["lease_secs"] or _LEASE_SECS
+    time = number_of(state.get("time"))
+    return {**checked, "time": time, "workers": workers}
 
 
 def _checked_worker(worker: dict[str, Any]) -> dict[str, Any]:
@@ -101,17 +114,7 @@ def _checked_worker(worker: dict[str, Any]) -> dict[str, Any]:
         for item in list_of(worker.get("items"), 3)
         if isinstance(item, dict)
     ]
-    counts = ("lives", "taken", "completed", "records", "in_hand")
-    return {
-        **{key: count_of(worker.get(key)) for key in counts},
-        "name": text_of(worker.get("name")),
-        "incarnation": text_of(worker.get("incarnation")),
-        "has_left": worker.get("has_left") is True,
-        "last_heard_secs": secs_of(worker.get("last_heard_secs")),
-        "item_secs": number_of(worker.get("item_secs")),
-        "records_per_sec": number_of(worker.get("records_per_sec")),
-        "items": items,
-    }
+    return {**_checked(worker, schema.WORKER), "items": items}
 
 
 def checked_takes(takes: dict[str, Any]) -> list[list[Any]]:

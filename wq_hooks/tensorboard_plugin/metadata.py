@@ -7,6 +7,8 @@ points for each name: of the state only the last one is wanted.
 
 from __future__ import annotations
 
+from wq_hooks.core.monitoring.schema import CHART, shown_in
+
 PLUGIN_NAME = "work_queue"
 TAKES_PLUGIN_NAME = "work_queue_takes"
 STATE_TAG = "state"
@@ -14,16 +16,7 @@ TAKES_TAG = "takes"
 # Points of a tensor that TensorBoard is asked to keep, by plugin name.
 KEPT_SAMPLES = {PLUGIN_NAME: 10, TAKES_PLUGIN_NAME: 1000}
 # What the plugin reads of a queue, under `<queue>/`.
-SERIES_TAGS = (
-    "completed",
-    "in_flight",
-    "remaining",
-    "low_watermark",
-    "epoch",
-    "items_per_sec",
-    "records_per_sec",
-    "oldest_in_flight_secs",
-)
+SERIES_TAGS = tuple(shown_in(CHART))
 
 
 def tag_of(queue: str, tag: str) -> str:

@@ -3,9 +3,8 @@
     slow = slow_workers(state)
     verdict = verdict_of(state, points, slow, now=time.time())
 
-Pure, from checked values. The rules have their models: no fixed thresholds
-but windows, as Burrow judges the lag of Kafka consumers; slow is what takes
-more than twice the median, as in DLRover (Spark: 1.5 times).
+Pure, from checked values. The rules have no fixed thresholds but windows, as
+Burrow judges the lag of Kafka consumers.
 """
 
 from __future__ import annotations
@@ -14,12 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wq_hooks.core.monitoring.progress import duration_in_words
+from wq_hooks.core.monitoring.schema import secs_in_words
+from wq_hooks.core.monitoring.slow_workers import slow_in_words
 
-_SLOW_FACTOR = 2.0
-# Of very short items, an age in milliseconds says nothing.
-_MIN_AGE_SECS = 1.0
-_MIN_ITEM_SECS = 0.05
 # Silent: for longer than the last so many points took, and than this.
 _WINDOW_POINTS = 10
 _MIN_SILENT_SECS = 120.0
@@ -29,7 +25,6 @@ _MIN_STALLED_POINTS = 3
 _MIN_STALLED_SECS = 60.0
 _STALLED_FACTOR = 3.0
 _STALLED_UNKNOWN_SECS = 600.0
-_DAY_SECS = 86_400
 
 
 @dataclass(frozen=True)
@@ -49,36 +44,6 @@ class Verdict:
     eta_note: str
 
 
-def slow_workers(state: Mapping[str, Any]) -> dict[str, str]:
-    """Returns {name: why} of the workers that are slow against the median.
-
-    Args:
-      state: Checked.
-    """
-    if state["item_secs"] is None:
-        return {}
-    usual = state["item_secs"][1]
-    limit = _SLOW_FACTOR * usual
-    present = [w for w in state["workers"] if not w["has_left"]]
-    slow: dict[str, str] = {}
-    for worker in present:
-        age = max((i["held_secs"] for i in worker["items"]), default=0.0)
-        secs = worker["item_secs"] or 0.0
-        # What it holds at the same time, it reads at the same time.
-        age_limit = limit * max(worker["in_hand"], 1)
-        if age > max(age_limit, _MIN_AGE_SECS):
-            slow[worker["name"]] = (
-                f"has held {worker['items'][0]['text']} for "
-                f"{in_words(age)}, {_times(age, usual)} the usual time"
-            )
-        elif len(present) > 1 and secs > max(limit, _MIN_ITEM_SECS):
-            slow[worker["name"]] = (
-                f"takes {in_words(secs)} for an item, {_times(secs, usual)} "
-                "the usual time"
-            )
-    return slow
-
-
 def verdict_of(
     state: Mapping[str, Any],
     points: Sequence[Mapping[str, float]],
@@ -96,8 +61,8 @@ def verdict_of(
     """
     in_flight, remaining = state["in_flight"], state["remaining"]
     given_up = ""
-    if state["num_given_up"]:
-        given_up = f" {_items(state['num_given_up'])} GIVEN UP."
+    if state["given_up"]:
+        given_up = f" {_items(state['given_up'])} GIVEN UP."
     of_total = "" if state["total"] is None else f" of {state['total']:,}"
     if remaining == 0 and in_flight == 0:
         text = f"All {_items(state['completed'])} are completed."
@@ -105,18 +70,18 @@ def verdict_of(
     silent_secs = _silent_secs(state, points, now)
     if silent_secs is not None:
         text = (
-            f"No news for {in_words(silent_secs)}; the last was that "
+            f"No news for {secs_in_words(silent_secs)}; the last was that "
             f"{state['completed']:,}{of_total} items are completed."
         )
         return Verdict("no data", text + given_up, None, "")
     stalled_secs = _stalled_secs(state, points)
     if stalled_secs is not None:
-        text = f"Nothing has moved for {in_words(stalled_secs)}: "
+        text = f"Nothing has moved for {secs_in_words(stalled_secs)}: "
         if in_flight:
             text += (
                 f"{_items(in_flight)} in flight, the oldest held by "
                 f"{state['oldest_holder']} for "
-                f"{in_words(state['oldest_lease_secs'])}."
+                f"{secs_in_words(state['oldest_in_flight_secs'])}."
             )
         else:
             text += "nobody takes an item."
@@ -127,12 +92,13 @@ def verdict_of(
     if len(points) < _MIN_STALLED_POINTS:
         eta = None
     if slow:
-        name, why = next(iter(slow.items()))
-        others = f" and {len(slow) - 1} more" if len(slow) > 1 else ""
         present = sum(not w["has_left"] for w in state["workers"])
         verb = "is" if len(slow) == 1 else "are"
-        text = f"{len(slow):,} of {present:,} workers {verb} slow: {name} {why}"
-        return Verdict("straggler", f"{text}{others}.{given_up}", eta, note)
+        text = (
+            f"{len(slow):,} of {present:,} workers {verb} slow: "
+            f"{slow_in_words(slow)}.{given_up}"
+        )
+        return Verdict("straggler", text, eta, note)
     if remaining == 0:
         text = (
             f"Nothing remains to be handed out; {_items(in_flight)} in flight."
@@ -140,7 +106,7 @@ def verdict_of(
         return Verdict("draining", text + given_up, eta, note)
     text = f"Moving: {state['completed']:,}{of_total} items are completed"
     if eta is not None:
-        text += f", about {in_words(eta)} to go"
+        text += f", about {secs_in_words(eta)} to go"
     return Verdict("ok", f"{text}.{given_up}", eta, note)
 
 
@@ -184,20 +150,6 @@ def _stalled_secs(
         limit = 0.0
     limit = max(limit, _MIN_STALLED_SECS)
     return secs if same >= _MIN_STALLED_POINTS and secs > limit else None
-
-
-def in_words(secs: float) -> str:
-    """Returns such as "0.4 s", "45 s", "3 min 20 s", "2 d 5 h"."""
-    if secs < 10:
-        return f"{secs:.2g} s"
-    if secs < 2 * _DAY_SECS:
-        return duration_in_words(secs)
-    days, rest = divmod(int(secs), _DAY_SECS)
-    return f"{days} d {rest // 3600} h"
-
-
-def _times(secs: float, usual: float) -> str:
-    return f"{secs / usual:.1f}\N{MULTIPLICATION SIGN}" if usual else "beyond"
 
 
 def _items(number: int) -> str:

@@ -1060,7 +1060,7 @@ def test_progress_and_state_are_those_of_the_ledger():
     chief.clock.now += 2.0
     progress = chief.dispatcher.progress(ProgressMeter())
     assert (progress.remaining, progress.in_flight) == (3, 1)
-    assert progress.oldest_lease_secs == 2.0
+    assert progress.oldest_in_flight_secs == 2.0
     state = chief.dispatcher.state()
     assert state["workers"][0]["items"][0]["text"] == "a"
 

@@ -44,6 +44,24 @@ def test_the_rate_is_that_since_the_last_look():
     assert rates == [0.0, 1.0, 2.0, 0.0]
 
 
+def test_who_is_slow_is_in_the_log_line():
+    ledger = make_ledger("abcdefgh")
+    for now in (0.0, 10.0, 20.0):
+        (ticket,) = take(ledger, A, now=now)
+        ledger.acknowledge(A, ticket, now + 10.0)
+    take(ledger, B, now=10.0)
+    look = Viewer("train").look
+    assert "slow" not in look(ledger, 30.0, 0.0).in_words()
+    assert (
+        look(ledger, 31.0, 0.0)
+        .in_words()
+        .endswith(
+            ", slow: worker:1 has held p/d for 21 s, "
+            "2.1\N{MULTIPLICATION SIGN} the usual time"
+        )
+    )
+
+
 def test_there_is_no_level_without_end():
     ledger = make_ledger(num_epochs=None)
     scalars = Viewer("train").look(ledger, 0.0, 0.0).scalars()

@@ -15,19 +15,18 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wq_hooks.core.ledger.consumer_state import ConsumerState
 from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.schema import line_of
 
 _WINDOW_SECS = 300.0
 _MIN_WINDOW = 3
 # Of an item under way, no more than this counts as done.
 _MAX_PART = 0.95
-_MIN_SLOWNESS = 1.5
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a ledger at one instant.
+    """The state of a ledger at one instant; `schema.py` has its units.
 
     Attributes:
       remaining: Items not handed out; None: without end.
@@ -37,19 +36,16 @@ class Progress:
       level: Remaining items, in epochs.
       low_watermark: Every item before it is completed.
       epoch: Completed items, in epochs.
-      items_per_sec: Rate over the last minutes; 0 if nothing is known.
+      recent_items_per_sec: Rate over the last minutes; 0 if nothing is known.
       eta_secs: Seconds to the end at that rate; None if nothing is known.
-      oldest_lease_secs: Age of the oldest lease; 0 without any.
+      oldest_in_flight_secs: Age of the oldest lease; 0 without any.
       oldest_holder: Who holds it, or "".
       repeated: Items that were handed out once more.
       given_up: Items that were given up.
-      num_consumers: Consumers that have not left.
       records: Records trained, where `records()` counts them.
-      records_per_sec: Rate over the last minutes.
+      recent_records_per_sec: Rate over the last minutes.
       item_secs: (p10, p50, p90) of what the last items took; None if nothing
         is known.
-      slowest: The slowest consumer if it is much slower than usual, or "".
-      slowness: How often the usual time it takes for an item.
     """
 
     remaining: int | None
@@ -59,47 +55,19 @@ class Progress:
     level: float
     low_watermark: int
     epoch: float
-    items_per_sec: float
+    recent_items_per_sec: float
     eta_secs: float | None
-    oldest_lease_secs: float
+    oldest_in_flight_secs: float
     oldest_holder: str
     repeated: int
     given_up: int
-    num_consumers: int
     records: int = 0
-    records_per_sec: float = 0.0
+    recent_records_per_sec: float = 0.0
     item_secs: tuple[float, float, float] | None = None
-    slowest: str = ""
-    slowness: float = 1.0
 
     def in_words(self) -> str:
         """Returns one line for the log."""
-        total = "endless" if self.total is None else f"{self.total}"
-        words = [
-            f"{self.completed} of {total} items completed",
-            f"{self.in_flight} in flight",
-            f"level {self.level:.2f}",
-        ]
-        if self.items_per_sec:
-            words.append(f"{self.items_per_sec:.3g} items/s")
-        if self.records_per_sec:
-            words.append(f"{self.records_per_sec:.3g} records/s")
-        if self.eta_secs is not None:
-            words.append(f"{duration_in_words(self.eta_secs)} to go")
-        if self.oldest_holder:
-            words.append(
-                f"oldest lease {duration_in_words(self.oldest_lease_secs)} "
-                f"({self.oldest_holder})"
-            )
-        if self.slowest:
-            words.append(
-                f"slowest {self.slowest} ({self.slowness:.1f}x the usual time)"
-            )
-        if self.repeated:
-            words.append(f"{self.repeated} handed out again")
-        if self.given_up:
-            words.append(f"{self.given_up} GIVEN UP")
-        return ", ".join(words)
+        return line_of(vars(self))
 
 
 @dataclass(frozen=True)
@@ -145,7 +113,6 @@ class ProgressMeter:
         oldest = min(
             ledger.leases.values(), key=lambda lease: lease.since, default=None
         )
-        slowest, slowness = _slowest(ledger, usual, now)
         return Progress(
             remaining=remaining,
             in_flight=ledger.in_flight,
@@ -154,20 +121,15 @@ class ProgressMeter:
             level=ledger.level,
             low_watermark=ledger.low_watermark,
             epoch=ledger.completed / ledger.plan.items_per_epoch,
-            items_per_sec=rate,
+            recent_items_per_sec=rate,
             eta_secs=eta,
-            oldest_lease_secs=0.0 if oldest is None else now - oldest.since,
+            oldest_in_flight_secs=0.0 if oldest is None else now - oldest.since,
             oldest_holder="" if oldest is None else oldest.consumer.name,
             repeated=ledger.repeated,
             given_up=len(ledger.given_up),
-            num_consumers=sum(
-                not state.has_left for state in ledger.consumers.values()
-            ),
             records=ledger.records,
-            records_per_sec=records_rate,
+            recent_records_per_sec=records_rate,
             item_secs=item_secs,
-            slowest=slowest,
-            slowness=slowness,
         )
 
     def _add(self, ledger: Ledger, done: float, now: float) -> _Point:
@@ -222,29 +184,6 @@ def _under_way(
     return parts, longest
 
 
-def _slowest(
-    ledger: Ledger, usual: Mapping[str, float], now: float
-) -> tuple[str, float]:
-    """Returns who is much slower than usual, and how often the usual time."""
-    typical = usual.get("", 0.0)
-    if typical <= 0 or len(ledger.consumers) < 2:
-        return "", 1.0
-    factor, name = max(
-        (_secs_of(state, usual, now) / typical, name)
-        for name, state in ledger.consumers.items()
-    )
-    return (name, factor) if factor >= _MIN_SLOWNESS else ("", 1.0)
-
-
-def _secs_of(
-    state: ConsumerState, usual: Mapping[str, float], now: float
-) -> float:
-    if state.has_left:
-        return 0.0
-    ages = [now - since for since in state.held.values()]
-    return max([usual.get(state.consumer.name, 0.0), *ages])
-
-
 def _quantiles(
     durations: collections.deque[float],
 ) -> tuple[float, float, float] | None:
@@ -257,13 +196,3 @@ def _quantiles(
         for tenths in (1, 5, 9)
     )
     return p10, p50, p90
-
-
-def duration_in_words(secs: float) -> str:
-    """Returns such as "45 s", "3 min 20 s", "2 h 5 min"."""
-    secs = max(0, round(secs))
-    if secs < 60:
-        return f"{secs} s"
-    if secs < 3600:
-        return f"{secs // 60} min {secs % 60} s"
-    return f"{secs // 3600} h {secs % 3600 // 60} min"

@@ -63,8 +63,10 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
         "repeated": ledger.repeated,
         "records": ledger.records,
         "lease_secs": ledger.lease_secs,
-        "num_given_up": len(ledger.given_up),
-        "given_up": [shown(name) for _, name in ledger.given_up[:MAX_GIVEN_UP]],
+        "given_up": len(ledger.given_up),
+        "given_up_names": [
+            shown(name) for _, name in ledger.given_up[:MAX_GIVEN_UP]
+        ],
         "num_workers": num_workers,
         "workers": workers,
     }

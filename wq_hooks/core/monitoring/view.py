@@ -11,13 +11,14 @@ Summary of them, the dispatcher a line for `wq-hooks status`.
 from __future__ import annotations
 
 import collections
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
 from wq_hooks.core.monitoring.queue_state import shown, state_of, takes_since
+from wq_hooks.core.monitoring.schema import scalars_of
+from wq_hooks.core.monitoring.slow_workers import slow_in_words, slow_workers
 
 # A worker's rates are those of the last looks.
 _KEPT_LOOKS = 4
@@ -47,25 +48,15 @@ class View:
 
     def scalars(self) -> dict[str, float]:
         """Returns the numbers that make curves, by their tags."""
-        progress = self.progress
-        values = {
-            "in_flight": float(progress.in_flight),
-            "completed": float(progress.completed),
-            "low_watermark": float(progress.low_watermark),
-            "epoch": progress.epoch,
-            "items_per_sec": self.items_per_sec,
-            "oldest_in_flight_secs": progress.oldest_lease_secs,
-            "repeated": float(progress.repeated),
-            "given_up": float(progress.given_up),
-        }
-        if progress.remaining is not None:
-            values["remaining"] = float(progress.remaining)
-        if progress.records:
-            values["records_per_sec"] = self.records_per_sec
-        if progress.item_secs is not None:
-            for tag, secs in zip(("p10", "p50", "p90"), progress.item_secs):
-                values[f"item_secs/{tag}"] = secs
-        return values
+        rates = {"items_per_sec": self.items_per_sec}
+        if self.progress.records:
+            rates["records_per_sec"] = self.records_per_sec
+        return scalars_of({**vars(self.progress), **rates})
+
+    def in_words(self) -> str:
+        """Returns one line for the log."""
+        slow = slow_in_words(slow_workers(self.state))
+        return self.progress.in_words() + (f", slow: {slow}" if slow else "")
 
 
 @dataclass(frozen=True)
@@ -113,7 +104,10 @@ class Viewer:
         items_per_sec, records_per_sec = (
             _rates(last.time, (last.completed, last.records), ledger, now)
             if last
-            else (progress.items_per_sec, progress.records_per_sec)
+            else (
+                progress.recent_items_per_sec,
+                progress.recent_records_per_sec,
+            )
         )
         self._add_rates(state, now)
         self._looks.append(
@@ -134,7 +128,12 @@ class Viewer:
             progress,
             items_per_sec,
             records_per_sec,
-            {**about, **_words_of(progress), **state},
+            {
+                **about,
+                **vars(progress),
+                "oldest_holder": shown(progress.oldest_holder),
+                **state,
+            },
             {**about, **takes},
         )
 
@@ -157,20 +156,3 @@ def _rates(
         max(ledger.completed - before[0], 0) / (now - time),
         max(ledger.records - before[1], 0) / (now - time),
     )
-
-
-def _words_of(progress: Progress) -> dict[str, Any]:
-    """Returns what only the progress knows, for the state."""
-    values = dataclasses.asdict(progress)
-    keys = (
-        "level",
-        "epoch",
-        "items_per_sec",
-        "records_per_sec",
-        "eta_secs",
-        "oldest_lease_secs",
-        "oldest_holder",
-        "item_secs",
-    )
-    words = {key: values[key] for key in keys}
-    return {**words, "oldest_holder": shown(progress.oldest_holder)}

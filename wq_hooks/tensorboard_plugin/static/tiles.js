@@ -36,11 +36,11 @@ function epochBar(epoch, numEpochs) {
 
 export function tiles(data) {
   const endless = data.total === null;
-  const [rate, rateUnit] = format.rate(data.items_per_sec, 'items');
-  const [records, recordsUnit] = format.rate(data.records_per_sec, 'records');
+  const [rate, rateUnit] = format.rate(data.recent_items_per_sec, 'items');
+  const [records, recordsUnit] = format.rate(data.recent_records_per_sec, 'records');
   const repeated = [
     data.repeated ? `${format.count(data.repeated)} handed out again` : '',
-    data.num_given_up ? `${format.count(data.num_given_up)} GIVEN UP` : '',
+    data.given_up ? `${format.count(data.given_up)} GIVEN UP` : '',
   ].filter(Boolean);
   const made = [
     tile(
@@ -53,7 +53,7 @@ export function tiles(data) {
       'In flight',
       format.count(data.in_flight),
       '',
-      data.in_flight ? `oldest ${format.secs(data.oldest_lease_secs)}` : ''
+      data.in_flight ? `oldest ${format.secs(data.oldest_in_flight_secs)}` : ''
     ),
     tile(
       'completed',
@@ -102,9 +102,9 @@ export function tiles(data) {
       )
     );
   }
-  if (data.given_up.length) {
+  if (data.given_up_names.length) {
     made.push(
-      tile('given_up', 'Given up', data.given_up.slice(0, 3).join(', '))
+      tile('given_up', 'Given up', data.given_up_names.slice(0, 3).join(', '))
     );
   }
   return made;
