@@ -5,11 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wq_hooks.core.consumer.record_tracker import (
-    MAX_BATCHES,
-    RecordTracker,
-    batch_number,
-)
+from wq_hooks.core.consumer.lanes import MAX_BATCHES, batch_number
+from wq_hooks.core.consumer.record_tracker import RecordTracker
 from wq_hooks.core.protocol.messages import Claim
 
 ITERATION = 7
@@ -25,18 +22,18 @@ def started(*sizes, lanes=None, num_clients=1):
     lanes = lanes or [0] * len(sizes)
     num_read: Counter[int] = Counter()
     for slot, (size, lane) in enumerate(zip(sizes, lanes), 1):
-        tracker.start(slot, claim(slot), f"item-{slot}")
+        tracker.items.start(slot, claim(slot), f"item-{slot}")
         read(tracker, slot, lane, num_read[lane])
         num_read[lane] += size
     for lane in set(lanes):
-        tracker.end_lane(lane, num_read[lane])
+        tracker.items.end_lane(lane, num_read[lane])
     return tracker
 
 
 def read(tracker, slot, lane, num_read):
     """Opens an item whose reader does not fail."""
-    tracker.open(slot, lane, num_read)
-    tracker.begin_reading(slot)
+    tracker.items.open(slot, lane, num_read)
+    tracker.items.begin_reading(slot)
 
 
 def batch(tracker, records=None):
@@ -48,9 +45,9 @@ def test_a_batch_is_trained_when_the_next_one_is_asked_for():
     tracker = started(2, 2)
 
     batch(tracker, {1: 2})
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
     batch(tracker, {2: 2})
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
     assert tracker.num_trained == 2
 
 
@@ -59,9 +56,9 @@ def test_with_several_clients_so_many_batches_are_in_training():
 
     batch(tracker, {1: 1})
     batch(tracker, {2: 1})
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
     batch(tracker, {3: 1})
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_an_item_needs_all_of_its_records():
@@ -69,95 +66,95 @@ def test_an_item_needs_all_of_its_records():
 
     batch(tracker, {1: 4, 2: 3})
     batch(tracker, {1: 1})
-    assert tracker.take_completed() == [claim(2)]
+    assert tracker.items.take_completed() == [claim(2)]
     batch(tracker)
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_the_end_of_an_item_is_known_when_the_next_one_begins():
     tracker = RecordTracker()
     for slot in (1, 2):
-        tracker.start(slot, claim(slot))
+        tracker.items.start(slot, claim(slot))
     read(tracker, 1, 0, 0)
     batch(tracker, {1: 4})
     batch(tracker)
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
 
     read(tracker, 2, 0, 4)
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_the_last_item_ends_with_its_lane():
     tracker = RecordTracker()
-    tracker.start(1, claim(1))
+    tracker.items.start(1, claim(1))
     read(tracker, 1, 0, 0)
     batch(tracker, {1: 4})
     batch(tracker)
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
 
-    tracker.end_lane(0, 4)
-    assert tracker.take_completed() == [claim(1)]
+    tracker.items.end_lane(0, 4)
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_empty_items_are_completed_when_they_were_read():
     tracker = RecordTracker()
     for slot in (1, 2, 3):
-        tracker.start(slot, claim(slot))
+        tracker.items.start(slot, claim(slot))
     read(tracker, 1, 0, 0)
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
     read(tracker, 2, 0, 0)
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
     read(tracker, 3, 0, 2)
-    tracker.end_lane(0, 2)
-    assert tracker.take_completed() == [claim(3)]
+    tracker.items.end_lane(0, 2)
+    assert tracker.items.take_completed() == [claim(3)]
 
 
 def test_a_lane_knows_nothing_of_the_others():
     tracker = RecordTracker()
     for slot, lane in ((1, 7), (2, 8)):
-        tracker.start(slot, claim(slot))
+        tracker.items.start(slot, claim(slot))
         read(tracker, slot, lane, 0)
-    tracker.end_lane(7, 2)
+    tracker.items.end_lane(7, 2)
     batch(tracker, {1: 2, 2: 2})
     batch(tracker)
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
-    tracker.end_lane(8, 2)
-    assert tracker.take_completed() == [claim(2)]
+    tracker.items.end_lane(8, 2)
+    assert tracker.items.take_completed() == [claim(2)]
 
 
 def test_an_item_whose_reader_has_failed_stays_open():
     tracker = started(2)
-    tracker.start(2, claim(2), "failed")
-    tracker.open(2, 0, 2)
-    tracker.end_lane(0, 2)
+    tracker.items.start(2, claim(2), "failed")
+    tracker.items.open(2, 0, 2)
+    tracker.items.end_lane(0, 2)
     batch(tracker, {1: 2})
 
     assert tracker.finish(ITERATION) == ["failed"]
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_an_item_that_no_lane_has_opened_stays_open():
     tracker = started(2)
-    tracker.start(2, claim(2), "waits")
+    tracker.items.start(2, claim(2), "waits")
     batch(tracker, {1: 2})
 
     assert tracker.finish(ITERATION) == ["waits"]
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_an_item_of_a_lane_that_was_left_stays_open():
     tracker = RecordTracker()
-    tracker.start(1, claim(1), "left")
+    tracker.items.start(1, claim(1), "left")
     read(tracker, 1, 0, 0)
     batch(tracker, {1: 2})
-    tracker.start(2, claim(2), "anew")
+    tracker.items.start(2, claim(2), "anew")
     read(tracker, 2, 1, 0)
     batch(tracker, {2: 3})
-    tracker.end_lane(1, 3)
+    tracker.items.end_lane(1, 3)
 
     assert tracker.finish(ITERATION) == ["left"]
-    assert tracker.take_completed() == [claim(2)]
+    assert tracker.items.take_completed() == [claim(2)]
 
 
 def test_completed_items_are_told_once():
@@ -165,11 +162,11 @@ def test_completed_items_are_told_once():
     batch(tracker, {1: 1})
     batch(tracker, {2: 1})
 
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
     batch(tracker)
-    assert tracker.take_completed() == [claim(2)]
+    assert tracker.items.take_completed() == [claim(2)]
     batch(tracker)
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
 
 
 def test_what_is_left_out_counts_as_seen_at_once():
@@ -178,11 +175,11 @@ def test_what_is_left_out_counts_as_seen_at_once():
     batch(tracker, {1: 2})
     tracker.drop({2: 2})
     tracker.drop({3: 1})
-    assert tracker.take_completed() == [claim(2), claim(3)]
+    assert tracker.items.take_completed() == [claim(2), claim(3)]
     tracker.drop({1: 1})
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
     batch(tracker)
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
     assert (tracker.num_trained, tracker.num_dropped) == (2, 4)
 
 
@@ -191,7 +188,7 @@ def test_at_the_end_of_the_data_the_last_batch_is_trained():
     batch(tracker, {1: 5})
 
     assert tracker.finish(ITERATION) == []
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_at_the_end_of_the_data_batches_may_still_be_in_training():
@@ -200,9 +197,9 @@ def test_at_the_end_of_the_data_batches_may_still_be_in_training():
         batch(tracker, {slot: 1})
 
     assert tracker.finish(ITERATION, num_in_training=2) == ["item-3"]
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
     tracker.train_delivered()
-    assert tracker.take_completed() == [claim(2)]
+    assert tracker.items.take_completed() == [claim(2)]
 
 
 def test_a_record_that_never_came_keeps_its_item_open():
@@ -210,32 +207,32 @@ def test_a_record_that_never_came_keeps_its_item_open():
     batch(tracker, {1: 4, 2: 3, 3: 4})
 
     assert tracker.finish(ITERATION) == ["item-2"]
-    assert tracker.take_completed() == [claim(1), claim(3)]
-    assert tracker.under_way() == ["item-2"]
+    assert tracker.items.take_completed() == [claim(1), claim(3)]
+    assert tracker.items.under_way() == ["item-2"]
 
 
 def test_what_is_under_way_is_named():
     tracker = started(1, 1)
-    tracker.start(3, claim(3), "a")
+    tracker.items.start(3, claim(3), "a")
 
-    assert tracker.under_way() == ["item-1", "item-2", "a"]
+    assert tracker.items.under_way() == ["item-1", "item-2", "a"]
     batch(tracker, {1: 1})
     batch(tracker)
-    tracker.take_completed()
-    assert tracker.under_way() == ["item-2", "a"]
+    tracker.items.take_completed()
+    assert tracker.items.under_way() == ["item-2", "a"]
 
 
 def test_what_an_earlier_session_left_behind_changes_nothing():
     tracker = started(2)
 
-    tracker.open(99, 5, 0)
+    tracker.items.open(99, 5, 0)
     tracker.drop({99: 5})
     batch(tracker, {1: 1, 99: 7})
     batch(tracker, {1: 1})
 
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
     assert tracker.finish(ITERATION) == []
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 @given(
@@ -258,7 +255,7 @@ def test_no_record_is_untrained_when_its_item_is_completed(
     num_trained = 0
 
     def look():
-        for done in tracker.take_completed():
+        for done in tracker.items.take_completed():
             assert done not in completed
             completed.add(done)
             assert seen[done.ticket] == sizes[done.ticket]
@@ -266,20 +263,20 @@ def test_no_record_is_untrained_when_its_item_is_completed(
     def lane_of(lane, slots):
         num_read = 0
         for slot in slots:
-            tracker.open(slot, lane, num_read)
+            tracker.items.open(slot, lane, num_read)
             if random.random() < lost:
                 failed.add(slot)
                 continue
-            tracker.begin_reading(slot)
+            tracker.items.begin_reading(slot)
             for _ in range(sizes[slot]):
                 # A record that is lost was counted, too.
                 num_read += 1
                 yield slot
-        tracker.end_lane(lane, num_read)
+        tracker.items.end_lane(lane, num_read)
 
     def records():
         for slot in range(len(sizes)):
-            tracker.start(slot, claim(slot))
+            tracker.items.start(slot, claim(slot))
         slots = iter(range(len(sizes)))
         lanes = [lane_of(lane, slots) for lane in range(num_lanes)]
         while lanes:
@@ -348,12 +345,12 @@ def test_a_batch_that_is_ready_is_not_delivered():
     tracker.make_ready(ITERATION, 2, {2: 2})
 
     tracker.train_delivered()
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
 
     tracker.fetch(ITERATION, 1)
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
     tracker.train_delivered()
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_a_fetched_batch_is_trained_when_the_next_one_is_fetched():
@@ -362,9 +359,9 @@ def test_a_fetched_batch_is_trained_when_the_next_one_is_fetched():
     tracker.make_ready(ITERATION, 2, {2: 2})
 
     tracker.fetch(ITERATION, 1)
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
     tracker.fetch(ITERATION, 2)
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_what_is_told_twice_is_fetched_once():
@@ -373,7 +370,7 @@ def test_what_is_told_twice_is_fetched_once():
     for _ in range(3):
         tracker.fetch(ITERATION, 1)
 
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
 
 
 def test_an_error_takes_a_number_and_leaves_no_batch():
@@ -384,7 +381,7 @@ def test_an_error_takes_a_number_and_leaves_no_batch():
     tracker.fetch(ITERATION, 2)
     tracker.train_delivered()
 
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_an_iteration_that_ends_has_fetched_all_its_batches_and_no_others():
@@ -393,7 +390,7 @@ def test_an_iteration_that_ends_has_fetched_all_its_batches_and_no_others():
     tracker.make_ready(ITERATION + 1, 1, {2: 1})
 
     assert tracker.finish(ITERATION) == []
-    assert tracker.take_completed() == [claim(1)]
+    assert tracker.items.take_completed() == [claim(1)]
 
 
 def test_what_was_ready_when_the_pipeline_was_left_is_forgotten():
@@ -404,17 +401,17 @@ def test_what_was_ready_when_the_pipeline_was_left_is_forgotten():
     tracker.fetch(ITERATION, 1)
     tracker.train_delivered()
 
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
 
 
 def test_what_was_delivered_counts_when_somebody_says_so():
     tracker = started(2, 2)
     batch(tracker, {1: 2, 2: 1})
-    assert tracker.take_completed() == []
+    assert tracker.items.take_completed() == []
 
     tracker.train_delivered()
 
-    assert tracker.take_completed() == [Claim("g", 1)]
+    assert tracker.items.take_completed() == [Claim("g", 1)]
 
 
 def test_a_pipeline_that_is_left_forgets_its_items():
@@ -424,14 +421,14 @@ def test_a_pipeline_that_is_left_forgets_its_items():
     batch(tracker)
 
     assert tracker.abandon() == [Claim("g", 2)]
-    assert tracker.take_completed() == [Claim("g", 1)]
+    assert tracker.items.take_completed() == [Claim("g", 1)]
 
     # What is left of it, and what comes next.
     tracker.drop({2: 1})
     batch(tracker, {2: 1})
     batch(tracker)
-    assert tracker.take_completed() == []
-    assert tracker.under_way() == []
+    assert tracker.items.take_completed() == []
+    assert tracker.items.under_way() == []
 
 
 class TestLookingAhead:
@@ -439,9 +436,9 @@ class TestLookingAhead:
 
     def opened(self, batch_size=0):
         tracker = RecordTracker()
-        tracker.start(1, claim(1))
-        tracker.open(1, 0, 0, batch_size=batch_size)
-        tracker.begin_reading(1, is_kept=True)
+        tracker.items.start(1, claim(1))
+        tracker.items.open(1, 0, 0, batch_size=batch_size)
+        tracker.items.begin_reading(1, is_kept=True)
         return tracker
 
     def train(self, tracker, records):
@@ -451,65 +448,67 @@ class TestLookingAhead:
     def test_an_item_that_has_ended_is_completed(self):
         tracker = self.opened()
         self.train(tracker, {1: 4})
-        assert tracker.unknown_ends(lambda _: (4, 0)) == [(1, 4)]
-        tracker.look_ahead(1, 4, is_size_known=True)
-        assert tracker.take_completed() == []
-        assert tracker.unknown_ends(lambda _: (4, 0)) == []
-        assert tracker.take_completed() == [claim(1)]
-        assert tracker.take_closed() == [1]
+        assert tracker.items.unknown_ends(lambda _: (4, 0)) == [(1, 4)]
+        tracker.items.look_ahead(1, 4, is_size_known=True)
+        assert tracker.items.take_completed() == []
+        assert tracker.items.unknown_ends(lambda _: (4, 0)) == []
+        assert tracker.items.take_completed() == [claim(1)]
+        assert tracker.items.take_closed() == [1]
 
     def test_one_that_goes_on_is_looked_at_again_when_that_was_read(self):
         tracker = self.opened()
         self.train(tracker, {1: 4})
-        tracker.look_ahead(1, 8, is_size_known=False)
+        tracker.items.look_ahead(1, 8, is_size_known=False)
         for num_read in (4, 6):
-            assert tracker.unknown_ends(lambda _, n=num_read: (n, 0)) == []
+            assert (
+                tracker.items.unknown_ends(lambda _, n=num_read: (n, 0)) == []
+            )
             self.train(tracker, {1: 2})
-        assert tracker.unknown_ends(lambda _: (8, 0)) == [(1, 8)]
+        assert tracker.items.unknown_ends(lambda _: (8, 0)) == [(1, 8)]
 
     def test_while_records_are_on_their_way_nobody_looks(self):
         tracker = self.opened()
         batch(tracker, {1: 4})
-        assert tracker.unknown_ends(lambda _: (4, 0)) == []
+        assert tracker.items.unknown_ends(lambda _: (4, 0)) == []
         tracker.train_delivered()
-        assert tracker.unknown_ends(lambda _: (5, 0)) == []
-        assert tracker.unknown_ends(lambda _: (0, 0)) == []
+        assert tracker.items.unknown_ends(lambda _: (5, 0)) == []
+        assert tracker.items.unknown_ends(lambda _: (0, 0)) == []
 
     def test_nor_at_one_that_cannot_be_read_again(self):
         tracker = RecordTracker()
-        tracker.start(1, claim(1))
+        tracker.items.start(1, claim(1))
         read(tracker, 1, 0, 0)
         self.train(tracker, {1: 4})
-        assert tracker.unknown_ends(lambda _: (4, 0)) == []
+        assert tracker.items.unknown_ends(lambda _: (4, 0)) == []
 
     def test_a_lane_that_makes_batches(self):
         tracker = self.opened(batch_size=2)
         self.train(tracker, {batch_number(0, 0): 2})
         # Before the second has come.
-        assert tracker.unknown_ends(lambda _: (4, 2)) == []
+        assert tracker.items.unknown_ends(lambda _: (4, 2)) == []
         self.train(tracker, {batch_number(0, 1): 2})
-        assert tracker.unknown_ends(lambda _: (4, 2)) == [(1, 4)]
-        tracker.look_ahead(1, 4, is_size_known=True)
-        tracker.unknown_ends(lambda _: (4, 2))
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.unknown_ends(lambda _: (4, 2)) == [(1, 4)]
+        tracker.items.look_ahead(1, 4, is_size_known=True)
+        tracker.items.unknown_ends(lambda _: (4, 2))
+        assert tracker.items.take_completed() == [claim(1)]
 
     def test_after_a_lost_batch_nobody_looks(self):
         tracker = self.opened(batch_size=2)
         self.train(tracker, {batch_number(0, 1): 2})
-        assert tracker.unknown_ends(lambda _: (4, 2)) == []
+        assert tracker.items.unknown_ends(lambda _: (4, 2)) == []
 
     def test_a_reader_that_gives_more_than_before_is_not_believed_again(self):
         tracker = self.opened()
         self.train(tracker, {1: 4})
-        tracker.look_ahead(1, 4, is_size_known=True)
-        tracker.unknown_ends(lambda _: (4, 0))
-        assert not tracker.is_unsteady
-        tracker.start(2, claim(2))
-        tracker.open(2, 0, 6)
-        tracker.begin_reading(2, is_kept=True)
-        assert tracker.is_unsteady
+        tracker.items.look_ahead(1, 4, is_size_known=True)
+        tracker.items.unknown_ends(lambda _: (4, 0))
+        assert not tracker.items.is_unsteady
+        tracker.items.start(2, claim(2))
+        tracker.items.open(2, 0, 6)
+        tracker.items.begin_reading(2, is_kept=True)
+        assert tracker.items.is_unsteady
         self.train(tracker, {2: 1})
-        assert tracker.unknown_ends(lambda _: (7, 0)) == []
+        assert tracker.items.unknown_ends(lambda _: (7, 0)) == []
 
 
 class TestLanesThatMakeBatches:
@@ -525,15 +524,15 @@ class TestLanesThatMakeBatches:
         """
         tracker = RecordTracker()
         for slot, begin in enumerate(begins, 1):
-            tracker.start(slot, claim(slot), f"item-{slot}")
+            tracker.items.start(slot, claim(slot), f"item-{slot}")
             self.open(tracker, slot, begin)
-            tracker.begin_reading(slot)
+            tracker.items.begin_reading(slot)
         if num_records is not None:
-            tracker.end_lane(3, num_records, -(-num_records // 4))
+            tracker.items.end_lane(3, num_records, -(-num_records // 4))
         return tracker
 
     def open(self, tracker, slot, begin):
-        tracker.open(slot, 3, begin, num_batches=begin // 4, batch_size=4)
+        tracker.items.open(slot, 3, begin, num_batches=begin // 4, batch_size=4)
 
     def train(self, tracker, *indexes):
         for index in indexes:
@@ -544,135 +543,135 @@ class TestLanesThatMakeBatches:
         tracker = self.started(0, 2, 9, num_records=16)
 
         self.train(tracker, 0)
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.take_completed() == [claim(1)]
         self.train(tracker, 1)
-        assert tracker.take_completed() == []
+        assert tracker.items.take_completed() == []
         self.train(tracker, 2)
-        assert tracker.take_completed() == [claim(2)]
+        assert tracker.items.take_completed() == [claim(2)]
         self.train(tracker, 3)
-        assert tracker.take_completed() == [claim(3)]
+        assert tracker.items.take_completed() == [claim(3)]
         assert tracker.num_trained == 16
 
     def test_what_is_trained_before_the_item_has_ended_counts(self):
         tracker = self.started(0)
         self.train(tracker, 0, 1)
-        assert tracker.take_completed() == []
+        assert tracker.items.take_completed() == []
 
-        tracker.end_lane(3, 8, 2)
-        assert tracker.take_completed() == [claim(1)]
+        tracker.items.end_lane(3, 8, 2)
+        assert tracker.items.take_completed() == [claim(1)]
 
     def test_an_item_may_end_with_a_batch(self):
         tracker = self.started(0, 8, 8)
         # The second is empty.
-        assert tracker.take_completed() == [claim(2)]
+        assert tracker.items.take_completed() == [claim(2)]
         self.train(tracker, 0)
-        assert tracker.take_completed() == []
+        assert tracker.items.take_completed() == []
         self.train(tracker, 1)
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.take_completed() == [claim(1)]
 
     def test_an_empty_item_has_no_batch(self):
         # The second begins and ends while a batch is being made.
         tracker = self.started(0, 5, 5)
-        assert tracker.take_completed() == [claim(2)]
+        assert tracker.items.take_completed() == [claim(2)]
 
     def test_nor_has_one_at_the_end_that_was_open_when_a_batch_came(self):
         tracker = self.started(0, 3)
         batch(tracker, {batch_number(3, 0): 3})
-        tracker.end_lane(3, 3, 1)
-        assert tracker.take_completed() == [claim(2)]
+        tracker.items.end_lane(3, 3, 1)
+        assert tracker.items.take_completed() == [claim(2)]
         assert tracker.finish(ITERATION) == []
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.take_completed() == [claim(1)]
 
     def test_it_is_known_by_its_last_batch_too_when_that_comes_later(self):
         tracker = self.started(0)
         self.train(tracker, 0, 1)
-        tracker.start(2, claim(2))
+        tracker.items.start(2, claim(2))
         self.open(tracker, 2, 8)
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.take_completed() == [claim(1)]
 
     def test_after_a_lost_batch_it_is_not_known(self):
         # Of the first batch two records were read before the error: the one
         # that is being made at the end has two of the item's.
         tracker = self.started(0)
-        tracker.start(2, claim(2), "item-2")
-        tracker.open(2, 3, 2, num_batches=1, batch_size=4)
-        tracker.begin_reading(2)
-        tracker.start(3, claim(3), "item-3")
-        tracker.open(3, 3, 8, num_batches=2, batch_size=4)
-        tracker.begin_reading(3)
+        tracker.items.start(2, claim(2), "item-2")
+        tracker.items.open(2, 3, 2, num_batches=1, batch_size=4)
+        tracker.items.begin_reading(2)
+        tracker.items.start(3, claim(3), "item-3")
+        tracker.items.open(3, 3, 8, num_batches=2, batch_size=4)
+        tracker.items.begin_reading(3)
         self.train(tracker, 1)
-        assert tracker.take_completed() == []
+        assert tracker.items.take_completed() == []
         self.train(tracker, 2)
-        assert tracker.take_completed() == [claim(2)]
-        tracker.end_lane(3, 12, 3)
-        assert tracker.take_completed() == [claim(3)]
-        assert tracker.under_way() == ["item-1"]
+        assert tracker.items.take_completed() == [claim(2)]
+        tracker.items.end_lane(3, 12, 3)
+        assert tracker.items.take_completed() == [claim(3)]
+        assert tracker.items.under_way() == ["item-1"]
 
     def test_nor_after_batches_out_of_order(self):
         tracker = self.started(0, 8)
         self.train(tracker, 1, 0)
-        assert tracker.take_completed() == []
+        assert tracker.items.take_completed() == []
         self.train(tracker, 2)
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.take_completed() == [claim(1)]
 
     def test_no_batch_follows_the_last(self):
         # The last three begin when all records have gone into two batches.
         tracker = self.started(0, 8, 8, num_records=8)
         self.train(tracker, 1)
-        assert tracker.take_completed() == [claim(2), claim(3)]
+        assert tracker.items.take_completed() == [claim(2), claim(3)]
         self.train(tracker, 0)
-        assert tracker.take_completed() == [claim(1)]
-        assert tracker.under_way() == []
+        assert tracker.items.take_completed() == [claim(1)]
+        assert tracker.items.under_way() == []
 
     def test_batches_may_come_in_any_order_and_together(self):
         tracker = self.started(0, 5, num_records=16)
         batch(tracker, {batch_number(3, k): 2 for k in (3, 1)})
         batch(tracker, {batch_number(3, k): 2 for k in (0, 2)})
-        assert tracker.take_completed() == []
+        assert tracker.items.take_completed() == []
         tracker.train_delivered()
-        assert tracker.take_completed() == [claim(1), claim(2)]
+        assert tracker.items.take_completed() == [claim(1), claim(2)]
         assert tracker.num_trained == 8
 
     def test_a_batch_that_is_left_out_counts_as_seen(self):
         tracker = self.started(0, num_records=7)
         self.train(tracker, 0)
         tracker.drop({batch_number(3, 1): 3})
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.take_completed() == [claim(1)]
         assert (tracker.num_trained, tracker.num_dropped) == (4, 3)
 
     def test_a_lost_batch_leaves_its_items_open_and_no_others(self):
         tracker = self.started(0, 5, 14, num_records=20)
         self.train(tracker, 0, 1, 3, 4)
         assert tracker.finish(ITERATION) == ["item-2"]
-        assert tracker.take_completed() == [claim(1), claim(3)]
+        assert tracker.items.take_completed() == [claim(1), claim(3)]
 
     def test_batches_of_another_lane_are_none_of_its(self):
         tracker = self.started(0, num_records=4)
         batch(tracker, {batch_number(4, 0): 4})
         tracker.train_delivered()
-        assert tracker.take_completed() == []
+        assert tracker.items.take_completed() == []
         assert tracker.num_trained == 4
 
     def test_one_whose_reader_has_failed_stays_open(self):
         tracker = self.started(0)
-        tracker.start(2, claim(2), "failed")
+        tracker.items.start(2, claim(2), "failed")
         self.open(tracker, 2, 5)
-        tracker.end_lane(3, 6, 2)
+        tracker.items.end_lane(3, 6, 2)
         self.train(tracker, 0, 1)
-        assert tracker.take_completed() == [claim(1)]
+        assert tracker.items.take_completed() == [claim(1)]
         assert tracker.finish(ITERATION) == ["failed"]
 
     def test_lanes_are_forgotten(self):
         tracker = RecordTracker()
         for lane in range(5):
-            tracker.start(lane, claim(lane))
-            tracker.open(lane, lane, 0, num_batches=0, batch_size=4)
-            tracker.begin_reading(lane)
-            tracker.end_lane(lane, 4, 1)
+            tracker.items.start(lane, claim(lane))
+            tracker.items.open(lane, lane, 0, num_batches=0, batch_size=4)
+            tracker.items.begin_reading(lane)
+            tracker.items.end_lane(lane, 4, 1)
             batch(tracker, {batch_number(lane, 0): 4})
             tracker.train_delivered()
-            assert tracker.take_completed() == [claim(lane)]
-        assert not tracker._lanes
+            assert tracker.items.take_completed() == [claim(lane)]
+        assert not tracker.items._lanes
 
     @given(
         # A lane is named by the microseconds since 1970.
@@ -691,13 +690,13 @@ class TestLanesThatMakeBatches:
         assert batch_number(first, 0) == batch_number(second, 0)
         tracker = RecordTracker()
         for lane in (first, second):
-            tracker.start(lane, claim(lane))
-            tracker.open(lane, lane, 0, num_batches=0, batch_size=4)
-            tracker.begin_reading(lane)
-            tracker.end_lane(lane, 4, 1)
+            tracker.items.start(lane, claim(lane))
+            tracker.items.open(lane, lane, 0, num_batches=0, batch_size=4)
+            tracker.items.begin_reading(lane)
+            tracker.items.end_lane(lane, 4, 1)
         batch(tracker, {batch_number(second, 0): 4})
         tracker.train_delivered()
-        assert tracker.take_completed() == [claim(second)]
+        assert tracker.items.take_completed() == [claim(second)]
 
 
 @given(
@@ -721,7 +720,7 @@ def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
     ended = set()
 
     def look():
-        for done in tracker.take_completed():
+        for done in tracker.items.take_completed():
             assert done not in completed
             completed.add(done)
             assert seen[done.ticket] == sizes[done.ticket]
@@ -733,8 +732,8 @@ def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
     def records():
         nonlocal num_records
         for slot in range(len(sizes)):
-            tracker.start(slot, claim(slot))
-            tracker.open(
+            tracker.items.start(slot, claim(slot))
+            tracker.items.open(
                 slot,
                 lane,
                 num_records,
@@ -743,7 +742,7 @@ def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
             )
             if slot:
                 ended.add(slot - 1)
-            tracker.begin_reading(slot)
+            tracker.items.begin_reading(slot)
             look()
             for _ in range(sizes[slot]):
                 num_records += 1
@@ -770,7 +769,7 @@ def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
             number = batch_number(lane, num_batches)
             num_batches += 1
             yield from made(number, rows)
-        tracker.end_lane(lane, num_records, num_batches)
+        tracker.items.end_lane(lane, num_records, num_batches)
         ended.add(len(sizes) - 1)
 
     def made(number, rows):

@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.consumer.record_tracker import MAX_BATCHES, batch_number
+from wq_hooks.core.consumer.lanes import MAX_BATCHES, batch_number
 from wq_hooks.runtime.ports.dataset_ops import after, when_reached
 from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.file_readers import Reader

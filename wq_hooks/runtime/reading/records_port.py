@@ -204,7 +204,7 @@ class RecordsPortSession(SessionPort):
         """Gives the pipeline one."""
         slot = self._next_slot
         self._next_slot += 1
-        self.tracker.start(slot, claim, text.decode("utf-8", "replace"))
+        self.tracker.items.start(slot, claim, text.decode("utf-8", "replace"))
         self.items.put_slot(slot, text)
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ class RecordsPortSession(SessionPort):
 
     def under_way(self) -> list[str]:
         """Returns the names of the items that are open."""
-        return self.tracker.under_way()
+        return self.tracker.items.under_way()
 
     def count_events(self) -> list[Claim]:
         """Waits for events; returns the items that they complete."""
@@ -265,7 +265,7 @@ class RecordsPortSession(SessionPort):
             self._count(kind, numbers, counts_in(counts))
         self._fetch(counts_in(summary))
         self._look_ahead()
-        completed = self.tracker.take_completed()
+        completed = self.tracker.items.take_completed()
         self.forget_closed()
         return completed
 
@@ -280,7 +280,7 @@ class RecordsPortSession(SessionPort):
 
         tracker = self.tracker
         feeds = self._port.look_ahead.feeds
-        for slot, num_read in tracker.unknown_ends(counts_of):
+        for slot, num_read in tracker.items.unknown_ends(counts_of):
             # As far again as was read: so all that is read once more, however
             # often somebody asks, is some times the item.
             try:
@@ -293,14 +293,14 @@ class RecordsPortSession(SessionPort):
                 # Its reader will tell, if it comes that far.
                 logging.debug("Not known whether an item has ended: %s", e)
                 continue
-            tracker.look_ahead(
+            tracker.items.look_ahead(
                 slot,
                 num_read + int(num_more),
                 is_size_known=num_more < num_read,
             )
         # Those of which that is known now.
-        tracker.unknown_ends(counts_of)
-        if tracker.is_unsteady and not self._has_warned:
+        tracker.items.unknown_ends(counts_of)
+        if tracker.items.is_unsteady and not self._has_warned:
             self._has_warned = True
             logging.warning(
                 "Expected a reader to give the same records whenever an item "
@@ -311,7 +311,7 @@ class RecordsPortSession(SessionPort):
     def forget_closed(self) -> None:
         """Forgets what was kept of items that are not open any more."""
         look_ahead = self._port.look_ahead
-        for slot in self.tracker.take_closed():
+        for slot in self.tracker.items.take_closed():
             self.run(look_ahead.forget, look_ahead.feeds[:1], [slot])
 
     def _fetch(self, counts: Mapping[str, int]) -> None:
@@ -339,7 +339,7 @@ class RecordsPortSession(SessionPort):
             lane, slot, *batch_size = numbers
             _expect_items(counts)
             num_read, num_batches = _counts_of(lane, counts)
-            tracker.open(
+            tracker.items.open(
                 slot,
                 lane,
                 num_read,
@@ -348,10 +348,10 @@ class RecordsPortSession(SessionPort):
             )
         elif kind == events.READING:
             slot, is_kept = numbers
-            tracker.begin_reading(slot, is_kept=bool(is_kept))
+            tracker.items.begin_reading(slot, is_kept=bool(is_kept))
         elif kind == events.LANE_ENDED:
             (lane,) = numbers
-            tracker.end_lane(lane, *_counts_of(lane, counts))
+            tracker.items.end_lane(lane, *_counts_of(lane, counts))
         elif kind == events.READY:
             iteration, number, *batch = numbers
             tracker.make_ready(iteration, number, events.counter_of(batch))

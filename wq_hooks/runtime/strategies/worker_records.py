@@ -83,7 +83,7 @@ class _WorkerReaders(ProcessRecordsPort):
     @property
     def holds_items(self) -> bool:
         """Whether the worker has items that are not completed."""
-        return bool(self.tracker.under_way())
+        return bool(self.tracker.items.under_way())
 
     def wait_for_demand(self) -> None:
         """Waits until the dataset wants one item more."""
