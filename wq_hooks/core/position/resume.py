@@ -17,8 +17,7 @@ from dataclasses import dataclass, field, replace
 from wq_hooks.core.items.plan import Epochs, Listed, Masked, Plan, Segment
 from wq_hooks.core.items.slicing import Slicing
 from wq_hooks.core.items.works import Works
-from wq_hooks.core.position.merge_slices import merge_slices
-from wq_hooks.core.position.merge_works import Merged, merge_works
+from wq_hooks.core.position.merge import Merged, merge
 from wq_hooks.core.position.plausibility import expect_possible
 from wq_hooks.core.position.sidecar_lists import (
     read_names,
@@ -130,29 +129,19 @@ def _merge(
     slicings: tuple[Slicing | None, ...],
     slicing: Slicing | None,
 ) -> Merged:
-    """Returns the plan over other works; whole ones go a simpler way."""
+    """Returns the plan over other works."""
     last = _last_epochs(snapshot.segments)
     if snapshot.next_ticket == 0 and len(snapshot.segments) == 1:
         # Nothing has begun.
         return Merged([replace(last, slicing=0)], (slicing,), 0, {})
     old_plan = Plan(old, snapshot.segments, slicings)
     interrupted = _interrupted_epoch(old_plan, snapshot.next_ticket)
-    order = _order_of(old_plan, snapshot.next_ticket)
-    if slicing is None and not any(slicings):
-        return merge_works(
-            works,
-            old_plan,
-            snapshot,
-            interrupted=interrupted,
-            order=order,
-            last=last,
-        )
-    return merge_slices(
+    return merge(
         works,
         old_plan,
         snapshot,
         interrupted=interrupted,
-        order=order,
+        order=_order_of(old_plan, snapshot.next_ticket),
         last=last,
         slicing=slicing,
     )
