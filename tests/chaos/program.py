@@ -173,7 +173,7 @@ class Journal:
 
         def receive_and_write(mailbox):
             rows = receive(mailbox)
-            self.write(reports=[[x.decode() for x in row] for row in rows])
+            self.write(reports=[row.decode().split("\n") for row in rows])
             return rows
 
         MailboxSession.receive = receive_and_write

@@ -84,7 +84,7 @@ class SimulatedCluster:
     def report(self, kind, sender, *claims):
         """Puts a report into its mailbox."""
         row = kind, messages.sender_text(sender), messages.claims_text(claims)
-        self._reports.append(tuple(column.encode() for column in row))
+        self._reports.append(messages.report_text(*row).encode())
         if not self._is_draining:
             self._is_draining = True
             self.at(max(self.now, self._drains_from), self._drain)

@@ -10,7 +10,6 @@ trap: its position is saved where it is served, not here.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import platform
 import re
@@ -121,7 +120,7 @@ class ConnectedEngine(ProcessEngine):
     def size(self) -> Any:
         """Returns an eager tf.int64 scalar: the remaining items."""
         (remaining,) = self._mailbox.look_up(messages.REMAINING)
-        return tf.constant(np.int64(int(remaining)))
+        return tf.constant(np.int64(messages.parse_remaining(remaining)))
 
     def deserialize(self, string_value: str | bytes) -> None:
         """Leaves the position to the server; the model may be restored."""
@@ -135,8 +134,7 @@ class ConnectedEngine(ProcessEngine):
     def state(self) -> dict[str, Any]:
         """Returns who has what, as of the last seconds, for json."""
         (status,) = self._mailbox.look_up(messages.STATUS)
-        state: dict[str, Any] = json.loads(status)
-        return state
+        return messages.parse_status(status)
 
     @property
     def has_ended(self) -> bool:
@@ -156,7 +154,7 @@ class ConnectedEngine(ProcessEngine):
             state = self.state()
         except WorkQueueError:
             return self.service.has_ended
-        return state["remaining"] == 0 and state["in_flight"] == 0
+        return state.get("remaining") == 0 and state.get("in_flight") == 0
 
 
 def _default_task() -> str:

@@ -86,7 +86,7 @@ class FakeMailbox:
         if not self.num_reports():
             return False
         row = messages.WAKE, "", messages.mark_text(number)
-        self.reports.put(tuple(column.encode() for column in row))
+        self.reports.put(messages.report_text(*row).encode())
         return True
 
     def write_position(self, position):
@@ -96,7 +96,7 @@ class FakeMailbox:
 
     def report(self, kind, consumer, *claims):
         row = kind, messages.sender_text(consumer), messages.claims_text(claims)
-        self.reports.put(tuple(column.encode() for column in row))
+        self.reports.put(messages.report_text(*row).encode())
 
     def take(self, consumer, *completed):
         """One step; None where a real one would wait."""

@@ -46,10 +46,6 @@ class TestChiefStop:
         args = {"last_step": None, "num_steps": None, "step": None}
         assert not ChiefStop("chief:0").is_over(**args)
 
-    def test_as_text(self):
-        for stop in (ChiefStop("chief:0"), ChiefStop("worker:0", 5, 10)):
-            assert ChiefStop.from_text(stop.to_text()) == stop
-
 
 class TestServed:
     def test_the_end_waits_until_all_who_hold_items_ask(self):

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
+import contextlib
 import string
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import rubbish
 from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.end_policy import ChiefStop
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import (
     Claim,
+    Element,
     Report,
     claims_text,
-    parse_claims,
+    parse_element,
+    parse_report,
+    report_text,
     sender_text,
 )
 
 WORDS = st.text(string.ascii_letters + string.digits + ":/_.-", min_size=1)
-CLAIMS = st.lists(st.builds(Claim, WORDS, st.integers(0, 2**63 - 1))).map(tuple)
+TICKETS = st.integers(0, 10**18 - 1)
+CLAIMS = st.lists(st.builds(Claim, WORDS, TICKETS)).map(tuple)
 
 
 def test_texts_are_as_documented():
@@ -30,42 +37,85 @@ def test_texts_are_as_documented():
 
 @given(
     kind=st.sampled_from(
-        [messages.ASK, messages.LEASE, messages.ACK, messages.LEAVE]
+        [messages.ASK, messages.ACK, messages.RETURN, messages.LEAVE]
     ),
     sender=st.builds(Consumer, WORDS, WORDS),
     claims=CLAIMS,
 )
 @settings(deadline=None)
 def test_a_report_survives_its_row(kind, sender, claims):
-    row = [kind, sender_text(sender), claims_text(claims)]
-    report = Report.from_row(*(column.encode() for column in row))
-    assert report == Report(kind, sender, claims)
+    text = report_text(kind, sender_text(sender), claims_text(claims))
+    assert parse_report(text.encode()) == Report(kind, sender, claims)
 
 
 def test_a_wake_has_no_sender():
-    report = Report.from_row(messages.WAKE.encode(), b"", b"")
-    assert report == Report(messages.WAKE, Consumer("", ""), ())
+    row = report_text(messages.WAKE, "", messages.mark_text(3)).encode()
+    assert parse_report(row) == Report(messages.WAKE, Consumer("", ""), mark=3)
+
+
+def test_a_lease_is_of_one_item():
+    row = report_text(messages.LEASE, "worker:1 5f2c", "8d1e 17").encode()
+    sender = Consumer("worker:1", "5f2c")
+    assert parse_report(row) == Report(
+        messages.LEASE, sender, (Claim("8d1e", 17),)
+    )
+    with pytest.raises(messages.UnreadableError, match="2 leases"):
+        parse_report(row + b" 8d1e 18")
+
+
+def test_records_are_no_claims():
+    claims = [Claim("8d1e", 17), Claim(messages.RECORDS, 40)]
+    row = report_text(messages.ACK, "worker:1 5f2c", claims_text(claims))
+    assert parse_report(row.encode()) == Report(
+        messages.ACK,
+        Consumer("worker:1", "5f2c"),
+        (Claim("8d1e", 17),),
+        records=40,
+    )
+
+
+@pytest.mark.parametrize("row", rubbish.reports("8d1e"))
+def test_a_row_of_another_program_is_refused(row):
+    with pytest.raises(messages.UnreadableError):
+        parse_report(row)
+
+
+@given(st.binary())
+@settings(deadline=None)
+def test_no_other_error_comes_of_a_row(row):
+    with contextlib.suppress(messages.UnreadableError):
+        parse_report(row)
+
+
+def test_elements():
+    assert parse_element(b"0", b"8d1e", b"17", b"a", b"8d1e") == Element(
+        messages.ITEM, "8d1e", 17, b"a"
+    )
+    assert not parse_element(b"0", b"8d1e", b"17", b"a", b"77aa").is_fresh
+    assert parse_element(b"1", b"t", b"-1", b"", b"t") == Element(messages.END)
+    assert not parse_element(b"1", b"t", b"-1", b"", b"").is_fresh
+
+
+@pytest.mark.parametrize("element", rubbish.elements("8d1e"))
+def test_an_element_of_another_program_is_not_fresh(element):
+    with contextlib.suppress(messages.UnreadableError):
+        assert not parse_element(*element, b"8d1e").is_fresh
 
 
 @pytest.mark.parametrize(
-    "row",
-    [
-        (b"ack", b"worker:0 1", b"only"),
-        (b"ack", b"worker:0 1", b"gen 1 gen"),
-        (b"ack", b"worker:0 1", b"gen x"),
-        (b"ack", b"worker:0 1", b"\xff 1"),
-        (b"ack", b"\xff", b""),
-        (b"\xff", b"worker:0 1", b""),
-    ],
+    "text", [text.decode(errors="replace") for text in rubbish.TEXTS]
 )
-def test_a_row_of_another_program_is_refused(row):
-    with pytest.raises(ValueError):  # noqa: PT011 - several kinds
-        Report.from_row(*row)
+def test_an_entry_of_the_board_that_cannot_be_read_says_nothing(text):
+    assert messages.parse_status(text) == {}
+    assert messages.parse_stop(text) is None
+    assert messages.parse_remaining(text) == -1
 
 
-def test_pairs_are_expected_by_name():
-    with pytest.raises(ValueError, match="pairs of generation and ticket"):
-        parse_claims(b"gen")
+@pytest.mark.parametrize(
+    "stop", [ChiefStop("chief:0"), ChiefStop("worker:0", 5, 10)]
+)
+def test_how_a_chief_has_left(stop):
+    assert messages.parse_stop(messages.stop_text(stop)) == stop
 
 
 def test_each_consumer_has_a_gate_of_its_own():

@@ -28,6 +28,7 @@ from wq_hooks.core.monitoring.queue_state import shown, state_of
 from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.dropped_rows import DroppedRows
 from wq_hooks.core.protocol.messages import Report
 from wq_hooks.core.waits import Patience, Stall, holders_in_words, listed
 from wq_hooks.errors import TwoChiefsError
@@ -50,8 +51,8 @@ _LOGGED_EVENTS = {
 class Transport(Protocol):
     """What the dispatcher needs of the mailboxes."""
 
-    def receive(self) -> list[tuple[bytes, bytes, bytes]]:
-        """Waits for reports and returns them as rows."""
+    def receive(self) -> list[bytes]:
+        """Waits for reports and returns them as they are."""
 
     def deliver(
         self,
@@ -111,6 +112,7 @@ class Dispatcher:
         self._transport = transport
         self._clock = clock
         self._flow = Flow()
+        self._dropped = DroppedRows(name, "a report")
         self._attempts = attempts
         if attempts is not None:
             ledger.note_readers(attempts.reads_records)
@@ -236,14 +238,15 @@ class Dispatcher:
 
     def apply(
         self,
-        rows: Sequence[tuple[bytes, bytes, bytes]],
+        rows: Sequence[bytes],
         *,
         waited_secs: float = 0.0,
     ) -> None:
         """Tells the ledger what the reports say.
 
         Args:
-          rows: Kind, sender and payload of each.
+          rows: What came out of the mailbox. What cannot be read is counted,
+            logged once and dropped.
           waited_secs: How long there was none before.
         """
         with self._changed:
@@ -251,7 +254,13 @@ class Dispatcher:
             self._flow.note_waited(waited_secs, now)
             num_issued = self.ledger.num_issued
             for row in rows:
-                self._apply(Report.from_row(*row), now)
+                try:
+                    report = messages.parse_report(row)
+                except messages.UnreadableError as e:
+                    self._dropped.note(row, e)
+                    self.ledger.dropped_rows = self._dropped.num
+                    continue
+                self._apply(report, now)
             self._keep_attempts()
             num_taken = num_issued - self.ledger.num_issued
             self._flow.note_taken(num_taken, now)
@@ -275,8 +284,8 @@ class Dispatcher:
         Returns:
           The item; None at the end of data.
         """
-        row = (messages.ASK.encode(), sender.encode(), completed.encode())
-        report = Report.from_row(*row)
+        text = messages.report_text(messages.ASK, sender, completed)
+        report = messages.parse_report(text.encode())
         with self._changed:
             now = self._clock()
             self._apply(report, now)
@@ -591,12 +600,11 @@ class Dispatcher:
             for claim in report.claims
             if claim.generation == self.generation
         ]
-        for claim in report.claims:
-            if claim.generation == messages.RECORDS:
-                ledger.count_records(sender, claim.ticket)
+        if report.records:
+            ledger.count_records(sender, report.records)
         if report.kind == messages.WAKE:
-            for claim in report.claims:
-                self._last_mark = max(self._last_mark, claim.ticket)
+            if report.mark <= self._num_marks:
+                self._last_mark = max(self._last_mark, report.mark)
             return
         if report.kind == messages.LEASE:
             for ticket in tickets:

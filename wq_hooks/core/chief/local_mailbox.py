@@ -11,24 +11,13 @@ not for long. Without TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.items.works import encoded
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Element
 
 _WAIT_SECS = 0.2
-
-
-@dataclass(frozen=True)
-class LocalElement:
-    """What a taker got; see `wq_hooks.core.consumer.consumer.ElementLike`."""
-
-    slot: int
-    token: str = ""
-    ticket: int = -1
-    text: bytes = b""
-    is_fresh: bool = True
 
 
 class LocalMailbox:
@@ -42,9 +31,7 @@ class LocalMailbox:
     def __init__(self, find_dispatcher: Callable[[], Dispatcher]):
         self._find_dispatcher = find_dispatcher
 
-    def take(
-        self, gate: int, sender: str, completed: str
-    ) -> LocalElement | None:
+    def take(self, gate: int, sender: str, completed: str) -> Element | None:
         """Reports what is completed, and returns an item or the end.
 
         None: there may be one later; ask again.
@@ -55,8 +42,8 @@ class LocalMailbox:
         if item is None and dispatcher.wait_for_works(_WAIT_SECS):
             return None
         if item is None:
-            return LocalElement(messages.END)
-        return LocalElement(
+            return Element(messages.END)
+        return Element(
             messages.ITEM,
             dispatcher.generation,
             item.ticket,
@@ -68,14 +55,14 @@ class LocalMailbox:
     ) -> None:
         """Tells the ledger; see `wq_hooks.core.protocol.messages`."""
         del timeout_secs
-        row = (kind.encode(), sender.encode(), payload.encode())
-        self._find_dispatcher().apply([row])
+        text = messages.report_text(kind, sender, payload)
+        self._find_dispatcher().apply([text.encode()])
 
 
 class NoTransport:
     """The mailboxes of a Dispatcher that is asked directly: there are none."""
 
-    def receive(self) -> list[tuple[bytes, bytes, bytes]]:
+    def receive(self) -> list[bytes]:
         """Returns no reports."""
         return []
 

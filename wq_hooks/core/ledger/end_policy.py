@@ -12,7 +12,6 @@ again when something has changed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -164,16 +163,6 @@ class ChiefStop:
     task: str
     step: int | None = None
     num_steps: int | None = None
-
-    def to_text(self) -> str:
-        """Returns the entry of the board."""
-        return json.dumps([self.task, self.step, self.num_steps])
-
-    @classmethod
-    def from_text(cls, text: str) -> ChiefStop:
-        """Returns what an entry of the board says."""
-        task, step, num_steps = json.loads(text)
-        return cls(task, step, num_steps)
 
     def is_over(
         self, *, last_step: int | None, num_steps: int | None, step: int | None

@@ -60,6 +60,7 @@ class Ledger:
       backups: The items that are handed out twice.
       end_policy: Decides who gets the end of data.
       records: Number of records that consumers have trained.
+      dropped_rows: Number of reports that could not be read.
       durations: How long the last items were held, in seconds.
       leases: The leases by ticket; not to be changed by the caller.
       consumers: The consumers that were ever heard of, by name; not to be
@@ -81,6 +82,7 @@ class Ledger:
     ):
         self.plan = plan
         self.records = 0
+        self.dropped_rows = 0
         self._ack_on_take = ack_on_take
         self._balance_tail = balance_tail
         self.membership = Members(lease_secs)

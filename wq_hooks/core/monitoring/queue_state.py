@@ -62,6 +62,7 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
         "low_watermark": ledger.low_watermark,
         "repeated": ledger.repeated,
         "records": ledger.records,
+        "dropped_rows": ledger.dropped_rows,
         "lease_secs": ledger.lease_secs,
         "given_up": len(ledger.given_up),
         "given_up_names": [

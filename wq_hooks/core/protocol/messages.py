@@ -1,23 +1,33 @@
 """What worker and chief write to each other, as text.
 
-A report is a row of three strings: kind, sender, payload. The sender is the
+A report is a row of three lines: kind, sender, payload. The sender is the
 consumer's name and incarnation, the payload a list of claims, each of which
 names an item of one generation:
 
-    sender = "worker:1 5f2c"      payload = "8d1e 17 8d1e 18"
+    ack
+    worker:1 5f2c
+    8d1e 17 8d1e 18
 
-A generation is one life of the chief's ledger. What belongs to an earlier one
+A generation is one start of the chief's ledger. What belongs to an earlier one
 is recognised by that and dropped.
+
+Anybody who reaches the server can write to the mailboxes and to the board. So
+all that comes from there is read here, and nowhere else; `UnreadableError`
+says that it is none of ours.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.end_policy import ChiefStop
 
 # Kinds of reports.
 ASK = "ask"  # wants an item; the payload is what it has completed
@@ -31,9 +41,23 @@ WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
 # In the place of a generation: no chief has begun, so no item counts.
 NOBODY = "none"
-# In the place of a generation: the number of the claim is that of the records
-# that the sender has trained since it said so last.
+# Instead of a generation: the number of the claim is that of the records that
+# the sender has trained since it said so last, or that of a mark.
 RECORDS = "records"
+_MARK = "mark"
+_KINDS = frozenset((ASK, LEASE, ACK, ALIVE, RETURN, ENDED, LEAVE, WAKE))
+# Between the lines of a report.
+SEPARATOR = "\n"
+# Instead of a claim: the lease of an element that nobody can read. The chief
+# counts it.
+UNREADABLE = "unreadable"
+# A ticket, or another number from 0; also for TensorFlow's regular expressions.
+NUMBER_PATTERN = "[0-9]{1,18}"
+_NUMBER = re.compile(NUMBER_PATTERN)
+_WORD = re.compile(r"[^\s\x00-\x1f\x7f]{1,500}")
+# More than a report of all the items in a large shuffle buffer.
+_MAX_BYTES = 1 << 26
+_MAX_RECORDS = 10**12
 
 # Slots of the work mailbox: what an element is. The board says, for each, the
 # token of those that count; others are left over from an earlier life.
@@ -73,23 +97,185 @@ class Claim:
 
 @dataclass(frozen=True)
 class Report:
-    """A row of the report mailbox."""
+    """A row of the report mailbox.
+
+    Attributes:
+      kind: One of the kinds above.
+      sender: The consumer, or task, that reports.
+      claims: The items that it is about.
+      records: Number of records that the sender has trained since it said so
+        last.
+      mark: Number of a mark, by which the chief knows a place in the mailbox;
+        0: none.
+    """
 
     kind: str
     sender: Consumer
     claims: tuple[Claim, ...] = ()
+    records: int = 0
+    mark: int = 0
 
-    @classmethod
-    def from_row(cls, kind: bytes, sender: bytes, payload: bytes) -> Report:
-        """Returns the report of a row.
 
-        Raises:
-          ValueError: If the row is none of ours.
-        """
-        name, _, incarnation = sender.decode().partition(" ")
-        return cls(
-            kind.decode(), Consumer(name, incarnation), parse_claims(payload)
+@dataclass(frozen=True)
+class Element:
+    """What a taker got: one element of the work mailbox.
+
+    Attributes:
+      slot: `ITEM` or `END`.
+      token: Generation of an item, or the token of an end of data.
+      ticket: Number of an item; -1: it is none.
+      text: What the reader gets.
+      is_fresh: Whether the token is the one that counts at present.
+    """
+
+    slot: int
+    token: str = ""
+    ticket: int = -1
+    text: bytes = b""
+    is_fresh: bool = True
+
+
+class UnreadableError(ValueError):
+    """Something in a mailbox, or on the board, is none of ours."""
+
+
+def parse_report(row: bytes) -> Report:
+    """Returns the report of a row.
+
+    Raises:
+      UnreadableError: If it is none.
+    """
+    if len(row) > _MAX_BYTES:
+        raise UnreadableError(
+            f"{len(row)} bytes; expected {_MAX_BYTES} at most"
         )
+    try:
+        lines = row.decode().split(SEPARATOR)
+    except UnicodeDecodeError as e:
+        raise UnreadableError(f"no UTF-8: {e.reason}") from e
+    if len(lines) != 3:
+        raise UnreadableError(f"{len(lines)} lines; expected 3")
+    kind, sender, payload = lines
+    if kind not in _KINDS:
+        raise UnreadableError(f"unknown kind {kind!r:.40}")
+    report = _with_claims(Report(kind, _parse_sender(kind, sender)), payload)
+    if kind == LEASE and len(report.claims) > 1:
+        raise UnreadableError(f"{len(report.claims)} leases; expected one")
+    return report
+
+
+def _parse_sender(kind: str, text: str) -> Consumer:
+    if kind == WAKE and not text:
+        return Consumer("", "")
+    words = text.split(" ")
+    if len(words) != 2 or not all(map(_WORD.fullmatch, words)):
+        raise UnreadableError(
+            f"expected name and incarnation; got {text!r:.80}"
+        )
+    return Consumer(*words)
+
+
+def _with_claims(report: Report, payload: str) -> Report:
+    words = payload.split()
+    if len(words) % 2:
+        raise UnreadableError(
+            "expected pairs of generation and ticket; got "
+            f"{len(words)} words, {payload!r:.80}"
+        )
+    claims, records, mark = [], 0, 0
+    for generation, text in zip(words[::2], words[1::2]):
+        number = parse_number(text)
+        if generation == RECORDS:
+            records += number
+        elif generation == _MARK:
+            mark = number
+        else:
+            claims.append(Claim(generation, number))
+    if records > _MAX_RECORDS:
+        raise UnreadableError(f"{records} records in one report")
+    return replace(report, claims=tuple(claims), records=records, mark=mark)
+
+
+def parse_element(
+    slot: bytes, token: bytes, ticket: bytes, text: bytes, current: bytes
+) -> Element:
+    """Returns an element of the work mailbox.
+
+    Args:
+      slot: First column of the element, and so on.
+      token: Second column.
+      ticket: Third column.
+      text: Fourth column.
+      current: Token that counts at present, of this slot.
+
+    Raises:
+      UnreadableError: If it is none.
+    """
+    is_fresh = token == current
+    if slot == b"%d" % END:
+        return Element(END, is_fresh=is_fresh)
+    if slot != b"%d" % ITEM:
+        raise UnreadableError(f"unknown slot {slot!r:.40}")
+    number = parse_number(ticket.decode(errors="replace"))
+    generation = token.decode(errors="replace")
+    return Element(ITEM, generation, number, text, is_fresh)
+
+
+def parse_number(text: str) -> int:
+    """Returns a number from 0.
+
+    Raises:
+      UnreadableError: If it is none, or too large.
+    """
+    if not text.isascii() or not _NUMBER.fullmatch(text):
+        raise UnreadableError(f"expected a number; got {text!r:.40}")
+    return int(text)
+
+
+def parse_remaining(text: str) -> int:
+    """Returns the number of remaining items on the board.
+
+    -1: there is no end, or it cannot be read.
+    """
+    try:
+        return parse_number(text)
+    except UnreadableError:
+        return -1
+
+
+def parse_status(text: str) -> dict[str, Any]:
+    """Returns the status on the board; {} if there is none that can be read."""
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(state, dict):
+        return {}
+    workers, waiting = state.get("workers", []), state.get("waiting", [])
+    if not isinstance(workers, list) or not isinstance(waiting, list):
+        return {}
+    if not all(
+        isinstance(worker, dict) and type(worker.get("in_hand", 0)) is int
+        for worker in workers
+    ):
+        return {}
+    return state
+
+
+def stop_text(stop: ChiefStop) -> str:
+    """Returns the board's entry for a chief that has left."""
+    return json.dumps([stop.task, stop.step, stop.num_steps])
+
+
+def parse_stop(text: str) -> ChiefStop | None:
+    """Returns how a chief has left; None: it has not, or it cannot be read."""
+    try:
+        task, *numbers = json.loads(text)
+        if not all(x is None or type(x) is int for x in numbers):
+            return None
+        return ChiefStop(str(task), *numbers)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def works_text(works: Works) -> str:
@@ -129,32 +315,20 @@ def number_of(name: str) -> int:
 
 
 def sender_text(consumer: Consumer) -> str:
-    """Returns the sender column of a consumer's reports."""
+    """Returns the sender line of a consumer's reports."""
     return f"{consumer.name} {consumer.incarnation}"
 
 
 def claims_text(claims: Iterable[Claim]) -> str:
-    """Returns the payload column that names the given items."""
+    """Returns the payload that names the given items."""
     return " ".join(f"{c.generation} {c.ticket}" for c in claims)
 
 
 def mark_text(number: int) -> str:
-    """Returns the payload column of a mark, by which the chief knows a place.
-
-    It is of the form of a claim, in the generation "mark".
-    """
-    return claims_text([Claim("mark", number)])
+    """Returns the payload of a mark, by which the chief knows a place."""
+    return claims_text([Claim(_MARK, number)])
 
 
-def parse_claims(payload: bytes) -> tuple[Claim, ...]:
-    """Returns the items that a payload column names."""
-    words = payload.decode().split()
-    if len(words) % 2:
-        raise ValueError(
-            "Expected pairs of generation and ticket in a report; got "
-            f"{payload!r:.200}."
-        )
-    return tuple(
-        Claim(generation, int(ticket))
-        for generation, ticket in zip(words[::2], words[1::2])
-    )
+def report_text(kind: str, sender: str, payload: str) -> str:
+    """Returns a report as it goes into the mailbox."""
+    return SEPARATOR.join((kind, sender, payload))

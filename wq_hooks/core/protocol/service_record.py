@@ -105,7 +105,13 @@ def find_served(texts: Iterable[str], name: str, target: str) -> Served:
             f"{its_format!r:.20}, of wq-hooks {version!r:.40}. Use one version "
             "of wq-hooks in all processes."
         )
-    return Served(name, int(entry["num_items"]), float(entry["lease_secs"]))
+    try:
+        return Served(name, int(entry["num_items"]), float(entry["lease_secs"]))
+    except (KeyError, TypeError, ValueError) as e:
+        raise WorkQueueError(
+            f"Expected {target} to say how many items work queue {name!r} "
+            f"has, and its lease_secs; got {entry!r:.200}."
+        ) from e
 
 
 def checked_task(task: str) -> str:

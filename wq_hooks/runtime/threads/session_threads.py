@@ -344,11 +344,13 @@ class Service:
     def _stop_text(self) -> str:
         """Returns how the chief leaves, for the board."""
         origin = self._queue.origin
-        return ChiefStop(
-            self._task.name,
-            step=saver_guard.step_of(self.session),
-            num_steps=None if origin is None else origin.num_steps,
-        ).to_text()
+        return messages.stop_text(
+            ChiefStop(
+                self._task.name,
+                step=saver_guard.step_of(self.session),
+                num_steps=None if origin is None else origin.num_steps,
+            )
+        )
 
     def _wait_until_recorded(self) -> None:
         """Waits, on the chief, until it is kept what it has just taken."""

@@ -12,13 +12,11 @@ the parameter server answers at all (`ServerWatch`).
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 
 from wq_hooks.core import log as logging
 from wq_hooks.core import waits
-from wq_hooks.core.ledger.end_policy import ChiefStop
 from wq_hooks.core.monitoring.board_status import pause_secs
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.waits import Patience
@@ -109,7 +107,7 @@ class Lookout:
         chief, _ = messages.parse_chief(chief)
         if self._is_chief_away(chief, f"{generation} {beat}", left):
             return
-        state = json.loads(status) if status else {}
+        state = messages.parse_status(status)
         is_waiting = self._task in state.get("waiting", ())
         if not is_waiting or (self._is_chief and state.get("remaining") == 0):
             self._wait = None
@@ -136,8 +134,8 @@ class Lookout:
         if beat != self._beat:
             self._beat = beat
             self._silence = Patience()
-        if left:
-            stop = ChiefStop.from_text(left)
+        stop = messages.parse_stop(left)
+        if stop is not None:
             self._left = self._left or Patience()
             if self._left.is_over():
                 logging.warning(
@@ -168,9 +166,10 @@ class Lookout:
 
     def _end_if_over(self) -> None:
         (left,) = self._board.look_up(messages.LEFT)
-        if not left or self._origin is None:
+        stop = messages.parse_stop(left)
+        if stop is None or self._origin is None:
             return
-        if ChiefStop.from_text(left).is_over(
+        if stop.is_over(
             last_step=self._origin.last_step,
             num_steps=self._origin.num_steps,
             step=self._read_step(),

@@ -16,13 +16,19 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.dropped_rows import DroppedRows
+from wq_hooks.core.protocol.messages import (
+    SEPARATOR,
+    Element,
+    report_text,
+)
 from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
 from wq_hooks.runtime.transport.prepared_steps import (
     MAX_REFUSALS,
@@ -35,20 +41,11 @@ _WORK_CAPACITY = 100_000
 _STRING = tf.string
 # How soon reports are asked for again.
 _REFUSED_PAUSE_SECS = 0.05
+# Of what can be read on the board, and does not exceed its type.
+_INTEGER = f"-?{messages.NUMBER_PATTERN}"
+_DECIMAL = r"[0-9]{1,18}(\.[0-9]{1,30})?(e-[0-9]{1,2})?"
 # Of an element: slot, token, ticket, text.
 ELEMENT_SIZE = 4
-# Between the columns of a report.
-SEPARATOR = "\n"
-
-
-class Element(NamedTuple):
-    """What a taker got: one element of the work mailbox."""
-
-    is_fresh: bool
-    slot: int
-    token: str
-    ticket: int
-    text: bytes
 
 
 class Mailbox:
@@ -73,6 +70,7 @@ class Mailbox:
         remaining: int = 0,
         level: float = 0.0,
     ):
+        self.name = name
         # What is fed or drained must not wait for what the user's script has
         # in its `control_dependencies`.
         with tf.control_dependencies(None), tf1.name_scope(f"{name}/"):
@@ -170,11 +168,11 @@ class Mailbox:
             self.deliver = self.work.enqueue_many([self.deliver_feed[:number]])
         self.look_up_feed = fed(None, dtype=tf.int64)
         self.looked_up = look_up(self.look_up_feed)
-        self.remaining = tf.strings.to_number(
-            _default(look_up(messages.REMAINING), remaining), tf.int64
+        self.remaining = _number(
+            look_up(messages.REMAINING), remaining, _INTEGER, tf.int64
         )
-        self.level = tf.strings.to_number(
-            _default(look_up(messages.LEVEL), level), tf.float32
+        self.level = _number(
+            look_up(messages.LEVEL), level, _DECIMAL, tf.float32
         )
 
     def taken(self, question: Any) -> tuple[Any, tf.Operation]:
@@ -200,18 +198,22 @@ class Mailbox:
             # One element, or none: without control flow.
             element = self.work.dequeue_many(tf.cast(may_take, tf.int32))
             slot, token = element[:, 0], element[:, 1]
+            is_end = tf.equal(slot, str(messages.END))
             with tf.control_dependencies([element]):
-                current = self.look_up(tf.strings.to_number(slot, tf.int64))
-            # The chief knows that what is not of its generation is no item.
-            claim = tf.strings.reduce_join(element[:, 1:3], 1, separator=" ")
+                current = self.look_up(tf.cast(is_end, tf.int64))
+            # The chief knows that what is not of its generation is no item. Of
+            # what cannot be read, it must not take a part for a lease.
+            claim = tf.where(
+                tf.equal(slot, str(messages.ITEM)),
+                tf.strings.reduce_join(element[:, 1:3], 1, separator=" "),
+                tf.where(is_end, "", messages.UNREADABLE),
+            )
             with tf.control_dependencies([asked]):
                 leased = self.reports.enqueue_many(
                     [tf.strings.join([lease, claim], separator=SEPARATOR)]
                 )
-            is_end = tf.logical_and(
-                tf.equal(slot, str(messages.END)), tf.equal(token, current)
-            )
-            num_ends = tf.reduce_sum(tf.cast(is_end, tf.int32))
+            is_fresh_end = tf.logical_and(is_end, tf.equal(token, current))
+            num_ends = tf.reduce_sum(tf.cast(is_fresh_end, tf.int32))
             put_back = self.work.enqueue_many([element[:num_ends]])
             rows = tf.concat([element, tf.expand_dims(current, 1)], 1)
             return rows, tf.group(leased, put_back)
@@ -225,7 +227,7 @@ class Mailbox:
         with tf.control_dependencies([drained]):
             before = self.look_up(messages.NUM_DRAINED)
         number = tf.strings.as_string(
-            tf.strings.to_number(_default(before, "0"), tf.int64) + 1
+            _number(before, "0", messages.NUMBER_PATTERN, tf.int64) + 1
         )
         rows = tf.concat([tf.expand_dims(number, 0), drained], 0)
         noted = self._insert(
@@ -266,6 +268,7 @@ class MailboxSession:
         self._life = uuid.uuid4().hex[:12]
         self._num_delivered = itertools.count()
         self._num_drained: int | None = None
+        self._dropped = DroppedRows(mailbox.name, "an item")
 
     def take(self, gate: int, sender: str, completed: str) -> Element | None:
         """Reports what is completed, then waits for an element.
@@ -283,7 +286,7 @@ class MailboxSession:
         question = question_of(gate, ask, sender)
         # Nobody would know of what was taken out by a step that is repeated.
         rows = self._steps.run(mailbox.take, [mailbox.take_feed], [question])
-        return element_of(rows)
+        return element_of(rows, self._dropped)
 
     def report(
         self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
@@ -310,8 +313,8 @@ class MailboxSession:
         self.report(messages.WAKE, "", messages.mark_text(number))
         return True
 
-    def receive(self) -> list[tuple[bytes, bytes, bytes]]:
-        """Waits for reports and returns all that are there.
+    def receive(self) -> list[bytes]:
+        """Waits for reports and returns all that are there, as they are.
 
         Not to be called by two threads at a time.
         """
@@ -322,7 +325,7 @@ class MailboxSession:
         except tf.errors.AbortedError as e:
             rows = self._receive_in_spite_of(e, self._num_drained)
         self._num_drained = int(rows[0])
-        return [_report_row(text) for text in rows[1:]]
+        return list(rows[1:])
 
     def _receive_in_spite_of(
         self, error: tf.errors.AbortedError, num_drained: int
@@ -355,7 +358,10 @@ class MailboxSession:
         raise error
 
     def _look_up_num_drained(self) -> int:
-        return int(self.look_up(messages.NUM_DRAINED)[0] or 0)
+        try:
+            return messages.parse_number(self.look_up(messages.NUM_DRAINED)[0])
+        except messages.UnreadableError:
+            return 0  # As in the graph.
 
     def deliver(
         self,
@@ -390,7 +396,7 @@ class MailboxSession:
         found = self._run(
             mailbox.looked_up, [mailbox.look_up_feed], [list(keys)]
         )
-        return [value.decode() for value in found]
+        return [value.decode(errors="replace") for value in found]
 
     def num_work(self) -> int:
         """Returns the number of elements in the work mailbox."""
@@ -434,25 +440,32 @@ def question_of(gate: int, report: str, sender: str) -> list[str]:
     return [str(gate), report, lease]
 
 
-def element_of(rows: Any) -> Element | None:
-    """Returns what was taken, None if it was nothing; see `Mailbox.taken`."""
-    for slot, token, ticket, text, current in rows:
-        return Element(
-            token == current, int(slot), token.decode(), int(ticket), text
-        )
+def element_of(rows: Any, dropped: DroppedRows) -> Element | None:
+    """Returns what was taken, None if it was nothing; see `Mailbox.taken`.
+
+    Args:
+      rows: What the step has returned.
+      dropped: Notes what cannot be read, which is no longer fresh.
+    """
+    for row in rows:
+        try:
+            return messages.parse_element(*row)
+        except messages.UnreadableError as e:
+            dropped.note(b" ".join(row), e)
+            return Element(messages.ITEM, is_fresh=False)
     return None
 
 
-def report_text(kind: str, sender: str, payload: str) -> str:
-    """Returns a report as it goes into the mailbox."""
-    return SEPARATOR.join((kind, sender, payload))
+def _number(text: Any, default: str, pattern: str, dtype: Any) -> Any:
+    """Returns an entry of the board as a number.
 
-
-def _report_row(text: bytes) -> tuple[bytes, bytes, bytes]:
-    kind, sender, payload = text.split(SEPARATOR.encode(), 2)
-    return kind, sender, payload
-
-
-def _default(value: Any, default: str) -> Any:
-    """Returns `default` instead of an empty string."""
-    return tf.where(tf.equal(value, ""), tf.constant(default), value)
+    Args:
+      text: The entry.
+      default: Number instead of one that is missing, or cannot be read.
+      pattern: Regular expression of those that can be.
+      dtype: Type of the number.
+    """
+    is_number = tf.strings.regex_full_match(text, pattern)
+    return tf.strings.to_number(
+        tf.where(is_number, text, tf.constant(default)), dtype
+    )

@@ -145,18 +145,8 @@ class QueueServer:
         while not self._is_shut:
             rows = self.mailbox.receive()
             dispatcher = self._dispatcher
-            if dispatcher is None:
-                continue
-            for row in rows:
-                try:
-                    dispatcher.apply([row])
-                except ValueError as e:
-                    # Anybody may write to a server; the queue goes on.
-                    logging.warning(
-                        "Work queue %s: dropped a report: %s",
-                        self._served.name,
-                        e,
-                    )
+            if dispatcher is not None:
+                dispatcher.apply(rows)
 
     def _start(self, target: Callable[[], None]) -> threading.Thread:
         def run() -> None:

@@ -23,7 +23,6 @@ from typing import Any, TypeVar
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.chief.local_mailbox import LocalElement
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.service_record import (
     NotServedError,
@@ -104,7 +103,7 @@ class RemoteMailbox:
             if not self._has_ended or self.is_closing():
                 raise
             # The server has served all, and its process has ended.
-            return LocalElement(messages.END)
+            return messages.Element(messages.END)
         if element is None:
             time.sleep(_BARRED_POLL_SECS)
             return None
