@@ -3,10 +3,8 @@
     queue = WorkQueue(["a.csv", "b.csv"], num_epochs=2)
     dataset = tf.data.TextLineDataset(queue.input_dataset())
 
-What users read: the arguments, and what each method means. How a queue lives,
-in a graph, in this process or served by another one, is its engine's; see
-`wq_hooks.engines`. The trap: `repeat` after `input_dataset` repeats nothing,
-since the queue has ended by then; ask for epochs with `num_epochs`.
+How a queue lives is up to its engine; see `wq_hooks.engines`. The trap: a
+`repeat` after `input_dataset` repeats nothing; ask for `num_epochs`.
 """
 
 from __future__ import annotations
@@ -32,63 +30,52 @@ if TYPE_CHECKING:
 class WorkQueue(tf.train.experimental.PythonState):
     """Hands out works, one at a time, to whichever task is free.
 
-    Made in a graph, the queue is that of all tasks that build the same graph:
-    the chief's ledger decides, and the parameter server holds what the tasks
-    share. Made in eager mode, it belongs to the process, and other processes
-    may `connect` to it; its threads end with `close`, at the end of a `with`
-    block, or with the process. A `tf.train.Checkpoint` saves it as a trackable.
+    Made in a graph, the queue belongs to all tasks that build the same graph.
+    Made in eager mode, it belongs to the process, and other processes may
+    `connect` to it; its threads end with `close`, at the end of a `with` block,
+    or with the process. A `tf.train.Checkpoint` saves it as a trackable.
 
     Args:
       works: A non-empty sequence of str, bytes, paths or sources (see
-        `wq_hooks.sources`): the paths or tables to be read. Surrounding white
-        space is stripped; duplicates are separate items.
+        `wq_hooks.sources`) to be read. Surrounding white space is stripped;
+        duplicates are separate items.
       num_epochs: How often each work is handed out; None: without end.
       shuffle: Whether each epoch comes in an order of its own.
       seed: Makes the orders reproducible; None: another one in each job.
       prefix: Text that is joined in front of each item, as it is.
       num_slices: Number of items wanted, in one epoch, of all works that can
-        be cut: tables, and files whose `source` is named. It is shared out by
-        size; no slice is empty. Other works stay whole. "auto": long slices
-        first, and short ones towards the end.
-      name: Name of the queue among those of a job, and of its variable in the
-        checkpoint. None: "work_queue", or "work_queue_1" and so on where the
-        graph (in eager mode: the process) has that one; all tasks then have
-        to make their queues in the same order.
+        be cut: tables, and files whose `source` is named. Each has its share;
+        other works stay whole. "auto": shorter slices towards the end.
+      name: Name of the queue in the job and in checkpoints. None: "work_queue",
+        or "work_queue_1" and so on where the graph (in eager mode: the process)
+        has that one; all tasks then make their queues in the same order.
       num_clients: How many readers draw from one `input_producer` or
         `input_dataset` at a time. An item counts as completed when that many
         later ones were asked for.
       ack: When an item is completed: "next", when the same consumer asks for
         its next item or has no more; "take", when it is handed out.
       is_chief: Whether this task keeps the ledger; None: as the creator of
-        the session has it (`MonitoredTrainingSession(is_chief=...)`), else as
-        TF_CONFIG has it, else worker 0 by the device of the worker's ops.
-      lease_secs: A task that was not heard of for so many seconds loses the
-        items that it holds.
-      max_attempts: An item that was taken this often and never completed is
-        given up, and reported; None: never. Counts across restarts of the job:
-        what is in flight is written beside the checkpoints.
-      balance_tail: Whether, near the end, a task that would only delay it
-        takes no more items.
+        the session says, else TF_CONFIG, else the device: that of worker 0.
+      lease_secs: A task not heard of for so long loses the items it holds.
+      max_attempts: An item that was taken this often and never completed, also
+        in earlier runs of the job, is given up and reported; None: never.
+      balance_tail: Whether a task takes no more items that would delay the end.
       backup_tasks: Whether, when nothing remains and a task is idle, an item
         that is held far longer than usual is handed out once more; the task
         that completes it first counts. Repeats records.
       start_over: Whether to ignore the position in a checkpoint.
       save: Whether the position goes into checkpoints.
-      source: Function that returns the source of a work, from its text with
-        the prefix, so that it can be cut, such as
-        `wq_hooks.sources.TextLines`; None: tables have one by their scheme or
-        ending, plain files have none.
+      source: Function that returns the source of a work, so that it can be
+        cut, from its text with the prefix, such as `sources.TextLines`; None:
+        tables have one by their scheme or ending, plain files have none.
       is_open: Whether works may be added while the queue runs; the end of
         data then waits for `close_works`. Needs a number of epochs.
-      local_work_mgr: Notes what this task takes, in a prediction job; see
-        `LocalWorkMgr`. Graph mode only.
+      local_work_mgr: Notes what this task takes in a graph; see LocalWorkMgr.
       attempts_dir: Directory for what was in flight, for `max_attempts`; None:
-        that of the checkpoints, as Savers and the Keras callbacks know it. A
-        tf.train.Checkpoint does not tell where it is.
+        that of the checkpoints, which a tf.train.Checkpoint does not tell.
 
     Raises:
-      TypeError: If an argument is of a wrong type; numpy's ints and bools are
-        right ones.
+      TypeError: If an argument is of a wrong type. Numpy's ints and bools pass.
       ValueError: If an argument is out of its range, a work is a URL with a
         password, or the graph has a queue of the name that is given.
     """
@@ -119,29 +106,15 @@ class WorkQueue(tf.train.experimental.PythonState):
         attempts_dir: str | os.PathLike[str] | None = None,
     ):
         super().__init__()
+        options = Options(
+            num_epochs=num_epochs, shuffle=shuffle, seed=seed,
+            num_slices=num_slices, name=name, num_clients=num_clients, ack=ack,
+            is_chief=is_chief, lease_secs=lease_secs, max_attempts=max_attempts,
+            balance_tail=balance_tail, backup_tasks=backup_tasks,
+            start_over=start_over, save=save, is_open=is_open,
+        )  # fmt: skip
         self._engine = new_engine(
-            works,
-            prefix,
-            Options(
-                num_epochs=num_epochs,
-                shuffle=shuffle,
-                seed=seed,
-                num_slices=num_slices,
-                name=name,
-                num_clients=num_clients,
-                ack=ack,
-                is_chief=is_chief,
-                lease_secs=lease_secs,
-                max_attempts=max_attempts,
-                balance_tail=balance_tail,
-                backup_tasks=backup_tasks,
-                start_over=start_over,
-                save=save,
-                is_open=is_open,
-            ),
-            source=source,
-            local_work_mgr=local_work_mgr,
-            attempts_dir=attempts_dir,
+            works, prefix, options, source, local_work_mgr, attempts_dir
         )
 
     @classmethod
@@ -154,25 +127,22 @@ class WorkQueue(tf.train.experimental.PythonState):
         timeout_secs: float = 60.0,
         num_clients: int = 1,
     ) -> Self:
-        """Returns a queue that another process serves, in eager mode.
+        """Returns a queue of eager mode that another process serves.
 
-        It has `take`, `input_dataset`, `records`, `size` and `close`; the
-        position, and what is said in the constructor, are the server's.
+        The position, and what a constructor is told, are the server's.
 
         Args:
           target: Target of the server, such as "grpc://10.0.0.7:2222".
           name: Name of the queue.
-          task: Name of this process among those that take. One that comes back
-            under its name gives up at once what it held until then. None: host
-            and process id, such as "node7-4711".
+          task: Name of this process; under it, it gives up at once what it held
+            before it came back. None: such as "node7-4711", with process id.
           timeout_secs: How long to look for the server, now and each time that
             the connection is lost.
           num_clients: See WorkQueue.
 
         Raises:
-          WorkQueueError: In graph mode; if nobody answers, or serves no such
-            queue, or one of another version of wq-hooks.
-          ValueError: If an argument is out of its range.
+          WorkQueueError: In graph mode; if no server answers, or it serves no
+            such queue, or one of another version of wq-hooks.
         """
         served: Any = ServedWorks(target, task, timeout_secs)
         return cls(served, name=name, num_clients=num_clients)
@@ -180,8 +150,7 @@ class WorkQueue(tf.train.experimental.PythonState):
     def __len__(self) -> int:
         """Number of items in one epoch.
 
-        Where works are cut: the number that was asked for. There are less if
-        the works have not so many records, and more if there are more works.
+        Not `num_slices` where there are less records, or more works.
         """
         return self._engine.num_items()
 
@@ -195,10 +164,7 @@ class WorkQueue(tf.train.experimental.PythonState):
 
     @property
     def works(self) -> list[str]:
-        """The works, as listed, stripped of white space, without prefix.
-
-        They are str; DeepRec's are bytes.
-        """
+        """The works, as listed, as str: stripped, without prefix."""
         return self._engine.works()
 
     # Reading.
@@ -206,15 +172,11 @@ class WorkQueue(tf.train.experimental.PythonState):
     def take(self) -> Any:
         """Returns a tf.string scalar tensor: one item.
 
-        In a graph, the tensor takes an item each time that it is run. Each call
-        makes a consumer of its own. It waits until the queue runs:
-        MonitoredTrainingSession and Estimator start it, a bare session needs
-        tf.compat.v1.train.start_queue_runners. In a branch, a loop or a
-        function it takes each time that runs, from local queues. In a function
-        of tf.data, use `input_dataset`: its maps turn the end of data into an
-        error.
-
-        In eager mode, the item that was taken last is completed.
+        In a graph each call makes a consumer of its own, whose tensor takes an
+        item each time that it is run. It waits until the queue runs, which
+        MonitoredTrainingSession and Estimator start; a bare session needs
+        tf.compat.v1.train.start_queue_runners. In a function of tf.data use
+        `input_dataset`: its maps turn the end of data into an error.
 
         Raises:
           tf.errors.OutOfRangeError: At the end of data, again and again.
@@ -222,11 +184,10 @@ class WorkQueue(tf.train.experimental.PythonState):
         return self._engine.take()
 
     def input_producer(self) -> Any:
-        """Returns a local tf.queue.FIFOQueue of tf.string, for Reader ops.
+        """Returns a local tf.queue.FIFOQueue of a graph, for Reader ops.
 
-        Its elements are of shape [1], as DeepRec's are; Reader ops take them.
-        It holds one item ahead of its reader. An item is completed when the
-        reader has drawn the next one. Graph mode only.
+        Its elements are tf.string of shape [1]. It holds one item ahead of its
+        reader. An item is completed when the reader has drawn the next one.
         """
         return self._engine.input_producer()
 
@@ -239,19 +200,13 @@ class WorkQueue(tf.train.experimental.PythonState):
         than it says: end it in a `prefetch` if it should, and give its maps
         `num_parallel_calls`, since tf.data makes none parallel on its own here.
 
-        In a graph, as many iterators as `num_clients` may draw from a dataset
-        at a time; when the only one is initialized again, the item that it was
-        reading goes back to the line. In eager mode it is one iterator; a
-        dataset that is iterated again goes on where the last iteration was
-        left, and what that one has not finished comes first.
+        One iterator at a time may draw from it, in a graph `num_clients`. When
+        it is iterated again, the item that was read goes back to the line.
         """
         return self._engine.input_dataset()
 
     def records(
-        self,
-        reader: Callable[[Any], Any],
-        *,
-        cycle_length: int = 1,
+        self, reader: Callable[[Any], Any], *, cycle_length: int = 1
     ) -> Records:
         """Returns the records of the items, which know their item.
 
@@ -262,15 +217,13 @@ class WorkQueue(tf.train.experimental.PythonState):
             dataset = dataset.shuffle(20000).batch(512).map(parse).prefetch(1)
             dataset = dataset.to_dataset()
 
-        When its iterator is initialized again, items that were not completed go
-        back to the line; see `input_dataset`.
+        When it is iterated again, items not completed go back to the line.
 
         Args:
           reader: Maps an item, a tf.string scalar, to a tf.data.Dataset of
-            its records. What it filters out does not count. Before a save, an
-            item may be read a second time, to see whether it has ended; not
-            where random numbers are drawn, and its end is then known when
-            more is asked for.
+            its records. What it filters out does not count. Before a save it
+            may read an item again, to see whether that has ended, unless it
+            draws random numbers.
           cycle_length: How many items are read in turn.
         """
         return self._engine.records(reader, cycle_length)
@@ -282,21 +235,14 @@ class WorkQueue(tf.train.experimental.PythonState):
 
         A batch counts as trained when the train loop asks for the next one;
         this says so without asking, before a save. The Keras callbacks call it.
-
-        A strategy, or `zip`, after `to_dataset()` holds batches, and does not
-        show which of them went into a step. Then only `num_batches` counts;
-        without it, nothing does until `is_through`.
+        A strategy, or `zip`, after `to_dataset()` hides which batches went into
+        a step: then only `num_batches` counts, or `is_through`.
 
         Args:
           num_batches: How many batches were trained since the last call, in
-            the order in which `to_dataset()` has delivered them; None: all that
-            the loop has fetched.
+            the order of `to_dataset()`; None: all that the loop has fetched.
           is_through: Whether all loops over the queue's datasets have come to
-            their end. The last items of `input_dataset` are completed then,
-            and all batches of `records`.
-
-        Raises:
-          ValueError: If `num_batches` is negative.
+            their end. All that they have given is completed then.
         """
         self._engine.mark_trained(num_batches, is_through=is_through)
 
@@ -309,10 +255,6 @@ class WorkQueue(tf.train.experimental.PythonState):
 
         Args:
           dataset_fn: Returns `queue.records(...)...to_dataset()`.
-
-        Raises:
-          WorkQueueError: If the queue was not made in the scope of a
-            ParameterServerStrategy, or with Keras 3.
         """
         return self._engine.dataset_creator(dataset_fn)
 
@@ -330,9 +272,8 @@ class WorkQueue(tf.train.experimental.PythonState):
           dataset_fn: See `dataset_creator`.
 
         Returns:
-          An iterator of what the steps have returned, in the order in which
-          they end; others are under way meanwhile. It raises what a step has
-          raised; the items of that step stay open.
+          An iterator of what the steps have returned, as they end. It raises
+          what a step has raised, whose items stay open.
         """
         return self._engine.schedule_steps(coordinator, train_step, dataset_fn)
 
@@ -341,19 +282,16 @@ class WorkQueue(tf.train.experimental.PythonState):
     ) -> Iterator[str]:
         """Lets the workers of a coordinator train on an item at a time.
 
-        The coordinator runs the function again where a worker was lost.
-
         Args:
           coordinator: See `schedule_steps`.
-          function: A tf.function of an item, a tf.string scalar.
+          function: A tf.function of an item, a tf.string scalar. It is run
+            again where a worker was lost.
 
         Returns:
-          An iterator of the items; one is completed when its function has
-          returned. It raises what a function has raised; its item stays open.
+          An iterator of the items that are completed, as their functions end.
+          It raises what a function has raised, whose item stays open.
         """
         return self._engine.schedule_items(coordinator, function)
-
-    # What there is, and what comes in addition.
 
     def size(self) -> Any:
         """Returns a tf.int64 scalar tensor: remaining items; -1: no end."""
@@ -362,54 +300,36 @@ class WorkQueue(tf.train.experimental.PythonState):
     def add_summary(self) -> None:
         """Adds the level of the queue to the graph's summaries.
 
-        Tag and value are DeepRec's: `<name>/fraction_of_<len>_full`, the
-        remaining items divided by those of one epoch. Does nothing in eager
-        mode, where WorkQueueCallback writes the summaries.
+        That is the remaining items divided by those of one epoch, as
+        `<name>/fraction_of_<len>_full`. In eager mode callbacks write it.
         """
         self._engine.add_summary()
 
     def add_works(self, works: Sequence[Any], *, priority: int = 0) -> None:
         """Adds works to a queue made with `is_open=True`, on the chief.
 
-        They are handed out once each, whole, in this order, after all epochs
-        of the works that were listed. To add a work again is to have it handed
-        out again. May be called from any thread, also before the session.
+        They are handed out whole, in this order, after all epochs of the listed
+        works. May be called from any thread, also before the session.
 
         Args:
           works: A sequence of str, bytes or paths; the queue's prefix applies.
-          priority: Added works of a higher one come before those of a lower
-            one that are not under way; some dozens are, two for each consumer
-            or 32.
-
-        Raises:
-          TypeError: If `works` is no sequence, or a work or the priority is of
-            a wrong type.
-          ValueError: If a work is blank, a source, or a URL with a password.
-          WorkQueueError: If this is not the chief, or the queue is not open.
+          priority: Works of a higher one come before those of a lower one that
+            are not under way; two for each consumer are, or 32.
         """
         self._engine.add_works(works, priority)
 
     def close_works(self) -> None:
-        """Says, on the chief, that no more works will be added.
-
-        The queue ends when all are done. May be called more than once.
-        """
+        """Says, on the chief, that no more works will be added."""
         self._engine.close_works()
 
     @property
     def num_added(self) -> int:
         """Number of works that were ever added, as the chief knows.
 
-        Also those that were added before a restart and came back with the
-        checkpoint: a feeder skips that many of its works. Known when the
-        session has begun; in eager mode, after the restore.
-
-        Raises:
-          WorkQueueError: If this is not the chief, or no session runs.
+        A feeder skips that many of its works. Known when a session has begun,
+        in eager mode after the restore: those of the checkpoint count, too.
         """
         return self._engine.num_added()
-
-    # The position.
 
     def snapshot(self) -> str:
         """Returns the position as JSON, on the chief; see `restore`."""
@@ -418,16 +338,13 @@ class WorkQueue(tf.train.experimental.PythonState):
     def restore(self, snapshot: str) -> None:
         """Continues from a snapshot, on the chief.
 
-        In a graph before the session starts, in eager mode at once.
-
-        Raises:
-          SnapshotError: If the snapshot is damaged or of a newer format.
-          WorkQueueError: If this is not the chief, or a session runs.
+        In a graph before the session starts, in eager mode at once. Raises
+        SnapshotError if the snapshot is damaged or of a newer format.
         """
         self._engine.restore(snapshot)
 
     def serialize(self) -> str:
-        """Returns the position for a tf.train.Checkpoint of eager mode."""
+        """Returns the position, for a tf.train.Checkpoint."""
         return self._engine.serialize()
 
     def deserialize(self, string_value: str | bytes) -> None:
@@ -437,12 +354,12 @@ class WorkQueue(tf.train.experimental.PythonState):
     # Serving other processes, and the end, in eager mode.
 
     def serve(self, port: int, *, in_step: bool = False) -> int:
-        """Lets other processes take items, in eager mode; see `connect`.
+        """Lets other processes `connect`, in eager mode; returns the port.
 
-        This process serves them from a TensorFlow server of its own, without
-        authentication, as TensorFlow's servers are. It keeps the position, and
-        may read as well. At `close`, and when the process ends, it waits until
-        the others have left, `lease_secs` at most; `join` waits longer.
+        This process serves them from a TensorFlow server of its own, which has
+        no authentication. It keeps the position, and may read as well. At
+        `close`, and at its end, it waits until the others left, `lease_secs`
+        at most; `join` waits longer.
 
         Args:
           port: Port to listen on; 0: any that is free.
@@ -450,36 +367,24 @@ class WorkQueue(tf.train.experimental.PythonState):
             with MultiWorkerMirroredStrategy and Horovod. The end of data then
             comes to each at once; otherwise they stay for what one that dies
             hands back.
-
-        Returns:
-          The port.
-
-        Raises:
-          WorkQueueError: In graph mode; if the port is taken; if the queue is
-            served already, or something reads from it.
-          ValueError: If the port is out of range.
         """
         return self._engine.serve(port, in_step=in_step)
 
     def join(self, timeout_secs: float | None = None) -> bool:
         """Waits, where the queue is served, until others have done all items.
 
-        What this process holds goes to the others first; it reads no more.
+        Returns whether they have, and left. This process reads no more.
 
         Args:
-          timeout_secs: Give up after that long; None: never. May be called
+          timeout_secs: Time after which to give up; None: never. Then call it
             again, as in `while not queue.join(60): manager.save()`.
-
-        Returns:
-          Whether all items are completed, and everybody has left.
         """
         return self._engine.join(timeout_secs)
 
     def close(self) -> None:
         """Ends a queue of eager mode; a new queue may have its name.
 
-        What was read to the end of data counts as completed; otherwise what
-        readers hold goes back to the line.
+        What was read to the end of data is completed; the rest goes back.
         """
         self._engine.close(is_through=True)
 

@@ -411,7 +411,7 @@ class TestPlacement:
             queue.take()
             queue.input_producer()
         self.expect(queue, "/job:ps/task:0", "/job:worker/task:1")
-        assert not engine_of(queue).is_chief
+        assert not engine_of(queue).role.is_chief
 
     def test_where_the_script_puts_it(self, cluster, container):
         """As a whole on the parameter server; its readers are here."""

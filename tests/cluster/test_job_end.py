@@ -95,8 +95,8 @@ def test_a_chief_that_comes_back_finds_its_workers(
     for work in WORKS:
         assert trained.count(work) >= 50
     assert len(job.worker.names) > num_before
-    assert engine_of(chief.queue).is_chief
-    assert engine_of(second.queue).is_chief
+    assert engine_of(chief.queue).role.is_chief
+    assert engine_of(second.queue).role.is_chief
 
 
 @pytest.mark.parametrize("with_hook", [False, True])

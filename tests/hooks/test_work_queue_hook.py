@@ -100,7 +100,7 @@ class TestArguments:
     def test_who_is_the_chief_can_be_said(self):
         queue = WorkQueue(WORKS)
         WorkQueueHook(is_chief=False).begin()
-        assert not engine_of(queue).is_chief
+        assert not engine_of(queue).role.is_chief
 
     def test_keyword_only(self):
         with pytest.raises(TypeError):

@@ -57,6 +57,16 @@ class Options:
         """Whether an item may be given up."""
         return self.max_attempts is not None and self.ack != "take"
 
+    @property
+    def acks_on_take(self) -> bool:
+        """Whether an item is completed when it is handed out."""
+        return self.ack == "take"
+
+    @property
+    def beat_secs(self) -> float:
+        """How often a task says that it is alive."""
+        return self.lease_secs / 4
+
     def __post_init__(self) -> None:
         if not isinstance(self.num_slices, str):
             self._make(as_optional_int, "num_slices", 1)

@@ -114,16 +114,13 @@ class ConnectedEngine(ProcessEngine):
         )
 
     def num_items(self) -> int:
-        """Returns the number of items of one epoch, as the server has it."""
         return self._mailbox.served.num_items
 
     def size(self) -> Any:
-        """Returns an eager tf.int64 scalar: the remaining items."""
         (remaining,) = self._mailbox.look_up(messages.REMAINING)
         return tf.constant(np.int64(messages.parse_remaining(remaining)))
 
     def deserialize(self, string_value: str | bytes) -> None:
-        """Leaves the position to the server; the model may be restored."""
         del string_value
         logging.info(
             "Work queue %s: the position in the checkpoint is left to the "

@@ -10,7 +10,6 @@ on where the last one was left.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import threading
@@ -26,9 +25,10 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.chief.local_mailbox import LocalMailbox, NoTransport
 from wq_hooks.core.chief.tasks import Task
-from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.consumer_state import Consumer
-from wq_hooks.core.names import Names
+from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.protocol.service_record import Served
+from wq_hooks.engines import open_queues
 from wq_hooks.engines.listing import Listing
 from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.engines.queue_service import QueueService
@@ -47,35 +47,6 @@ from wq_hooks.runtime.transport.queue_server import checked_port
 
 _SETTLE_SECS = 2.0
 _numbers = itertools.count(1)
-_open_engines: weakref.WeakValueDictionary[str, EagerEngine] = (
-    weakref.WeakValueDictionary()
-)
-
-
-def _open_names() -> list[str]:
-    """Returns the names of the process that are not free.
-
-    A name is free when nobody will read from the queue that has it: when it is
-    done, was closed or interrupted, or nobody holds it any more.
-    """
-    if any(engine.service.has_begun for engine in _made_engines()):
-        # A model, its callbacks and so the queue may hold one another.
-        gc.collect()
-    return [engine.name for engine in _made_engines() if engine.has_its_name]
-
-
-def _made_engines() -> list[EagerEngine]:
-    # In one go: another thread may make a queue meanwhile.
-    engines = [reference() for reference in _open_engines.valuerefs()]
-    return [engine for engine in engines if engine is not None]
-
-
-_names = Names("the process", _open_names, ", or close() the first")
-
-
-def names_in_process() -> Names:
-    """Returns the names of the queues of this process."""
-    return _names
 
 
 class EagerEngine(ProcessEngine):
@@ -107,7 +78,7 @@ class EagerEngine(ProcessEngine):
                 Consumer(self.task.name, uuid.uuid4().hex[:12]),
                 LocalMailbox(find_dispatcher),
                 num_clients=options.num_clients,
-                acks_on_take=options.ack == "take",
+                acks_on_take=options.acks_on_take,
             ),
             is_endless=options.num_epochs is None,
         )
@@ -123,7 +94,7 @@ class EagerEngine(ProcessEngine):
                 num_clients=options.num_clients,
                 lease_secs=options.lease_secs,
             )
-        _open_engines[self.name] = self
+        open_queues.add(self)
 
     def __repr__(self) -> str:
         return f"WorkQueue({self._listing!r})"
@@ -133,7 +104,6 @@ class EagerEngine(ProcessEngine):
     def records(
         self, reader: Callable[[Any], Any], cycle_length: int
     ) -> Records:
-        """Returns the records of the items."""
         if self.workers is None or not self.workers.is_tracing:
             return super().records(reader, cycle_length)
         return self.workers.records(
@@ -144,7 +114,6 @@ class EagerEngine(ProcessEngine):
         )
 
     def dataset_creator(self, dataset_fn: Callable[[], Any]) -> Any:
-        """Returns what `model.fit` reads on the workers, in Keras 2."""
         workers = self._expect_workers("dataset_creator")
         creator = expect_dataset_creator()
         workers.dataset_fn = dataset_fn
@@ -156,7 +125,6 @@ class EagerEngine(ProcessEngine):
         train_step: Callable[[Any], Any],
         dataset_fn: Callable[[], Any],
     ) -> Iterator[Any]:
-        """Lets the workers of a coordinator train on records."""
         workers = self._expect_workers("schedule_steps")
         try:
             yield from workers.steps(coordinator, train_step, dataset_fn)
@@ -167,40 +135,32 @@ class EagerEngine(ProcessEngine):
     def schedule_items(
         self, coordinator: Any, function: Callable[[Any], Any]
     ) -> Iterator[str]:
-        """Lets the workers of a coordinator train on an item at a time."""
         workers = self._expect_workers("schedule_items")
         yield from workers.items(coordinator, function)
 
     def add_works(self, works: Sequence[Any], priority: int) -> None:
-        """Adds works."""
         self._listing.add(works, priority)
         self._pull_works()
 
     def close_works(self) -> None:
-        """Says that no more works will be added."""
         self._listing.end()
         self._pull_works()
 
     def num_added(self) -> int:
-        """Returns how many works were ever added."""
         return self.dispatcher.num_added
 
     def size(self) -> Any:
-        """Returns an eager tf.int64 scalar: the remaining items."""
         remaining = self.dispatcher.ledger.remaining
         # Not a Python number: TensorFlow would keep it; see ItemPort.
         return tf.constant(np.int64(-1 if remaining is None else remaining))
 
     def num_items(self) -> int:
-        """Returns the number of items of one epoch."""
         return self._factory.num_items
 
     def works(self) -> list[str]:
-        """Returns the works, as listed."""
         return list(self._listing.works)
 
     def snapshot(self) -> str:
-        """Returns the position as JSON."""
         self.service.flush()
         dispatcher = self.dispatcher
         dispatcher.settle(_SETTLE_SECS)
@@ -208,7 +168,6 @@ class EagerEngine(ProcessEngine):
         return dispatcher.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:
-        """Continues from a snapshot, at once."""
         with self._lock:
             self._factory.continue_from(snapshot)
             # What was handed out before is of a generation that is over.
@@ -218,11 +177,9 @@ class EagerEngine(ProcessEngine):
             self._find_dispatcher()
 
     def serialize(self) -> str:
-        """Returns the position for a checkpoint."""
         return self.snapshot() if self._options.save else ""
 
     def deserialize(self, string_value: str | bytes) -> None:
-        """Continues from the position of a checkpoint."""
         text = tf.compat.as_str(string_value)
         if not text or not self._options.save:
             return
@@ -236,7 +193,6 @@ class EagerEngine(ProcessEngine):
         self.restore(text)
 
     def serve(self, port: int, *, in_step: bool) -> int:
-        """Lets other processes take items; returns the port."""
         checked_port(port)
         self._expect_eager("serve")
         if self._served is not None:
@@ -250,18 +206,26 @@ class EagerEngine(ProcessEngine):
                 f"something reads from {self.name!r} already. Call serve "
                 "before take, input_dataset and records."
             )
-        served = QueueService(self, port, in_step)
+        served = QueueService(
+            Served(self.name, self.num_items(), self._options.lease_secs),
+            port,
+            self.task.name,
+            in_step=in_step,
+            find_dispatcher=self._find_dispatcher,
+            close=self.close,
+        )
         with self._lock:
             former, self._dispatcher = self._dispatcher, None
             self._served = served
             if former is not None:
-                self._dispatcher = served.new_dispatcher(former.ledger)
+                self._dispatcher = self._new_dispatcher(former.ledger)
         self._find_dispatcher()
-        self.service = served.new_service(_weak_is_end(weakref.ref(self)))
+        self.service = served.new_service(
+            self._options.num_clients, _weak_is_end(weakref.ref(self))
+        )
         return served.port
 
     def join(self, timeout_secs: float | None) -> bool:
-        """Waits until others have done all items."""
         if self._served is None:
             raise WorkQueueError(
                 f"Expected a queue that is served; {self.name!r} is not. Call "
@@ -278,20 +242,14 @@ class EagerEngine(ProcessEngine):
         super().close(is_through=is_through)
         if self._served is not None:
             self._served.end(is_through=is_through)
-        if _open_engines.get(self.name) is self:
-            del _open_engines[self.name]
+        open_queues.discard(self)
 
     # What callbacks and the service ask for.
 
     @property
-    def num_clients(self) -> int:
-        """How many readers draw from one consumer at a time."""
-        return self._options.num_clients
-
-    @property
-    def lease_secs(self) -> float:
-        """A task that was not heard of for so long loses what it holds."""
-        return self._options.lease_secs
+    def has_begun(self) -> bool:
+        """Whether it has, or had, a reader."""
+        return self.service.has_begun
 
     @property
     def has_its_name(self) -> bool:
@@ -314,12 +272,6 @@ class EagerEngine(ProcessEngine):
     def dispatcher(self) -> Dispatcher:
         """The owner of the ledger, which begins when it is asked for."""
         return self._find_dispatcher()
-
-    def new_attempts(
-        self, own_task: str | None, reads_records: Callable[[str], bool]
-    ) -> AttemptsKeeper | None:
-        """Returns what keeps the attempts at items; None: nobody asks."""
-        return self._factory.new_attempts(own_task, reads_records)
 
     def is_end(self) -> bool:
         """Waits, where others read too, for what they may hand back."""
@@ -348,20 +300,21 @@ class EagerEngine(ProcessEngine):
         with self._lock:
             if self._dispatcher is None:
                 ledger = self._factory.begin("")
-                if self._served is None:
-                    self._warn_if_alone()
-                    self._dispatcher = Dispatcher(
-                        self.name,
-                        ledger,
-                        NoTransport(),
-                        attempts=self.new_attempts(
-                            None, self.service.reads_records
-                        ),
-                    )
-                    self._warn_if_forgetful()
-                else:
-                    self._dispatcher = self._served.new_dispatcher(ledger)
+                self._dispatcher = self._new_dispatcher(ledger)
             return self._dispatcher
+
+    def _new_dispatcher(self, ledger: Ledger) -> Dispatcher:
+        new_attempts = self._factory.new_attempts
+        if self._served is not None:
+            attempts = new_attempts(self.task.name, lambda _: False)
+            return self._served.new_dispatcher(ledger, attempts)
+        self._warn_of_use()
+        return Dispatcher(
+            self.name,
+            ledger,
+            NoTransport(),
+            attempts=new_attempts(None, self.service.reads_records),
+        )
 
     def _pull_works(self) -> None:
         with self._lock:
@@ -369,7 +322,7 @@ class EagerEngine(ProcessEngine):
         if dispatcher is not None:
             dispatcher.pull_works()
 
-    def _warn_if_alone(self) -> None:
+    def _warn_of_use(self) -> None:
         if self.task.job != "local":
             logging.warning(
                 "Work queue %s belongs to this process (%s) alone: each task "
@@ -377,12 +330,8 @@ class EagerEngine(ProcessEngine):
                 self.name,
                 self.task.name,
             )
-
-    def _warn_if_forgetful(self) -> None:
-        if (
-            self._options.counts_attempts
-            and not self._factory.attempts_directory
-        ):
+        is_kept = bool(self._factory.attempts_directory)
+        if self._options.counts_attempts and not is_kept:
             logging.warning(
                 "Work queue %s: max_attempts counts across restarts only as "
                 "far as a checkpoint knows. Give WorkQueue attempts_dir, the "

@@ -29,11 +29,11 @@ from wq_hooks.core.protocol import messages
 from wq_hooks.engines.base import Engine
 from wq_hooks.engines.graph_position import READY_SECS, GraphPosition
 from wq_hooks.engines.listing import Listing
-from wq_hooks.engines.roles import Role
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.local_work_mgr import LocalWorkMgr
-from wq_hooks.runtime.host.session_origin import SessionOrigin, find_origin
-from wq_hooks.runtime.ports.dataset_ops import queue_options
+from wq_hooks.runtime.host.role import Role
+from wq_hooks.runtime.host.session_origin import find_origin
+from wq_hooks.runtime.ports.dataset_ops import texts_of
 from wq_hooks.runtime.ports.item_channel import ItemChannel
 from wq_hooks.runtime.ports.port import POLL_SECS, PortOps
 from wq_hooks.runtime.ports.producer_port import ProducerPort
@@ -84,7 +84,7 @@ class GraphEngine(Engine):
         self._expect_buildable()
         self.is_named = listing.is_named
         self._listing = listing
-        self._options = options = listing.options
+        self.options = options = listing.options
         self._factory = listing.factory
         self._local_work_mgr = local_work_mgr
         num_epochs = options.num_epochs
@@ -107,7 +107,7 @@ class GraphEngine(Engine):
         )
         self._worker_device = self._find_worker_device()
         self.task = Task.find(device=self._worker_device, environ=os.environ)
-        self._role = Role(self.task, options.is_chief)
+        self.role = Role(self.task, options.is_chief)
         self._lock = threading.Lock()
         self._services: weakref.WeakKeyDictionary[tf1.Session, Service] = (
             weakref.WeakKeyDictionary()
@@ -128,16 +128,14 @@ class GraphEngine(Engine):
     # What users call; see WorkQueue.
 
     def take(self) -> Any:
-        """Returns a tf.string scalar tensor: one item each time it is run."""
         port = self._add_port(ItemChannel)
         with self._worker_scope():
             return port.take()
 
     def input_producer(self) -> Any:
-        """Returns a local tf.queue.FIFOQueue of tf.string."""
         # If the process ends, either the item that is drawn has ended it or
         # the one that lies ready: where attempts count, it is found out soon.
-        poll_secs = _DRAWN_SECS if self.counts_attempts else POLL_SECS
+        poll_secs = _DRAWN_SECS if self.options.counts_attempts else POLL_SECS
         queue = self._add_port(
             functools.partial(ProducerPort, max_poll_secs=poll_secs)
         ).queue
@@ -146,18 +144,15 @@ class GraphEngine(Engine):
         return queue
 
     def input_dataset(self) -> Any:
-        """Returns a tf.data.Dataset of tf.string scalars."""
         port = self._add_dataset_port(ItemChannel)
         with self._worker_scope():
-            text_of = tf.autograph.experimental.do_not_convert(_text_of)
-            dataset = port.items().map(text_of).with_options(queue_options())
+            dataset = texts_of(port.items())
             dataset._wq_hooks_engine = self
             return dataset
 
     def records(
         self, reader: Callable[[Any], Any], cycle_length: int
     ) -> Records:
-        """Returns the records of the items."""
         expect_reader(reader)
         port = self._add_dataset_port(RecordsPort)
 
@@ -172,30 +167,26 @@ class GraphEngine(Engine):
                 from_items,
                 reader,
                 cycle_length=cycle_length,
-                is_endless=self._options.num_epochs is None,
+                is_endless=self.options.num_epochs is None,
             )
 
     def add_summary(self) -> None:
-        """Adds the level of the queue to the graph's summaries."""
         self.has_summary = True
         tag = f"{self.name}/fraction_of_{self.num_items()}_full"
         with tf1.name_scope(None):
             tf1.summary.scalar(tag, self.mailbox.level)
 
     def add_works(self, works: Sequence[Any], priority: int) -> None:
-        """Adds works, on the chief."""
         self._expect_chief("add_works")
         self._listing.add(works, priority)
         self._pull_works()
 
     def close_works(self) -> None:
-        """Says, on the chief, that no more works will be added."""
         self._expect_chief("close_works")
         self._listing.end()
         self._pull_works()
 
     def num_added(self) -> int:
-        """Returns how many works were ever added."""
         self._expect_chief("num_added")
         if self._last_service is not None:
             self._last_service.wait_until_ready(READY_SECS)
@@ -208,19 +199,15 @@ class GraphEngine(Engine):
         return int(dispatcher.num_added)
 
     def size(self) -> Any:
-        """Returns a tf.int64 scalar tensor: the remaining items."""
         return self.mailbox.remaining
 
     def num_items(self) -> int:
-        """Returns the number of items of one epoch."""
         return self._factory.num_items
 
     def works(self) -> list[str]:
-        """Returns the works, as listed."""
         return list(self._listing.works)
 
     def snapshot(self) -> str:
-        """Returns the position as JSON, on the chief."""
         self._expect_chief("snapshot")
         asked_for = self._factory.asked_for
         if asked_for is not None and self._factory.begins_as_asked:
@@ -234,7 +221,6 @@ class GraphEngine(Engine):
         return fresh.snapshot(self.name, None).to_json()
 
     def restore(self, snapshot: str) -> None:
-        """Continues from a snapshot, on the chief."""
         self._expect_chief("restore")
         if self.dispatcher is not None:
             raise WorkQueueError(
@@ -245,54 +231,9 @@ class GraphEngine(Engine):
     # What sessions, hooks and Savers ask for; see `SessionQueue`.
 
     @property
-    def num_clients(self) -> int:
-        """How many readers draw from one consumer at a time."""
-        return self._options.num_clients
-
-    @property
-    def acks_on_take(self) -> bool:
-        """Whether an item is completed when it is handed out."""
-        return self._options.ack == "take"
-
-    @property
-    def counts_attempts(self) -> bool:
-        """Whether an item may be given up."""
-        return self._options.counts_attempts
-
-    @property
-    def lease_secs(self) -> float:
-        """A task that was not heard of for so long loses what it holds."""
-        return self._options.lease_secs
-
-    @property
-    def beat_secs(self) -> float:
-        """How often a task says that it is alive."""
-        return self._options.lease_secs / 4
-
-    @property
-    def is_saved(self) -> bool:
-        """Whether the position goes into checkpoints."""
-        return self._options.save
-
-    @property
     def works_text(self) -> str:
         """What the chief's board says of a list of works."""
         return messages.works_text(self._listing.works)
-
-    @property
-    def is_chief(self) -> bool:
-        """Whether this task keeps the ledger."""
-        return self._role.is_chief
-
-    @property
-    def is_presumed_chief(self) -> bool:
-        """Whether this task is the chief by convention alone."""
-        return self._role.is_presumed_chief
-
-    @property
-    def origin(self) -> SessionOrigin | None:
-        """What is known of the session that began last, from its creator."""
-        return self._role.origin
 
     @property
     def checkpoint_directory(self) -> str | None:
@@ -332,7 +273,7 @@ class GraphEngine(Engine):
             running = self._services.get(session)
             if running is not None and running.is_live:
                 return None
-            self._role.heed(find_origin(session))
+            self.role.heed(find_origin(session))
             service = Service(self, session, coord)
             self._services[session] = service
             self._last_service = service
@@ -347,11 +288,7 @@ class GraphEngine(Engine):
         """
         self.has_hook = True
         if is_chief is not None:
-            self._role.give(is_chief)
-
-    def give_way(self) -> None:
-        """Notes that another task feeds the queue."""
-        self._role.give_way()
+            self.role.give(is_chief)
 
     def note_restore(self, path: str, *, has_position: bool) -> None:
         """Notes that a Saver is about to restore a checkpoint.
@@ -365,7 +302,7 @@ class GraphEngine(Engine):
         origin = find_origin()
         # Without one, or while a session runs, the user restores.
         if origin is not None and not self.is_running:
-            self._role.heed(origin)
+            self.role.heed(origin)
 
     def new_ledger(self, position: str) -> Ledger:
         """Returns the ledger that a session of the chief starts with.
@@ -385,7 +322,7 @@ class GraphEngine(Engine):
         self, directory: str
     ) -> contextlib.AbstractContextManager[None]:
         """Keeps the position as it is at this instant, for a save."""
-        service = self._last_service if self.is_chief else None
+        service = self._last_service if self.role.is_chief else None
         return self._position.frozen(directory, service)
 
     # Inside.
@@ -398,7 +335,7 @@ class GraphEngine(Engine):
 
     def _add_dataset_port(self, kind: Any) -> Any:
         return self._add_port(
-            functools.partial(kind, num_clients=self.num_clients)
+            functools.partial(kind, num_clients=self.options.num_clients)
         )
 
     def _add_port(self, kind: Any) -> Any:
@@ -429,7 +366,7 @@ class GraphEngine(Engine):
             )
 
     def _expect_chief(self, method: str) -> None:
-        if not self.is_chief:
+        if not self.role.is_chief:
             raise WorkQueueError(
                 f"Expected {method} to be called on the chief; this is "
                 f"{self.task.name}."
@@ -456,8 +393,3 @@ class GraphEngine(Engine):
     def _worker_scope(self) -> Iterator[None]:
         with tf.device(None), tf.device(self._worker_device):
             yield
-
-
-def _text_of(slot: Any, text: Any) -> Any:
-    del slot
-    return text

@@ -1,6 +1,6 @@
 """Which engine a queue gets: by what is listed, and where it is made.
 
-engine = new_engine(["a.csv"], None, Options(num_epochs=2))
+engine = new_engine(["a.csv"], None, Options(num_epochs=2), None, None, None)
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.options import Options
+from wq_hooks.engines import open_queues
 from wq_hooks.engines.base import Engine
 from wq_hooks.engines.connected import ConnectedEngine, ServedWorks
-from wq_hooks.engines.eager import EagerEngine, names_in_process
+from wq_hooks.engines.eager import EagerEngine
 from wq_hooks.engines.graph import GraphEngine, names_in_graph
 from wq_hooks.engines.listing import Listing
 from wq_hooks.local_work_mgr import LocalWorkMgr, expect_local_work_mgr
@@ -28,24 +29,19 @@ def new_engine(
     works: Any,
     prefix: str | None,
     options: Options,
-    *,
-    source: Callable[[str], TableSource | None] | None = None,
-    local_work_mgr: LocalWorkMgr | None = None,
-    attempts_dir: str | os.PathLike[str] | None = None,
+    source: Callable[[str], TableSource | None] | None,
+    local_work_mgr: LocalWorkMgr | None,
+    attempts_dir: str | os.PathLike[str] | None,
 ) -> Engine:
-    """Returns the engine of a new queue.
+    """Returns the engine of a new queue; see WorkQueue for the arguments.
 
     Args:
       works: What is listed, or a `ServedWorks`.
-      prefix: See WorkQueue.
+      prefix: The prefix.
       options: The options as given, with or without a name.
-      source: See WorkQueue.
-      local_work_mgr: See WorkQueue.
-      attempts_dir: See WorkQueue.
-
-    Raises:
-      TypeError: If an argument is of a wrong type.
-      ValueError: If an argument is out of its range, or the name is taken.
+      source: Returns the source of a work.
+      local_work_mgr: The manager.
+      attempts_dir: The directory.
     """
     if isinstance(works, ServedWorks):
         return ConnectedEngine(works, options)
@@ -58,7 +54,7 @@ def new_engine(
             "Expected local_work_mgr=None in eager mode; got a manager. "
             "Keep queue.snapshot() in a file, or make the queue in a graph."
         )
-    names = names_in_process() if is_eager else names_in_graph()
+    names = open_queues.names() if is_eager else names_in_graph()
     with names.claimed(options.name) as name:
         listing = Listing(
             listed,

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from wq_hooks.engines.base import Engine
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.ports.dataset_ops import queue_options
+from wq_hooks.runtime.ports.dataset_ops import texts_of
 from wq_hooks.runtime.records.records import Records
 from wq_hooks.runtime.threads.process_threads import EagerService
 
@@ -65,16 +65,12 @@ class ProcessEngine(Engine):
         """Notes that no item has failed, where this process has the ledger."""
 
     def take(self) -> Any:
-        """Returns an item as an eager tf.string scalar tensor."""
         self._expect_eager("take")
         return tf.constant(self.service.take())
 
     def input_dataset(self) -> Any:
-        """Returns a tf.data.Dataset of tf.string scalars."""
         self._expect_eager("input_dataset")
-        items = self.service.new_items(self._new_shared_name())
-        text_of = tf.autograph.experimental.do_not_convert(_text_of)
-        dataset = items.map(text_of).with_options(queue_options())
+        dataset = texts_of(self.service.new_items(self._new_shared_name()))
         # The engine lives as long as what is derived from this dataset.
         dataset._wq_hooks_engine = self
         return dataset
@@ -82,7 +78,6 @@ class ProcessEngine(Engine):
     def records(
         self, reader: Callable[[Any], Any], cycle_length: int
     ) -> Records:
-        """Returns the records of the items."""
         self._expect_eager("records")
         return self.service.new_records(
             self._new_shared_name(),
@@ -95,7 +90,6 @@ class ProcessEngine(Engine):
     def mark_trained(
         self, num_batches: int | None, *, is_through: bool
     ) -> None:
-        """Notes which batches that `records` has delivered were trained."""
         if num_batches is not None and num_batches < 0:
             raise ValueError(
                 f"Expected num_batches >= 0 or None; got {num_batches}."
@@ -131,8 +125,3 @@ class ProcessEngine(Engine):
             raise WorkQueueError(
                 f"Expected an open queue; {self.name!r} was closed."
             )
-
-
-def _text_of(slot: Any, text: Any) -> Any:
-    del slot
-    return text

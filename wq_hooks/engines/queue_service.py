@@ -1,9 +1,9 @@
 """What a queue of this process does while other processes read from it.
 
-    served = QueueService(engine, port=2222, in_step=False)
-    dispatcher = served.new_dispatcher(ledger)
-    service = served.new_service(is_end)
-    served.join(None) or served.end(is_through=True)
+    service = QueueService(served, port=2222, task="worker:0", ...)
+    dispatcher = service.new_dispatcher(ledger, attempts=None)
+    consumers = service.new_service(1, is_end)
+    service.join(None) or service.end(is_through=True)
 
 The trap: the process that serves has to be there for as long as anybody reads.
 So a queue that is served is kept until it is closed, and its process waits for
@@ -19,11 +19,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.dispatcher import Dispatcher
-from wq_hooks.core.chief.tasks import Task
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
@@ -49,96 +47,88 @@ def _end_all() -> None:
     # Set by an exception that nobody has caught.
     is_through = getattr(sys, "last_value", None) is None
     for service in list(_live):
-        service.engine.close(is_through=is_through)
-
-
-class ServedEngine(Protocol):
-    """An engine whose queue can be served; see `EagerEngine`."""
-
-    name: str
-    task: Task
-
-    @property
-    def num_clients(self) -> int:
-        """How many readers draw from one consumer at a time."""
-
-    @property
-    def lease_secs(self) -> float:
-        """A task that was not heard of for so long loses what it holds."""
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """The owner of the ledger."""
-
-    def num_items(self) -> int:
-        """Returns the number of items of one epoch."""
-
-    def new_attempts(
-        self, own_task: str | None, reads_records: Callable[[str], bool]
-    ) -> AttemptsKeeper | None:
-        """Returns what keeps the attempts at items; None: nobody asks."""
-
-    def close(self, *, is_through: bool) -> None:
-        """Ends the queue."""
+        service.close(is_through=is_through)
 
 
 class QueueService:
     """A queue, as others see it.
 
     Args:
-      engine: Engine of the queue.
+      served: What is said of the queue to those who connect.
       port: Port of the server; 0: any that is free.
+      task: Name of this process.
       in_step: Whether the processes train in step with each other.
+      find_dispatcher: Returns the owner of the ledger.
+      close: Ends the queue with its process.
 
     Raises:
       WorkQueueError: If the port is taken.
     """
 
-    def __init__(self, engine: ServedEngine, port: int, in_step: bool):
-        self.engine = engine
-        self.in_step = in_step
-        self._task = engine.task.name
-        self._lease_secs = engine.lease_secs
+    def __init__(
+        self,
+        served: Served,
+        port: int,
+        task: str,
+        *,
+        in_step: bool,
+        find_dispatcher: Callable[[], Dispatcher],
+        close: Callable[..., None],
+    ):
+        self.close = close
+        self._served = served
+        self._task = task
+        self._in_step = in_step
+        self._find_dispatcher = find_dispatcher
         self._stall = Stall()
-        served = Served(engine.name, engine.num_items(), self._lease_secs)
         self._server = QueueServer(served, port)
         self.port = self._server.port
         _live.add(self)
         logging.info(
             "Work queue %s is served on port %d, as in "
             "WorkQueue.connect('grpc://%s:%d', name=%r).",
-            engine.name,
+            served.name,
             self.port,
             platform.node(),
             self.port,
-            engine.name,
+            served.name,
         )
 
-    def new_dispatcher(self, ledger: Ledger) -> Dispatcher:
-        """Returns what hands out the items of a ledger from now on."""
-        ledger.serve(self._task, in_step=self.in_step)
+    def new_dispatcher(
+        self, ledger: Ledger, attempts: AttemptsKeeper | None
+    ) -> Dispatcher:
+        """Returns what hands out the items of a ledger from now on.
+
+        Args:
+          ledger: The ledger.
+          attempts: Keeps the attempts at items; None: nobody asks.
+        """
+        ledger.serve(self._task, in_step=self._in_step)
         dispatcher = Dispatcher(
-            self.engine.name,
+            self._served.name,
             ledger,
             self._server.mailbox,
             chief=self._task,
-            attempts=self.engine.new_attempts(self._task, lambda _: False),
+            attempts=attempts,
         )
         self._server.feed_from(dispatcher)
         return dispatcher
 
-    def new_service(self, is_end: Callable[[], bool]) -> EagerService:
+    def new_service(
+        self, num_clients: int, is_end: Callable[[], bool]
+    ) -> EagerService:
         """Returns this process' own consumers, which take as others do.
 
         Args:
+          num_clients: How many readers draw from one consumer at a time.
           is_end: See EagerService.
         """
-        engine = self.engine
-        mailbox = RemoteMailbox(self._server.target, engine.name, _CONNECT_SECS)
         return new_remote_service(
-            mailbox,
+            RemoteMailbox(
+                self._server.target, self._served.name, _CONNECT_SECS
+            ),
             self._task,
-            num_clients=engine.num_clients,
+            num_clients=num_clients,
             is_end=is_end,
             leads=True,
         )
@@ -152,7 +142,7 @@ class QueueService:
         begin = time.monotonic()
         end = math.inf if timeout_secs is None else begin + timeout_secs
         while True:
-            dispatcher = self.engine.dispatcher
+            dispatcher = self._find_dispatcher()
             left_secs = max(0.0, end - time.monotonic())
             secs = min(_LOG_EVERY_SECS, left_secs)
             if dispatcher.wait_until_left(
@@ -174,7 +164,7 @@ class QueueService:
         _live.remove(self)
         try:
             if is_through:
-                self._let_leave(self.engine.dispatcher)
+                self._let_leave(self._find_dispatcher())
         finally:
             self._server.shut()
 
@@ -186,17 +176,19 @@ class QueueService:
         if others:
             logging.info(
                 "Work queue %s: waiting for %s to leave, %g s at most.",
-                self.engine.name,
+                self._served.name,
                 ", ".join(others),
-                self._lease_secs,
+                self._served.lease_secs,
             )
-        dispatcher.wait_until_left(self._task, self._lease_secs, is_over=True)
+        dispatcher.wait_until_left(
+            self._task, self._served.lease_secs, is_over=True
+        )
         progress = dispatcher.ledger
         if not progress.is_done:
             logging.warning(
                 "Work queue %s is served no more; %s items remain, and %d are "
                 "in flight.",
-                self.engine.name,
+                self._served.name,
                 progress.remaining,
                 progress.in_flight,
             )

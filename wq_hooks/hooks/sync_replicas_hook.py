@@ -139,7 +139,7 @@ class SyncReplicasHook(tf1.train.SessionRunHook):
             for queue in self._queues:
                 service = queue.service(session)
                 if service is not None:
-                    service.wait_for_others_at_end(queue.lease_secs)
+                    service.wait_for_others_at_end(queue.options.lease_secs)
 
     def _update_forever(
         self, session: tf1.Session, coord: tf.train.Coordinator

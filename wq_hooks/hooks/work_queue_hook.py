@@ -131,7 +131,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         del coord
         for queue in self._queues:
             service = queue.service(session)
-            if queue.is_chief and service is not None:
+            if queue.role.is_chief and service is not None:
                 service.wait_until_ready()
         if self._reporter is not None:
             self._reporter.stop()
@@ -203,7 +203,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         return int(session.run(self._global_step))
 
     def _has_ledger(self) -> bool:
-        return any(queue.is_chief for queue in self._queues)
+        return any(queue.role.is_chief for queue in self._queues)
 
     def _update_bars(self) -> None:
         now = time.monotonic()

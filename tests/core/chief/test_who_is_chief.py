@@ -96,8 +96,8 @@ def test_the_chief_of_tf_config_is_worker_0_of_the_servers(
         "worker:0",
     )
     assert (
-        engine_of(chief.queue).is_chief,
-        engine_of(worker.queue).is_chief,
+        engine_of(chief.queue).role.is_chief,
+        engine_of(worker.queue).role.is_chief,
     ) == (True, False)
     trained = train_both(chief, worker, with_hook=with_hook)
     assert Counter(trained[0] + trained[1]) == Counter(WORKS)
@@ -141,8 +141,8 @@ def test_jobs_of_ones_own_names(
     worker = Trainer(others, 1 - chief_index, container, device)
     trained = train_both(chief, worker, with_hook=with_hook)
     assert Counter(trained[0] + trained[1]) == Counter(WORKS)
-    assert engine_of(chief.queue).is_chief
-    assert not engine_of(worker.queue).is_chief
+    assert engine_of(chief.queue).role.is_chief
+    assert not engine_of(worker.queue).role.is_chief
 
 
 def test_what_is_local_is_not_put_on_parameter_servers_of_any_name(others):
@@ -168,8 +168,8 @@ def test_what_is_given_is_stronger_than_the_creator(
     worker = Trainer(cluster, 1, container, is_chief=True)
     trained = train_both(chief, worker, with_hook=with_hook)
     assert Counter(trained[0] + trained[1]) == Counter(WORKS)
-    assert engine_of(worker.queue).is_chief
-    assert not engine_of(chief.queue).is_chief
+    assert engine_of(worker.queue).role.is_chief
+    assert not engine_of(chief.queue).role.is_chief
 
 
 def test_a_supervisor_says_who_is_the_chief(others, container):
@@ -182,7 +182,7 @@ def test_a_supervisor_says_who_is_the_chief(others, container):
             trainer.task.target, config=trainer.task.config
         ) as session:
             assert draw(session, trainer.item, 3) == WORKS[:3]
-            assert engine_of(trainer.queue).is_chief
+            assert engine_of(trainer.queue).role.is_chief
 
 
 def test_a_session_of_another_graph_is_none_of_the_creators(container):
@@ -195,7 +195,7 @@ def test_a_session_of_another_graph_is_none_of_the_creators(container):
                 queue = WorkQueue(WORKS, shuffle=False, name="other")
                 other.run(initializers())
                 tf1.train.start_queue_runners(other)
-                roles.append(engine_of(queue).origin)
+                roles.append(engine_of(queue).role.origin)
 
     roles = []
     with (
@@ -215,7 +215,7 @@ class TestAWorkerWhoseClusterLacksTheChief:
             chief = Trainer(cluster, 0, container)
         with tf_config(monkeypatch, WITHOUT_CHIEF, "worker"):
             worker = Trainer(cluster, 1, container)
-        assert engine_of(worker.queue).is_chief
+        assert engine_of(worker.queue).role.is_chief
         return chief, worker
 
     @pytest.mark.parametrize("with_hook", [False, True])
@@ -223,7 +223,7 @@ class TestAWorkerWhoseClusterLacksTheChief:
         chief, worker = tasks
         trained = train_both(chief, worker, with_hook=with_hook)
         assert Counter(trained[0] + trained[1]) == Counter(WORKS)
-        assert not engine_of(worker.queue).is_chief
+        assert not engine_of(worker.queue).role.is_chief
 
     def test_it_takes_from_the_chief_that_is_there(self, tasks, caplog):
         chief, worker = tasks
@@ -233,7 +233,7 @@ class TestAWorkerWhoseClusterLacksTheChief:
         ):
             assert draw(session, chief.item, 1) == WORKS[:1]
             with bare(worker) as (other, _):
-                assert not engine_of(worker.queue).is_chief
+                assert not engine_of(worker.queue).role.is_chief
                 assert draw(other, worker.item, 2) == WORKS[1:3]
             assert Counter(draw(session, chief.item)) == Counter(WORKS[2:])
         assert "worker:0) would be the chief" in caplog.text

@@ -27,6 +27,12 @@ def queue_options() -> tf.data.Options:
     return options
 
 
+def texts_of(items: Any) -> Any:
+    """Returns the texts of a dataset of (slot, text)."""
+    text_of = tf.autograph.experimental.do_not_convert(lambda _, text: text)
+    return items.map(text_of).with_options(queue_options())
+
+
 def when_reached(note: Callable[[], Any], dataset: Any) -> Any:
     """Returns an empty dataset like `dataset` that runs an op when reached.
 

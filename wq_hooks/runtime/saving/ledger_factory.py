@@ -160,7 +160,7 @@ class LedgerFactory:
         return Ledger(
             plan,
             lease_secs=options.lease_secs,
-            ack_on_take=options.ack == "take",
+            ack_on_take=options.acks_on_take,
             max_attempts=options.max_attempts,
             balance_tail=options.balance_tail,
             backup_tasks=options.backup_tasks,

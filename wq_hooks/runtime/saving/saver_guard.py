@@ -215,7 +215,7 @@ class SaverGuard:
         for queue in self._queues:
             has_position = queue.name not in missing
             queue.note_restore(save_path, has_position=has_position)
-            if queue.is_chief and queue.dispatcher is None:
+            if queue.role.is_chief and queue.dispatcher is None:
                 MailboxSession(queue.mailbox, sess).invalidate_items()
         if (
             not missing
@@ -229,7 +229,7 @@ class SaverGuard:
         reader = tf.train.load_checkpoint(save_path)
         for queue in self._queues:
             position = b""
-            if queue.name not in missing and queue.is_saved:
+            if queue.name not in missing and queue.options.save:
                 position = reader.get_tensor(queue.mailbox.position.key)
             MailboxSession(queue.mailbox, sess).restore_position(
                 position.decode()
@@ -243,7 +243,7 @@ class SaverGuard:
         return [
             queue.name
             for queue in self._queues
-            if queue.is_saved
+            if queue.options.save
             and not reader.has_tensor(queue.mailbox.position.key)
         ]
 

@@ -137,16 +137,16 @@ class Service:
             work_queue.mailbox.device,
             tf.compat.as_str(session.sess_str or ""),
         )
-        if work_queue.is_presumed_chief:
+        if work_queue.role.is_presumed_chief:
             self._give_way()
         self._group = ConsumerGroup(
             work_queue.transport(self._mailbox),
             self._start_daemon,
-            num_clients=work_queue.num_clients,
-            acks_on_take=work_queue.acks_on_take,
+            num_clients=work_queue.options.num_clients,
+            acks_on_take=work_queue.options.acks_on_take,
             is_end=self._is_end,
             wait_until_recorded=self._wait_until_recorded
-            if work_queue.counts_attempts
+            if work_queue.options.counts_attempts
             else None,
         )
         self._sources: dict[ConsumerLoop, tf.Operation] = {}
@@ -158,7 +158,7 @@ class Service:
                 # Its shuffle buffer would be kept from the train step. The
                 # chief stays, for what others may hand back.
                 pause=None
-                if port.reads_records and not work_queue.is_chief
+                if port.reads_records and not work_queue.role.is_chief
                 else self._coord.wait_for_stop,
             )
             self._sources[loop] = ops.source.op
@@ -170,8 +170,8 @@ class Service:
             self._task.name,
             self._mailbox,
             self._group.gates,
-            is_chief=work_queue.is_chief,
-            origin=work_queue.origin,
+            is_chief=work_queue.role.is_chief,
+            origin=work_queue.role.origin,
             read_step=lambda: saver_guard.step_of(session),
             end=self._close_ports,
         )
@@ -206,7 +206,7 @@ class Service:
                 self._task.name,
                 chief,
             )
-            queue.give_way()
+            queue.role.give_way()
 
     def _warn_if_alone(self) -> None:
         """Says so if each task of a cluster would have a queue of its own."""
@@ -230,7 +230,7 @@ class Service:
         """Returns the threads that the Coordinator joins, not started."""
         self._warn_if_alone()
         targets = [(self._keep, "keeper")]
-        if self._queue.is_chief:
+        if self._queue.role.is_chief:
             targets.insert(0, (self._feed, "feeder"))
         if not self._is_alone:
             return [self._thread(*target, daemon) for target in targets]
@@ -249,7 +249,7 @@ class Service:
         begun = [loop for loop in self._group.loops if loop.has_begun]
         if begun:
             return all(loop.has_ended for loop in begun)
-        if self._queue.is_chief:
+        if self._queue.role.is_chief:
             return self.dispatcher is not None and (
                 self.dispatcher.ledger.is_done
             )
@@ -301,7 +301,7 @@ class Service:
             ledger,
             self._mailbox,
             chief=messages.chief_text(
-                self._task.name, is_presumed=self._queue.is_presumed_chief
+                self._task.name, is_presumed=self._queue.role.is_presumed_chief
             ),
             attempts=self._queue.new_attempts(
                 self._task.name, self._group.reads_records
@@ -336,14 +336,14 @@ class Service:
 
     def _is_last_step(self) -> bool:
         """Whether the session has come to the last step of the job."""
-        origin = self._queue.origin
+        origin = self._queue.role.origin
         last = None if origin is None else origin.last_step_of_job
         step = None if last is None else saver_guard.step_of(self.session)
         return step is not None and last is not None and step >= last
 
     def _stop_text(self) -> str:
         """Returns how the chief leaves, for the board."""
-        origin = self._queue.origin
+        origin = self._queue.role.origin
         return messages.stop_text(
             ChiefStop(
                 self._task.name,
@@ -383,13 +383,13 @@ class Service:
             self._group.report_alive(self._task)
         try:
             with on_interrupt(self._discard_ports):
-                if self._queue.is_chief:
+                if self._queue.role.is_chief:
                     # It may have much to restore, before it asks the server.
                     self.wait_until_ready()
                 self._watch.note_answer()
                 if self._queue.mailbox.device:
                     self._start_daemon(self._watch_server, "watcher")
-                if not self._queue.is_chief:
+                if not self._queue.role.is_chief:
                     meet_chief(
                         self._queue,
                         self._task.name,
@@ -411,13 +411,13 @@ class Service:
 
     def _beat_forever(self) -> None:
         """Says that this task is alive, and looks whether it waits in vain."""
-        next_beat = time.monotonic() + self._queue.beat_secs
+        next_beat = time.monotonic() + self._queue.options.beat_secs
         while not self._pause(self._pause_secs(next_beat)):
-            if len(self._group) or self._queue.is_chief:
+            if len(self._group) or self._queue.role.is_chief:
                 self._lookout.look()
             if time.monotonic() < next_beat:
                 continue
-            next_beat = time.monotonic() + self._queue.beat_secs
+            next_beat = time.monotonic() + self._queue.options.beat_secs
             if len(self._group):
                 self._group.report_alive(self._task)
 

@@ -151,7 +151,7 @@ def _number_in(works: str) -> str:
 
 def _what_is_known(queue: SessionQueue) -> str:
     """Returns why this task takes itself for none."""
-    origin = queue.origin
+    origin = queue.role.origin
     if origin is not None and origin.is_chief is not None:
         return "The session's creator says that this task is not the chief."
     if os.environ.get("TF_CONFIG"):
