@@ -23,7 +23,7 @@ WORKS = [f"f{i}" for i in range(90)]
 
 
 def num_dropped(queue):
-    return engine_of(queue).state()["dropped_rows"]
+    return engine_of(queue).dispatcher.state()["dropped_rows"]
 
 
 def put_all(stranger, number):
