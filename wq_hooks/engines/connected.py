@@ -136,7 +136,7 @@ class ConnectedEngine(ProcessEngine):
     @property
     def has_ended(self) -> bool:
         """Whether a reader has met the end of data, and it still is there."""
-        if not self.service.has_ended:
+        if not self.service.readers.has_ended:
             return False
         try:
             return bool(self._mailbox.look_up(messages.END)[0])
@@ -150,7 +150,7 @@ class ConnectedEngine(ProcessEngine):
         try:
             state = self.state()
         except WorkQueueError:
-            return self.service.has_ended
+            return self.service.readers.has_ended
         return state.get("remaining") == 0 and state.get("in_flight") == 0
 
 

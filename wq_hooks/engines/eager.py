@@ -200,7 +200,7 @@ class EagerEngine(ProcessEngine):
                 f"Expected a queue that is not served yet; {self.name!r} is, "
                 f"on port {self._served.port}."
             )
-        if self.service.has_begun:
+        if self.service.readers.has_begun:
             raise WorkQueueError(
                 "Expected serve before anything is read from the queue; "
                 f"something reads from {self.name!r} already. Call serve "
@@ -249,7 +249,7 @@ class EagerEngine(ProcessEngine):
     @property
     def has_begun(self) -> bool:
         """Whether it has, or had, a reader."""
-        return self.service.has_begun
+        return self.service.readers.has_begun
 
     @property
     def has_its_name(self) -> bool:
@@ -261,7 +261,10 @@ class EagerEngine(ProcessEngine):
     @property
     def has_ended(self) -> bool:
         """Whether a reader has met the end of data, and it still is there."""
-        return self.service.has_ended and self.dispatcher.ledger.is_exhausted
+        return (
+            self.service.readers.has_ended
+            and self.dispatcher.ledger.is_exhausted
+        )
 
     @property
     def is_done(self) -> bool:
@@ -313,7 +316,7 @@ class EagerEngine(ProcessEngine):
             self.name,
             ledger,
             NoTransport(),
-            attempts=new_attempts(None, self.service.reads_records),
+            attempts=new_attempts(None, self.service.readers.reads_records),
         )
 
     def _pull_works(self) -> None:

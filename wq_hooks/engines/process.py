@@ -66,11 +66,13 @@ class ProcessEngine(Engine):
 
     def take(self) -> Any:
         self._expect_eager("take")
-        return tf.constant(self.service.take())
+        return tf.constant(self.service.readers.take())
 
     def input_dataset(self) -> Any:
         self._expect_eager("input_dataset")
-        dataset = texts_of(self.service.new_items(self._new_shared_name()))
+        dataset = texts_of(
+            self.service.readers.new_items(self._new_shared_name())
+        )
         # The engine lives as long as what is derived from this dataset.
         dataset._wq_hooks_engine = self
         return dataset
@@ -79,7 +81,7 @@ class ProcessEngine(Engine):
         self, reader: Callable[[Any], Any], cycle_length: int
     ) -> Records:
         self._expect_eager("records")
-        return self.service.new_records(
+        return self.service.readers.new_records(
             self._new_shared_name(),
             reader,
             cycle_length,
@@ -94,7 +96,7 @@ class ProcessEngine(Engine):
             raise ValueError(
                 f"Expected num_batches >= 0 or None; got {num_batches}."
             )
-        self.service.mark_trained(num_batches, is_through=is_through)
+        self.service.readers.mark_trained(num_batches, is_through=is_through)
 
     def add_summary(self) -> None:
         """Does nothing: WorkQueueCallback writes the summaries."""

@@ -91,7 +91,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 "Expected every_n_secs or every_n_steps; got None for both."
             )
         self.work_queue = work_queue
-        self._engine.service.expect_step_counter()
+        self._engine.service.readers.expect_step_counter()
         self._log_dir = None if log_dir is None else os.fspath(log_dir)
         self._every_n_secs = every_n_secs
         self._every_n_steps = every_n_steps
@@ -226,7 +226,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         strategy = getattr(self.model, "distribute_strategy", None)
         steps_per_batch = _steps_per_batch(strategy)
         num_batches = self._num_steps // (steps_per_batch or 1)
-        self._engine.service.mark_trained(
+        self._engine.service.readers.mark_trained(
             num_batches - self._num_told,
             is_through=is_through,
             # What a strategy does with the batches is known, but for what

@@ -245,7 +245,9 @@ class WorkerDatasets:
         """
         schedule = schedule_of(coordinator)
         slots = [
-            items_slot(schedule, function, self._service.new_taker(f"slot:{k}"))
+            items_slot(
+                schedule, function, self._service.readers.new_taker(f"slot:{k}")
+            )
             for k in range(self.num_workers)
         ]
         yield from merged(coordinator, slots)
@@ -278,7 +280,7 @@ class WorkerDatasets:
                 readers.family = family
             self._readers += family
         for k, readers in enumerate(family):
-            self._service.serve_records(readers, f"worker:{k}")
+            self._service.readers.serve(readers, f"worker:{k}")
         port = WorkerRecordsPort(
             [readers.records_port for readers in family],
             index,
@@ -301,7 +303,7 @@ class WorkerDatasets:
             ]
             self._readers = list(readers.family)
         for other in former:
-            self._service.release(other)
+            self._service.readers.release(other)
 
     def wait_for_more(self, readers: _WorkerReaders) -> bool | None:
         """Waits until it is known if there is more for a worker.

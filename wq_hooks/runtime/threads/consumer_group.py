@@ -166,7 +166,9 @@ class ConsumerGroup:
     ) -> None:
         """Says that a consumer ends, and what it has completed."""
         claims = list(completed or ())
-        claims += trained(self._ports[loop].take_num_trained())
+        port = self._ports.get(loop)
+        if port is not None:
+            claims += trained(port.take_num_trained())
         self._report(messages.LEAVE, loop.consumer, claims, LEAVE_SECS)
 
     def _report(
