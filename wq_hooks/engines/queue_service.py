@@ -222,5 +222,5 @@ def new_remote_service(
         board=mailbox,
         leads=leads,
     )
-    mailbox.is_closing = lambda: service.is_closing
+    mailbox.heed(lambda: service.is_closing)
     return service

@@ -831,7 +831,7 @@ class TestPosition:
 
     def test_names_the_queue_and_where_the_works_are_kept(self):
         chief = Chief()
-        chief.dispatcher.works_directory = "/model"
+        chief.dispatcher.note_lists_directory("/model")
         snapshot = chief.dispatcher.snapshot()
         assert (snapshot.name, snapshot.works_directory) == ("q", "/model")
 

@@ -30,7 +30,7 @@ def keep(dispatcher: Dispatcher, name: str, directory: str | None) -> None:
     for fingerprint, make in dispatcher.ledger.long_lists().items():
         path = path_of(directory, name, fingerprint)
         write(path, make)
-        dispatcher.works_directory = directory
+        dispatcher.note_lists_directory(directory)
 
 
 def works_of(snapshot: Snapshot, directory: str | None) -> list[str] | None:

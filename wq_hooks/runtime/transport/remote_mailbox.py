@@ -74,7 +74,7 @@ class RemoteMailbox:
     """
 
     def __init__(self, target: str, name: str, timeout_secs: float):
-        self.is_closing: Callable[[], bool] = lambda: False
+        self._is_closing: Callable[[], bool] = lambda: False
         self._target = target
         self._name = name
         self._timeout_secs = timeout_secs
@@ -88,6 +88,10 @@ class RemoteMailbox:
         # Until it has answered.
         self._is_gone = True
 
+    def heed(self, is_closing: Callable[[], bool]) -> None:
+        """Asks from now on whether what takes from it is being closed."""
+        self._is_closing = is_closing
+
     def take(self, gate: int, sender: str, completed: str) -> Any:
         """Reports what is completed, and waits for an element.
 
@@ -100,7 +104,7 @@ class RemoteMailbox:
                 )
             )
         except WorkQueueError:
-            if not self._has_ended or self.is_closing():
+            if not self._has_ended or self._is_closing():
                 raise
             # The server has served all, and its process has ended.
             return messages.Element(messages.END)
@@ -123,7 +127,7 @@ class RemoteMailbox:
         def report(mailbox: MailboxSession, suffix: str) -> None:
             mailbox.report(kind, sender + suffix, payload, timeout_secs)
 
-        if kind == messages.LEAVE or self.is_closing():
+        if kind == messages.LEAVE or self._is_closing():
             # Python starts no threads while it ends.
             timeout_secs = timeout_secs or _GONE_SECS
             self._is_gone = True
@@ -178,7 +182,7 @@ class RemoteMailbox:
             logging.debug("Work queue %s: %s", self._name, e)
 
     def _reconnect(self, life: int, error: Exception) -> None:
-        if self.is_closing():
+        if self._is_closing():
             raise self._closed() from error
         with self._reconnecting:
             if self._life != life or self._failure is not None:
@@ -229,7 +233,7 @@ class RemoteMailbox:
                 is_over = error.names and now - begin > _NAME_GRACE_SECS
             else:
                 is_over = False
-            if is_over or now >= deadline or self.is_closing():
+            if is_over or now >= deadline or self._is_closing():
                 raise error
             if patience.is_over():
                 logging.warning(
