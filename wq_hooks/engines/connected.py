@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.tasks import Task
+from wq_hooks.core.names import DEFAULT
 from wq_hooks.core.options import Options
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.service_record import checked_task
@@ -86,7 +87,7 @@ class ConnectedEngine(ProcessEngine):
                 "graph mode the queue stands on a parameter server, and each "
                 "task makes it with WorkQueue(...)."
             )
-        name = str(options.name)
+        name = options.name or DEFAULT
         self.target = served.target
         self.task = Task(served.task or _default_task(), 0, is_chief=False)
         self._mailbox = RemoteMailbox(self.target, name, served.timeout_secs)

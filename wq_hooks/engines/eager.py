@@ -37,9 +37,7 @@ from wq_hooks.runtime.records.records import Records
 from wq_hooks.runtime.saving import sidecar_files
 from wq_hooks.runtime.strategies.parameter_servers import (
     count_workers,
-    expect_dataset_creator,
     is_on_parameter_servers,
-    without_callback,
 )
 from wq_hooks.runtime.strategies.worker_records import WorkerDatasets
 from wq_hooks.runtime.threads.process_threads import EagerService
@@ -114,10 +112,7 @@ class EagerEngine(ProcessEngine):
         )
 
     def dataset_creator(self, dataset_fn: Callable[[], Any]) -> Any:
-        workers = self._expect_workers("dataset_creator")
-        creator = expect_dataset_creator()
-        workers.dataset_fn = dataset_fn
-        return creator(without_callback)
+        return self._expect_workers("dataset_creator").creator(dataset_fn)
 
     def schedule_steps(
         self,
@@ -173,7 +168,7 @@ class EagerEngine(ProcessEngine):
             # What was handed out before is of a generation that is over.
             self._dispatcher = None
         if self._served is not None:
-            # Those who have connected wait for it.
+            # Connected processes wait for it.
             self._find_dispatcher()
 
     def serialize(self) -> str:

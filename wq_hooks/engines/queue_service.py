@@ -42,7 +42,7 @@ _live: set[QueueService] = set()
 
 @atexit.register
 def _end_all() -> None:
-    # Those of this process, too, may have connected to a server in it.
+    # A queue of this process may have connected to a server of this process.
     close_all()
     # Set by an exception that nobody has caught.
     is_through = getattr(sys, "last_value", None) is None
@@ -54,7 +54,7 @@ class QueueService:
     """A queue, as others see it.
 
     Args:
-      served: What is said of the queue to those who connect.
+      served: What the server says of the queue to processes that connect.
       port: Port of the server; 0: any that is free.
       task: Name of this process.
       in_step: Whether the processes train in step with each other.

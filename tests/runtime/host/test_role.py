@@ -1,4 +1,4 @@
-"""Who knows best whether a task keeps the ledger."""
+"""Whether a task keeps the ledger: the user, the session, the task."""
 
 from __future__ import annotations
 

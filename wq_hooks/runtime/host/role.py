@@ -1,4 +1,4 @@
-"""Whether a task of a graph keeps the ledger, by who knows best.
+"""Whether a task of a graph keeps the ledger.
 
 role = Role(task, given=None)
 role.heed(find_origin(session))

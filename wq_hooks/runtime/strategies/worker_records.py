@@ -32,6 +32,10 @@ from wq_hooks.runtime.reading.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.records.read_records import records_read
 from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.strategies.parameter_servers import (
+    expect_dataset_creator,
+    without_callback,
+)
 from wq_hooks.runtime.strategies.scheduled_loops import (
     items_slot,
     merged,
@@ -175,6 +179,16 @@ class WorkerDatasets:
     def is_tracing(self) -> bool:
         """Whether this thread is in the dataset function of `iterator`."""
         return getattr(self._is_tracing, "value", False)
+
+    def creator(self, dataset_fn: Callable[[], Any]) -> Any:
+        """Returns what the next `fit` of Keras 2 reads.
+
+        Args:
+          dataset_fn: Returns a dataset of `records`.
+        """
+        creator = expect_dataset_creator()
+        self.dataset_fn = dataset_fn
+        return creator(without_callback)
 
     def iterator(self, coordinator: Any, dataset_fn: Callable[[], Any]) -> Any:
         """Returns an iterator per worker, for functions that are scheduled.
