@@ -64,10 +64,10 @@ class LocalWorkMgr:
         return tf1.train.SessionRunHook()
 
     def transport(self, inner: Transport, prefix: str) -> Transport:
-        """Returns through what a session of the task takes.
+        """Returns the mailboxes `inner`, with what is taken noted.
 
         Args:
-          inner: What it would take through otherwise.
+          inner: The mailboxes of a session.
           prefix: Prefix of the queue.
         """
         works = LocalWorks(
@@ -77,7 +77,7 @@ class LocalWorkMgr:
 
 
 def expect_local_work_mgr(value: LocalWorkMgr | None) -> LocalWorkMgr | None:
-    """Returns the argument of a WorkQueue; raises TypeError if it is none."""
+    """Returns the argument of a WorkQueue; raises TypeError for another."""
     if value is not None and not isinstance(value, LocalWorkMgr):
         raise TypeError(
             "Expected local_work_mgr to be a wq_hooks.LocalWorkMgr or None; "

@@ -202,15 +202,10 @@ def _is_op(value: Any) -> bool:
 
 
 def _named(args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns positional arguments by name.
+    """Returns by name what follows the enqueue ops.
 
-    Args:
-      args: What follows the enqueue ops. Feeds, or the base class' arguments
-        in its order: `close_op` and `cancel_op` are ops, feeds are lists.
-      named: What was given by name.
-
-    Raises:
-      TypeError: If there are too many, or one is given twice.
+    It is the feeds, or the base class' arguments in its order, in which
+    `close_op` and `cancel_op` are ops, and feeds are lists.
     """
     is_base_order = len(args) > 2 or any(map(_is_op, args[:1]))
     if args[:1] == (None,) and any(map(_is_op, args[1:])):

@@ -17,7 +17,8 @@ from tests.support.witness import (
     python,
 )
 from wq_hooks.cli.command_line import main
-from wq_hooks.cli.launch import Console, Line
+from wq_hooks.cli.launch import Console
+from wq_hooks.launcher.local_cluster import Line
 
 # Only so that a hang fails.
 pytestmark = pytest.mark.timeout(120)

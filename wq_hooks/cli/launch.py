@@ -2,8 +2,8 @@
 
     wq-hooks launch --ps 1 --workers 2 -- python train.py --steps 1000
 
-Each process gets its place in the cluster by TF_CONFIG. The classes are there
-for tests and demos as well: see `wq_hooks.launcher.local_cluster.Cluster`.
+Each process gets its place in the cluster by TF_CONFIG; see
+`wq_hooks.launcher.local_cluster.Cluster`.
 """
 
 from __future__ import annotations
@@ -23,24 +23,7 @@ from collections.abc import Iterable, Iterator
 from typing import Callable, TextIO, Union
 
 from wq_hooks.cli.arguments import number
-from wq_hooks.launcher.local_cluster import (
-    SLOW_VARIABLE,
-    Cluster,
-    Line,
-)
-from wq_hooks.launcher.ports import free_ports
-
-__all__ = [
-    "SLOW_VARIABLE",
-    "Cluster",
-    "Console",
-    "Line",
-    "LogFiles",
-    "add_arguments",
-    "free_ports",
-    "run",
-    "supervise",
-]
+from wq_hooks.launcher.local_cluster import SLOW_VARIABLE, Cluster, Line
 
 _USAGE = "%(prog)s [options] -- command [argument ...]"
 
@@ -82,7 +65,7 @@ Events = queue.SimpleQueue[Union[TaskEnded, StopRequested]]
 
 
 class Console:
-    """Writes whole lines, each behind the name of its task.
+    """Writes whole lines, each after the name of its task.
 
     Args:
       stdout: Where the tasks' stdout goes.
@@ -133,13 +116,7 @@ class LogFiles(contextlib.ExitStack):
     """Writes each task's lines, of both streams, to `<job>_<index>.log`.
 
     A restarted task goes on in its file; files of an earlier job are replaced.
-
-    Args:
-      directory: Where; is made when it does not exist.
-      tasks: Tasks whose files to open.
-
-    Raises:
-      OSError: If the directory or a file cannot be made.
+    The directory is made if need be.
     """
 
     def __init__(self, directory: pathlib.Path, tasks: Iterable[str]) -> None:
@@ -165,7 +142,7 @@ def supervise(
     num_restarts: int = 0,
     log: Callable[[str], None] = lambda message: None,
 ) -> int:
-    """Waits for the end of a job whose tasks have been started.
+    """Waits for the end of a job that has started; returns its exit code.
 
     What still runs then is left to the cluster's context.
 
@@ -174,9 +151,6 @@ def supervise(
       events: What happens.
       num_restarts: How often each task is started again when it fails.
       log: Called with what there is to say.
-
-    Returns:
-      The job's exit code.
     """
     pending = set(cluster.job_tasks)
     num_restarts_of: collections.Counter[str] = collections.Counter()
@@ -192,11 +166,8 @@ def supervise(
             continue
         failure = f"{event.task} {_describe(event.returncode)}"
         if num_restarts_of[event.task] >= num_restarts:
-            log(
-                f"{failure}; ending all tasks (--restart N starts a task again)"
-                if not num_restarts
-                else f"{failure}; ending all tasks"
-            )
+            hint = "" if num_restarts else " (--restart N starts a task again)"
+            log(f"{failure}; ending all tasks{hint}")
             return _exit_code(event.returncode)
         num_restarts_of[event.task] += 1
         cluster.start(event.task)
@@ -265,11 +236,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs `wq-hooks launch`; returns the job's exit code.
-
-    Raises:
-      argparse.ArgumentTypeError: If arguments do not fit together.
-    """
+    """Runs `wq-hooks launch`; returns the job's exit code."""
     # argparse leaves the "--" in front of a command.
     command = args.command[args.command[:1] == ["--"] :]
     if not command:

@@ -23,7 +23,7 @@ DEFAULT = "work_queue"
 
 
 class Names:
-    """Who has which name.
+    """The names of the queues of one place.
 
     Args:
       place: What the queues belong to, for errors.

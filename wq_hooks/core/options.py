@@ -93,7 +93,7 @@ class Options:
         if self.is_open and self.num_epochs is None:
             raise ValueError(
                 "Expected a number of epochs with is_open=True, since added "
-                "works come behind the last epoch; got num_epochs=None."
+                "works come after the last epoch; got num_epochs=None."
             )
         if self.ack not in ACKS:
             raise ValueError(

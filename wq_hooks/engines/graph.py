@@ -38,8 +38,11 @@ from wq_hooks.runtime.ports.item_channel import ItemChannel
 from wq_hooks.runtime.ports.port import POLL_SECS, PortOps
 from wq_hooks.runtime.ports.producer_port import ProducerPort
 from wq_hooks.runtime.reading.records_port import RecordsPort
-from wq_hooks.runtime.records.read_records import expect_reader, records_read
-from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.records.records import (
+    Records,
+    expect_reader,
+    records_read,
+)
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads import interrupt, session_wait
 from wq_hooks.runtime.threads.session_threads import Service, ServiceRunner

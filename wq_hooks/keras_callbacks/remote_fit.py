@@ -1,18 +1,17 @@
 """`fit` under ParameterServerStrategy, where steps are scheduled and not run.
 
     fit = RemoteFit(model, queue)      # in on_train_begin
-    fit.wait_for_steps()               # behind the last step of an epoch
+    fit.wait_for_steps()               # after the last step of an epoch
     fit.close()                        # in on_train_end
 
-Keras 2 reads ahead on the workers, and schedules all steps of an epoch at once,
-which has consequences, which are dealt with here, from the outside:
+Keras 2 reads ahead on the workers, and schedules all steps of an epoch at once:
 
-* what was read ahead would count as trained. The steps get an iterator of the
-  queue's own instead of that of Keras;
-* the steps behind the end of data fail. Keras sees that, and then asks the last
-  of them for its logs, which would end `fit` with an error;
-* when all steps are taken, a worker may wait for what another one holds, and
-  that one has no step left to train it. It gets some more.
+* What it reads ahead would count as trained. So the steps get an iterator of
+  the queue's own.
+* Steps after the end of data fail. Keras sees that, and then asks the last of
+  them for its logs, which would end `fit` with an error.
+* When all steps are taken, a worker may wait for what another one holds that
+  has no step left to train it. That one gets some more steps.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.errors import WorkQueueError
 
 _LOOK_EVERY_SECS = 0.02
-_BEHIND_THE_END = (tf.errors.OutOfRangeError, tf.errors.CancelledError)
+_AFTER_THE_END = (tf.errors.OutOfRangeError, tf.errors.CancelledError)
 
 
 class _Logs(tf.distribute.coordinator.RemoteValue):
-    """The logs of a step that may lie behind the end of data."""
+    """The logs of a step that may come after the end of data."""
 
     def __init__(self, value: Any, fit: RemoteFit):
         self._value = value
@@ -48,12 +47,7 @@ class _Logs(tf.distribute.coordinator.RemoteValue):
 
 
 class RemoteFit:
-    """Watches one `fit`, from its beginning to `close`.
-
-    Args:
-      model: The model.
-      engine: Engine of a queue made in the scope of the model's strategy.
-    """
+    """Watches one `fit` of a queue that was made in its strategy's scope."""
 
     def __init__(self, model: tf.keras.Model, engine: ProcessEngine):
         self._model = model
@@ -67,7 +61,7 @@ class RemoteFit:
                 "queue."
             )
         self._workers = workers
-        # The strategy's one: there is no second.
+        # It is the strategy's own: there is no second one.
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(
             model.distribute_strategy
         )
@@ -79,10 +73,10 @@ class RemoteFit:
         self._model.train_function = self._schedule
 
     def logs(self, fetch: Callable[[], Any]) -> Any:
-        """Returns what `fetch` returns; behind the end the model's metrics."""
+        """Returns what `fetch` returns; after the end the model's metrics."""
         try:
             return fetch()
-        except _BEHIND_THE_END:
+        except _AFTER_THE_END:
             if not self._engine.is_done:
                 raise
             return self._model.get_metrics_result()
@@ -90,16 +84,15 @@ class RemoteFit:
     def wait_for_steps(self) -> None:
         """Waits until all steps are through; schedules more if one is stuck.
 
-        No step can be scheduled while Keras waits for them.
-
         Raises:
           tf.errors.OutOfRangeError: At the end of data.
         """
+        # No step can be scheduled while Keras waits for them.
         while not self._coordinator.done():
             num_waiting = self._workers.num_waiting
             num_free = self._workers.num_workers - num_waiting
             if num_waiting and num_free > 0:
-                # In turn, so that no more than these lie behind the end.
+                # In turn, so that no more than these come after the end.
                 for value in [self._train(None) for _ in range(num_free)]:
                     value.fetch()
             else:

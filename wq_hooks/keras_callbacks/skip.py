@@ -26,12 +26,7 @@ class _LastEpoch:
 
 
 def skip_fit(model: Any, epochs: int) -> None:
-    """Lets the `fit` that has just begun go through no epoch.
-
-    Args:
-      model: The model.
-      epochs: Epochs, as given to `fit`.
-    """
+    """Lets a `fit` of so many epochs, which has just begun, go through none."""
     if hasattr(model, "_maybe_load_initial_counters_from_ckpt"):
         model._training_state = _LastEpoch(epochs)
     else:

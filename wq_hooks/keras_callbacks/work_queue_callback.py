@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 import tensorflow as tf
+import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.view import Viewer
@@ -24,9 +24,9 @@ from wq_hooks.runtime.strategies.parameter_servers import (
 )
 from wq_hooks.work_queue import WorkQueue
 
-# Their iterators hold batches that no step has asked for. A batch is divided
-# among all replicas of a job, and each task's own take their share of it in one
-# step.
+# Iterators of these hold batches that no step has asked for. A batch is divided
+# among all replicas of a job; a task's own replicas take their share of it in
+# one step.
 _STRATEGIES_THAT_PREFETCH = (
     tf.distribute.MirroredStrategy,
     tf.distribute.MultiWorkerMirroredStrategy,
@@ -84,17 +84,17 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._engine = _process_engine_of(work_queue)
         if beside is not None:
             expect_position(self._engine, "beside")
-        if every_n_steps is not None:
-            every_n_secs = None
-        elif every_n_secs is None:
+        if every_n_steps is None and every_n_secs is None:
             raise ValueError(
                 "Expected every_n_secs or every_n_steps; got None for both."
             )
+        self._report_timer = tf1.train.SecondOrStepTimer(
+            every_secs=every_n_secs if every_n_steps is None else None,
+            every_steps=every_n_steps,
+        )
         self.work_queue = work_queue
         self._engine.service.readers.expect_step_counter()
         self._log_dir = None if log_dir is None else os.fspath(log_dir)
-        self._every_n_secs = every_n_secs
-        self._every_n_steps = every_n_steps
         self._position_file = None if beside is None else PositionFile(beside)
         self._has_restored = False
         self._is_remote = False
@@ -105,12 +105,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._first_step = 0
         self._num_steps = 0
         self._num_steps_in_epoch = 0
-        # Of the batches that they have trained.
+        # How many batches the queue was told to be trained.
         self._num_told = 0
-        self._last_report_secs = 0.0
-        self._last_report_steps = 0
-
-    # Events of Keras.
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores, once for each callback, and skips a `fit` with no data."""
@@ -124,12 +120,11 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._viewer = Viewer(self.work_queue.name)
         self._first_step = self.step
         self._num_steps = self._num_steps_in_epoch = self._num_told = 0
-        self._last_report_secs = time.monotonic()
-        self._last_report_steps = 0
+        self._report_timer.update_last_triggered_step(0)
         if not self._has_restored:
             self._has_restored = True
-            # Another one has restored the model; it may have no optimizer, or
-            # one that its steps do not use.
+            # Another callback has restored the model, which may have no
+            # optimizer, or one that its steps do not use.
             self.continue_from(_iterations_of(self.model))
             self.restore()
         if self._engine.is_done:
@@ -149,7 +144,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Looks whether another callback has saved the weights."""
         del logs
-        # After a restore it may be any one of the epoch.
+        # After a restore the first batch may be any one of the epoch.
         self._num_steps_in_epoch = batch
         if not self._is_remote:
             self._keep_position()
@@ -165,13 +160,13 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 self._remote_fit.wait_for_steps()
             return
         self._keep_position()
-        if self._is_due():
+        if self._is_report_due():
             self._report()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Stops training if the epoch has met the end of data."""
         del epoch, logs
-        if self._is_remote and self._is_due():
+        if self._is_remote and self._is_report_due():
             self._report()
         is_through = self._has_met_end()
         self.mark_trained(is_through=is_through)
@@ -196,8 +191,6 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         """How many steps were trained, those of former runs included."""
         return self._first_step + self._num_steps
 
-    # For subclasses.
-
     def restore(self) -> None:
         """Continues where the last run has saved, if it has."""
         if self._position_file is not None:
@@ -215,11 +208,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._first_step = step
 
     def mark_trained(self, *, is_through: bool = False) -> None:
-        """Says, between two steps, what the steps have trained.
-
-        Args:
-          is_through: Whether the end of data was met, and no batch is left.
-        """
+        """Says, between two steps, what they have trained; all, at the end."""
         if self._is_remote:
             self.work_queue.mark_trained(is_through=is_through)
             return
@@ -237,10 +226,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         )
         self._num_told = num_batches
 
-    # Inside.
-
     def _has_met_end(self) -> bool:
-        """Whether this epoch of Keras has ended for want of data."""
+        """Whether this epoch of Keras has met the end of data."""
         if self._is_remote:
             self.work_queue.mark_trained()
             return self._engine.is_done
@@ -255,16 +242,11 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             self.mark_trained()
             file.write(self.work_queue.snapshot(), self.step)
 
-    def _is_due(self) -> bool:
-        if self._every_n_secs is not None:
-            elapsed = time.monotonic() - self._last_report_secs
-            return elapsed >= self._every_n_secs
-        num_steps = self._num_steps - self._last_report_steps
-        return num_steps >= (self._every_n_steps or 1)
+    def _is_report_due(self) -> bool:
+        return bool(self._report_timer.should_trigger_for_step(self._num_steps))
 
     def _report(self) -> None:
-        self._last_report_secs = time.monotonic()
-        self._last_report_steps = self._num_steps
+        self._report_timer.update_last_triggered_step(self._num_steps)
         if not isinstance(self._engine, EagerEngine):
             # The process that serves the queue writes the summaries.
             logging.info(
@@ -290,11 +272,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
 
 
 def _steps_per_batch(strategy: Any) -> int | None:
-    """Returns in how many steps a task trains a batch; None: not known.
-
-    Args:
-      strategy: Strategy of the model.
-    """
+    """Returns in how many steps a task trains a batch; None: not known."""
     if not isinstance(strategy, _STRATEGIES_THAT_PREFETCH):
         return None
     num_own = len(strategy.extended.worker_devices)

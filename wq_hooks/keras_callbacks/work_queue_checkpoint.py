@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import time
 from typing import Any
 
 import tensorflow as tf
+import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.keras_callbacks.work_queue_callback import (
@@ -77,19 +77,23 @@ class WorkQueueCheckpoint(WorkQueueCallback):
             if value is not None and value <= 0:
                 raise ValueError(f"Expected {key} > 0 or None; got {value}.")
         self._directory = _readable(os.fspath(directory))
-        self._save_every_n_steps = every_n_steps
-        self._save_every_n_secs = every_n_secs
+        # None of them: at the end of each epoch.
+        self._save_timers = [
+            tf1.train.SecondOrStepTimer(**{key: value})
+            for key, value in (
+                ("every_steps", every_n_steps),
+                ("every_secs", every_n_secs),
+            )
+            if value is not None
+        ]
         self._max_to_keep = max_to_keep
         self._manager: Any = None
-        self._last_save_secs = 0.0
-        self._last_save_steps = 0
         self._saved_step: int | None = None
         self._saved_steps = _NumSteps()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores the newest checkpoint, the first time."""
-        self._last_save_secs = time.monotonic()
-        self._last_save_steps = 0
+        self._note_save(0)
         self._saved_step = None
         super().on_train_begin(logs)
 
@@ -103,11 +107,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         """Saves, unless it is done by steps or seconds."""
         super().on_epoch_end(epoch, logs)
         # Where steps are only scheduled, an epoch is the first chance.
-        is_due = self._is_remote and self._is_save_due()
-        is_by_epochs = (
-            self._save_every_n_steps is None and self._save_every_n_secs is None
-        )
-        if is_due or is_by_epochs:
+        if not self._save_timers or (self._is_remote and self._is_save_due()):
             self._save()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -145,21 +145,21 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         logging.info("Restored %s.", path)
 
     def _is_save_due(self) -> bool:
-        if self._save_every_n_steps is not None:
-            num_steps = self._num_steps - self._last_save_steps
-            if num_steps >= self._save_every_n_steps:
-                return True
-        if self._save_every_n_secs is not None:
-            elapsed = time.monotonic() - self._last_save_secs
-            return elapsed >= self._save_every_n_secs
-        return False
+        return any(
+            timer.should_trigger_for_step(self._num_steps)
+            for timer in self._save_timers
+        )
+
+    def _note_save(self, num_steps: int) -> None:
+        for timer in self._save_timers:
+            timer.update_last_triggered_step(num_steps)
 
     def _save(self) -> None:
         self.mark_trained()
         self._saved_steps.value = self.step
         self._manager.save(checkpoint_number=self.step)
-        self._last_save_secs = time.monotonic()
-        self._last_save_steps = self._saved_step = self._num_steps
+        self._saved_step = self._num_steps
+        self._note_save(self._num_steps)
 
 
 def _readable(directory: str) -> str:

@@ -117,8 +117,8 @@ class Cluster:
         self._guard: Guard | None = None
         self._changed = threading.Condition()
         self._line_lock = threading.Lock()
-        # Of each task that was started: its latest run, None or the return
-        # code of that, and the lines of all its runs.
+        # For each task that was started: its latest run, the return code of
+        # that (None: it runs), and the lines of all its runs.
         self._processes: dict[str, ProcessGroup] = {}
         self._returncodes: dict[str, int | None] = {}
         self._lines: dict[str, list[Line]] = {task: [] for task in self._tasks}
@@ -243,8 +243,7 @@ class Cluster:
         """Waits for the end of a task; returns its return code.
 
         Raises:
-          TimeoutError: If it is still running after `timeout_secs` (None:
-            without limit). It goes on running.
+          TimeoutError: If it still runs after `timeout_secs` (None: no limit).
         """
         self._check_started(task)
         with self._changed:
@@ -260,10 +259,7 @@ class Cluster:
         return returncode
 
     def wait_for_job(self, timeout_secs: float | None = None) -> dict[str, int]:
-        """Waits for the end of all tasks but parameter servers.
-
-        Returns:
-          Task -> return code.
+        """Waits for all tasks but parameter servers; returns {task: code}.
 
         Raises:
           TimeoutError: As `wait`; `timeout_secs` is for all of them.
@@ -275,12 +271,7 @@ class Cluster:
         }
 
     def lines(self, task: str, stream: str | None = None) -> list[str]:
-        """Returns what a task wrote so far, in all its runs.
-
-        Args:
-          task: The task.
-          stream: "stdout", "stderr" or None: both.
-        """
+        """Returns what a task wrote in all its runs; stream=None: to both."""
         self._check_task(task)
         with self._changed:
             return [
@@ -297,16 +288,13 @@ class Cluster:
         *,
         after: int = 0,
     ) -> re.Match[str]:
-        """Waits until a task has written a line in which `pattern` is found.
+        """Waits for a line of a task; returns the match of its `pattern`.
 
         Args:
-          task: The task, which has been started.
+          task: A task that has been started.
           pattern: A regular expression, searched for in each line.
           timeout_secs: Seconds; None: without limit.
           after: How many of the task's `lines` to pass over.
-
-        Returns:
-          The match in the first such line.
 
         Raises:
           TimeoutError: If there is none after `timeout_secs`.

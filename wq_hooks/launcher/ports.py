@@ -3,15 +3,13 @@
     ports = ReservedPorts(3)
     addresses = [f"127.0.0.1:{port}" for port in ports.numbers]
 
-A server binds its port only some seconds after it was chosen. Two jobs that
-start at the same time could choose the same one: the server of the second would
-not start, and its tasks would run on that of the first. So who chooses a TCP
-port holds, as a sign to the others, the UDP port of the same number; the system
-gives it back when the process dies. POSIX only; does not import TensorFlow.
+A server binds its port only some seconds after it was chosen, and two jobs that
+start at the same time must not choose the same one. So a launcher that chooses
+a TCP port holds, as a sign to others, the UDP port of the same number; the
+system frees it when the process dies. POSIX only; does not import TensorFlow.
 
-The trap: this keeps launchers apart. Any other program may still take a port
-in between; the task then fails with "address in use", and one starts the job
-again.
+The trap: any other program may still take a port in between. The task then
+fails with "address in use"; start the job again.
 """
 
 from __future__ import annotations
@@ -31,9 +29,6 @@ class ReservedPorts:
     """Different loopback ports that nobody listens on and nobody has reserved.
 
     They are reserved as long as this object, or until `release`.
-
-    Args:
-      num_ports: How many, >= 0.
 
     Raises:
       OSError: If there are not so many.
@@ -63,10 +58,7 @@ class ReservedPorts:
 def free_ports(num_ports: int) -> list[int]:
     """Returns ports as `ReservedPorts` does, but does not keep them reserved.
 
-    For servers that this process starts at once.
-
-    Raises:
-      OSError: If there are not so many.
+    They are for servers that this process starts at once.
     """
     ports = ReservedPorts(num_ports)
     ports.release()

@@ -89,11 +89,11 @@ class ProcessGroup:
     Args:
       command: The program and its arguments.
       env: Its whole environment.
-      guard: Told about the group.
+      guard: Guard of the group.
       on_line: Called with "stdout" or "stderr" and a line without its end, in a
         thread for each of the two.
-      on_end: Called with the return code when the program has ended, its
-        output is complete, and what it left behind is killed; in a thread.
+      on_end: Called with the return code, in a thread, when the program has
+        ended, its output is complete and what it left behind is killed.
 
     Raises:
       OSError: If the program cannot be executed.
@@ -162,11 +162,7 @@ class ProcessGroup:
 
 
 class Deadline:
-    """A time limit over several waits.
-
-    Args:
-      timeout_secs: Seconds from now; None: without limit.
-    """
+    """A time limit in seconds over several waits; None: without limit."""
 
     def __init__(self, timeout_secs: float | None) -> None:
         self._timeout_secs = timeout_secs

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import tensorflow as tf
 
+from wq_hooks.core.items.works import encoded
 from wq_hooks.sources import files
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -32,11 +33,8 @@ def call_python(
 ) -> Any:
     """Returns what a Python function gives when the graph runs.
 
-    Args:
-      function: Called with numbers as numpy has them and strings as str.
-      args: Tensors.
-      dtypes: The dtype of the result, or a tuple of them.
-      shapes: The static shape of the result, or a tuple of them.
+    It gets numbers as numpy has them, and strings as str. `dtypes` and static
+    `shapes` are those of its result, or tuples of them.
     """
 
     def called(*values: Any) -> Any:
@@ -60,13 +58,11 @@ def read_in_blocks(
     """Returns the records of a file, or of a slice of it, as a dataset.
 
     Args:
-      item: The text of an item, a tf.string scalar.
-      blocks_of: Python; returns [(start, end), ...] of the blocks of a slice
-        (path, start, end).
-      read_block: Returns a tensor of the records, from tensors (path, start,
-        end).
-      read_whole: Returns a dataset of the records, from tensors (path,
-        compression type).
+      item: Text of an item, a tf.string scalar.
+      blocks_of: Returns, in Python, [(start, end), ...] of the blocks of a
+        slice (path, start, end).
+      read_block: Returns a tensor of records, of tensors (path, start, end).
+      read_whole: Returns a dataset of records, of tensors (path, compression).
     """
 
     def plan(text: str) -> tuple[bytes, bytes, Any]:
@@ -76,7 +72,7 @@ def read_in_blocks(
             # No block at all stands for a whole file.
             blocks = blocks_of(path, start, end) or [(start, start)]
         return (
-            path.encode("utf-8", "surrogateescape"),
+            encoded(path),
             files.compression_of(path).encode(),
             np.array(blocks, dtype=np.int64).reshape(-1, 2),
         )
@@ -108,11 +104,6 @@ def until_whole(records: Any, path: Any, compression: Any) -> Any:
 
     Only compressed files are looked at: they are decompressed once more, at
     their end. Of others TensorFlow notices what is missing, or slices do.
-
-    Args:
-      records: A dataset of tf.string.
-      path: Path of their file, a tf.string scalar.
-      compression: TensorFlow's compression_type of it, likewise.
     """
 
     def check(path: str) -> bool:

@@ -26,7 +26,7 @@ _INT64 = np.iinfo(np.int64)
 _UINT64 = np.iinfo(np.uint64)
 _INTS = frozenset((int, bool))
 _NUMBERS = frozenset((int, bool, float))
-# Of these the text is what people and databases write.
+# Text of these is what people and databases write.
 _SCALARS = (
     bool,
     int,
@@ -64,7 +64,7 @@ class Column:
             value, or a tensor: a scalar, or a list of it, as decode_csv has
             them. Of several numbers: the column has lists of so many. An
             empty list or tensor, or a tf.DType: NULL is an error.
-          number: The column's place, for the error.
+          number: Place of the column, for errors.
 
         Raises:
           ValueError: If it is none of these.
@@ -121,8 +121,7 @@ class Column:
         """Returns values of the column as an array.
 
         Raises:
-          ValueError: If one cannot be had in this type, or is NULL though
-            there is no default.
+          ValueError: If the type cannot hold one, or NULL has no default.
         """
         if any(value is None for value in values):
             if self.default is None:
@@ -181,11 +180,7 @@ class Column:
 
 
 def csv_value(value: Any) -> Any:
-    """Returns a value as Python's csv writes it, text or a number.
-
-    Raises:
-      ValueError: If a line of CSV cannot hold it, such as a list.
-    """
+    """Returns a value as Python's csv writes it; ValueError: it cannot."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     return _text(value).decode("utf-8", "surrogateescape")

@@ -8,8 +8,8 @@
     dataset = queue.records(lambda item: table_records(item, [0, 0.0, ""]))
 
 The names and arguments are those of PAI-TF; see `wq_hooks.sources` for what a
-table can be. The trap: rows come through Python, some 100,000 to a million of
-values each second; files that TensorFlow reads itself are quicker.
+table can be. The trap: rows come through Python; files that TensorFlow reads
+itself are quicker.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.items.works import encoded
 from wq_hooks.readers.blocks import as_it_is
-from wq_hooks.readers.columns import Column, csv_value
+from wq_hooks.readers.columns import Column
 from wq_hooks.readers.table_rows import Names, TableRows
 from wq_hooks.runtime.ports.dataset_ops import queue_options
 
@@ -52,7 +53,7 @@ def table_records(
         numbers, the column has lists of so many.
       selected_cols: Names of the columns, or one string of them with commas;
         None or "": all.
-      excluded_cols: Likewise, of the columns that are left out.
+      excluded_cols: Names of the columns that are left out, likewise.
       slice_id: Which part of the item is read.
       slice_count: Into how many parts, of about the same length, it is cut.
     """
@@ -74,11 +75,11 @@ def table_lines(
 
     Args:
       item: A tf.string scalar: a table, or `table?start=A&end=B`.
-      selected_cols: See `table_records`.
+      selected_cols: See `table_records`, as for the others.
       csv_delimiter: Separator between the values; NULL is an empty one.
-      excluded_cols: See `table_records`.
-      slice_id: See `table_records`.
-      slice_count: See `table_records`.
+      excluded_cols: Names of the columns that are left out.
+      slice_id: Which part of the item is read.
+      slice_count: Into how many parts it is cut.
     """
     rows = TableRows(selected_cols, excluded_cols, slice_id, slice_count)
     return _lines(item, rows, csv_delimiter)
@@ -167,23 +168,17 @@ class TableRecordReader:
         )
 
     def read(self, queue: Any) -> tuple[Any, Any]:
-        """Returns (key, line), tf.string scalars, another each time.
-
-        Args:
-          queue: Queue of tables, such as `work_queue.input_producer()`.
-        """
-        keys, lines = self._next(queue, None)
-        return keys, lines
+        """Returns (key, line), tf.string scalars, of a queue's next row."""
+        return self._next(queue, None)
 
     def read_up_to(self, queue: Any, num_records: int) -> tuple[Any, Any]:
         """Returns (keys, lines), tf.string vectors of up to `num_records`.
 
         There are less at the end of each item: they are all of one.
         """
-        keys, lines = self._next(queue, num_records)
-        return keys, lines
+        return self._next(queue, num_records)
 
-    def _next(self, queue: Any, num_records: int | None) -> Any:
+    def _next(self, queue: Any, num_records: int | None) -> tuple[Any, Any]:
         _warn_of_parts(queue, self._rows)
 
         def lines_of(item: Any) -> Any:
@@ -220,12 +215,12 @@ def _records(item: Any, columns: list[Column], rows: TableRows) -> Any:
 def _lines(item: Any, rows: TableRows, csv_delimiter: str) -> Any:
     def batches(text: bytes) -> Iterator[tuple[Any, Any]]:
         for batch in rows.batches(text):
-            path = batch.path.encode("utf-8", "surrogateescape")
+            path = encoded(batch.path)
             keys = [
                 b"%b:%d" % (path, number)
                 for number in range(batch.first, batch.first + len(batch.rows))
             ]
-            lines = batch.lines(csv_value, csv_delimiter)
+            lines = batch.lines(csv_delimiter)
             yield np.array(keys, object), np.array(lines, object)
 
     return _unbatched(item, batches, (tf.TensorSpec([None], tf.string),) * 2)

@@ -3,37 +3,30 @@
     rows = TableRows(selected_cols="a,b", slice_id=0, slice_count=4)
     for batch in rows.batches(b"sqlite:///a.db#t"): ...
 
-Without TensorFlow. The arguments are those of PAI-TF's readers.
+The arguments are those of PAI-TF's readers.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Union
+from typing import Any, Union
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.items.slice_text import parse_slice, slice_text
+from wq_hooks.core.items.works import encoded
 from wq_hooks.errors import SourceError
+from wq_hooks.readers.columns import Column, csv_value
 from wq_hooks.sources.registry import source_of
 
 # Names of columns, or one string of them with commas; None or "": no names.
 Names = Union[str, Sequence[str], None]
 _BATCH_ROWS = 1024
-
-
-class ColumnReader(Protocol):
-    """Reads the values of a column."""
-
-    @property
-    def type_name(self) -> str:
-        """What the values are to be, for errors."""
-
-    def array(self, values: Sequence[Any]) -> Any:
-        """Returns values; raises ValueError if it cannot."""
+_LINE_END = "\r\n"
 
 
 @dataclass(frozen=True)
@@ -54,12 +47,12 @@ class Batch:
     item: str
     name_of: Callable[[int], str]
 
-    def values(self, columns: Sequence[ColumnReader]) -> tuple[Any, ...]:
+    def values(self, columns: Sequence[Column]) -> tuple[Any, ...]:
         """Returns the values of each column, as its reader has them.
 
         Raises:
-          SourceError: If there are more or less columns than readers, or one
-            cannot have a value; it names item and column.
+          SourceError: If the number of columns is another, or one cannot have a
+            value; it names item and column.
         """
         if len(self.rows[0]) != len(columns):
             raise SourceError(
@@ -74,40 +67,27 @@ class Batch:
                 raise self._error(column.type_name, place, e) from e
         return tuple(results)
 
-    def lines(
-        self, value_of: Callable[[Any], Any], delimiter: str
-    ) -> list[Any]:
+    def lines(self, delimiter: str) -> list[bytes]:
         """Returns the rows as lines of CSV.
-
-        Args:
-          value_of: Makes of a value what csv can write, or raises ValueError.
-          delimiter: Separator between the values.
 
         Raises:
           SourceError: If a value cannot be written; it names item and column.
         """
-        return [self._line(row, value_of, delimiter) for row in self.rows]
-
-    def _line(
-        self,
-        row: tuple[Any, ...],
-        value_of: Callable[[Any], Any],
-        delimiter: str,
-    ) -> bytes:
-        values = []
-        for place, value in enumerate(row):
-            try:
-                values.append(value_of(value))
-            except ValueError as e:
-                raise self._error("text or a number", place, e) from e
-        line = io.StringIO()
-        # Values that hold one of these are quoted then.
-        end = "\r\n"
-        csv.writer(line, delimiter=delimiter, lineterminator=end).writerow(
-            values
-        )
-        text = line.getvalue()[: -len(end)]
-        return text.encode("utf-8", "surrogateescape")
+        lines = []
+        for row in self.rows:
+            values = []
+            for place, value in enumerate(row):
+                try:
+                    values.append(csv_value(value))
+                except ValueError as e:
+                    raise self._error("text or a number", place, e) from e
+            line = io.StringIO()
+            # Values that hold a part of the end are quoted.
+            csv.writer(
+                line, delimiter=delimiter, lineterminator=_LINE_END
+            ).writerow(values)
+            lines.append(encoded(line.getvalue()[: -len(_LINE_END)]))
+        return lines
 
     def _error(
         self, expected: str, place: int, reason: ValueError
@@ -119,15 +99,7 @@ class Batch:
 
 
 class TableRows:
-    """Reads the rows of items.
-
-    Args:
-      selected_cols: The columns that are read; none: all.
-      excluded_cols: The columns that are left out.
-      slice_id: Which part of each item is read.
-      slice_count: Into how many parts, of about the same length, each is cut.
-      num_threads: Has no effect, which is said once.
-      capacity: Likewise.
+    """Reads the rows of items; see `table_records` for the arguments.
 
     Raises:
       TypeError: If one is of a wrong type.
@@ -168,11 +140,7 @@ class TableRows:
             )
 
     def batches(self, text: bytes) -> Iterator[Batch]:
-        """Yields the rows of an item.
-
-        Raises:
-          SourceError: If it cannot be read, or lacks a column.
-        """
+        """Yields the rows of an item; SourceError: they cannot be read."""
         item = text.decode("utf-8", "surrogateescape")
         path, start, end = parse_slice(item)
         source: Any = source_of(path)
@@ -181,30 +149,20 @@ class TableRows:
             source = type(source)(path, columns=columns)
         if end is None:
             end = max(int(source.count_records() or 0), start or 0)
-        first, end = self._part(start or 0, end)
+        start, size = start or 0, end - (start or 0)
+        first = start + size * self._slice_id // self.slice_count
+        end = start + size * (self._slice_id + 1) // self.slice_count
 
         def name_of(place: int) -> str:
             names: Any = columns or getattr(source, "column_names", ())
             return repr(names[place]) if place < len(names) else str(place)
 
-        rows: list[tuple[Any, ...]] = []
         if self.slice_count > 1:
             item = slice_text(path, first, end)
-        for row in source.read(first, end) if first < end else ():
-            rows.append(row)
-            if len(rows) == _BATCH_ROWS:
-                yield Batch(path, first, rows, item, name_of)
-                first += len(rows)
-                rows = []
-        if rows:
-            yield Batch(path, first, rows, item, name_of)
-
-    def _part(self, start: int, end: int) -> tuple[int, int]:
-        number, count, size = self._slice_id, self.slice_count, end - start
-        return (
-            start + size * number // count,
-            start + size * (number + 1) // count,
-        )
+        rows = iter(source.read(first, end) if first < end else ())
+        while batch := list(itertools.islice(rows, _BATCH_ROWS)):
+            yield Batch(path, first, batch, item, name_of)
+            first += len(batch)
 
     def _columns_of(self, source: Any) -> list[str] | None:
         """Returns the names of the columns that are read; None: all."""

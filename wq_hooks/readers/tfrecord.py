@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from wq_hooks.core.items.slice_text import slice_text
+from wq_hooks.core.items.works import encoded
 from wq_hooks.readers.blocks import as_it_is, call_python, until_whole
 from wq_hooks.sources import files
 from wq_hooks.sources.tfrecord import TFRecords
@@ -66,15 +67,15 @@ def _plan(text: str) -> tuple[Any, Any, Any, bytes]:
             end = max(start, source.count_records() or 0)
         num_records = end - start
         if num_records:
-            # A file that ends too soon leads on to one that does not exist,
-            # whose name says what is wrong.
+            # The next file does not exist, and its name says what is wrong if
+            # the first one ends too soon.
             names.append(
                 f"{slice_text(path, start, end)} (the file has become shorter "
                 "while it was read)"
             )
             offsets = [source.begin_of(start, end), 0]
     return (
-        np.array([n.encode("utf-8", "surrogateescape") for n in names], object),
+        np.array([encoded(name) for name in names], object),
         np.array(offsets, np.int64),
         np.int64(num_records),
         files.compression_of(path).encode(),

@@ -34,11 +34,7 @@ def local_path(path: str) -> str:
 
 
 def open_bytes(path: str, mode: str = "rb") -> IO[bytes]:
-    """Opens a file, with seek, read and readline, or for writing ("wb").
-
-    Raises:
-      SourceError: If it cannot be opened.
-    """
+    """Opens a file, with seek, read and readline, or for writing ("wb")."""
     with naming(path):
         if is_local(path):
             return cast("IO[bytes]", open(local_path(path), mode))
@@ -54,11 +50,7 @@ def size_of(path: str) -> int:
 
 
 def version_of(path: str) -> tuple[int, int]:
-    """Returns (size in bytes, time of the last change in ns) of a file.
-
-    Raises:
-      SourceError: If there is no such file.
-    """
+    """Returns (size in bytes, time of the last change in ns) of a file."""
     with naming(path):
         if is_local(path):
             local = os.stat(local_path(path))
@@ -73,12 +65,9 @@ def compression_of(path: str) -> str:
 
 
 def expect_whole(path: str) -> None:
-    """Decompresses a compressed file to its end, and forgets what it holds.
+    """Decompresses a file to its end; raises SourceError if it was cut.
 
     TensorFlow takes the end of a file that was cut for the end of its data.
-
-    Raises:
-      SourceError: If the file cannot be read, is damaged, or ends too soon.
     """
     with open_bytes(path) as file, naming(path):
         try:

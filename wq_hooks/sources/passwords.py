@@ -14,7 +14,7 @@ import urllib.parse
 from wq_hooks.core.items.works import Works
 
 _SCHEMES = ("postgres", "postgresql")
-# Of libpq's parameters, those that are secrets.
+# Parameters of libpq that are secrets.
 _SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 # One host or several, each with or without a port, as libpq has them.
 _HOST = r"(\[[^\]]*\]|[^:,\[\]]*)(:\d*)?"
@@ -29,10 +29,10 @@ _INSTEAD = (
 
 
 def has_password(url: str) -> bool:
-    """Whether a URL is one of PostgreSQL with a password in it.
+    """Whether a URL is one of PostgreSQL that has, or may have, a password.
 
-    Also if it may be: a password with signs that should have been written as
-    "%23" may look like a port or a path.
+    A password with signs that should have been written as "%23" may look like a
+    port or a path.
     """
     if url.partition("://")[0].lower() not in _SCHEMES:
         return False

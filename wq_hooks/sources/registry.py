@@ -1,22 +1,24 @@
-"""Which source stands behind the text of a work.
+"""Which source a work has, by its text.
 
     register("warehouse", WarehouseTable)     # for warehouse://...
     register(".rows", RowFile)                # for files that end so
     source = find_source("warehouse://clicks")
 
-Tables have a source of their own accord. Plain files have none, so that they
-stay whole: a script may open what it gets by TensorFlow's own readers. To cut
+Tables have a source. Plain files have none, so that they stay whole: a script
+may open what it gets by TensorFlow's own readers. To cut
 them, name their source: `WorkQueue(paths, num_slices=100, source=TextLines)`.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from wq_hooks.errors import SourceError
+from wq_hooks.sources.odps import OdpsTable
+from wq_hooks.sources.parquet import ParquetRows
+from wq_hooks.sources.sql import SqlTable
 
 
 class TableSource(Protocol):
@@ -39,13 +41,12 @@ class TableSource(Protocol):
 
 SourceFactory = Callable[[str], TableSource]
 
-# Names are imported when needed: some have heavy imports of their own.
-_registry: dict[str, str | SourceFactory] = {
-    ".parquet": "wq_hooks.sources.parquet:ParquetRows",
-    "odps": "wq_hooks.sources.odps:OdpsTable",
-    "postgres": "wq_hooks.sources.sql:SqlTable",
-    "postgresql": "wq_hooks.sources.sql:SqlTable",
-    "sqlite": "wq_hooks.sources.sql:SqlTable",
+_registry: dict[str, SourceFactory] = {
+    ".parquet": ParquetRows,
+    "odps": OdpsTable,
+    "postgres": SqlTable,
+    "postgresql": SqlTable,
+    "sqlite": SqlTable,
 }
 
 
@@ -74,13 +75,7 @@ def find_source(text: str) -> TableSource | None:
     if not separator or key not in _registry:
         key = os.path.splitext(text)[1].lower()
     factory = _registry.get(key)
-    if factory is None:
-        return None
-    if isinstance(factory, str):
-        module, _, name = factory.partition(":")
-        factory = getattr(importlib.import_module(module), name)
-        _registry[key] = factory
-    return factory(text)
+    return None if factory is None else factory(text)
 
 
 def source_of(text: str) -> TableSource:

@@ -165,7 +165,7 @@ class SqlTable:
                 cursor.execute(f"PRAGMA table_info({self._table})")
                 places = [(row[5], row[1]) for row in cursor.fetchall()]
                 key = [name for place, name in sorted(places) if place]
-            # Of rows that the key does not tell apart the order is known, too.
+            # Rows that the key does not tell apart have an order, too.
             key = [*key, *self._row_id(cursor)]
         elif key is None:
             cursor.execute(_PRIMARY_KEY, (self._table,))

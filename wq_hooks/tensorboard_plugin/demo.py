@@ -10,6 +10,7 @@ are played, in a time that is played as well.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import heapq
 import json
 import os
@@ -33,6 +34,7 @@ from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.tensorboard_plugin import metadata
 
 _STEPS_PER_SEC = 20
+_DAY_SECS = 86_400
 HOSTILE_WORKS = (
     "<img src=x onerror=\"document.title='hacked'\">",
     "../../etc/passwd",
@@ -47,10 +49,10 @@ class Player:
     """A job whose workers take a given time for an item.
 
     Args:
-      works: What they read.
-      secs_of: {worker: seconds it takes for an item}.
-      num_epochs: How often.
-      seed: Seed of what is random: every item takes a little more or less.
+      works: Works of its queue.
+      secs_of: {worker: seconds it takes for an item}, a little more or less.
+      num_epochs: Number of epochs.
+      seed: Seed of what is random.
     """
 
     def __init__(
@@ -115,10 +117,7 @@ class Player:
 class Log:
     """Writes views to an event file, as `wq_hooks.hooks.summary` would.
 
-    Args:
-      directory: Directory of the run.
-      queue: Name of the queue.
-      begin: The time of the log's beginning, in seconds since 1970.
+    The log begins at a time in seconds since 1970.
     """
 
     def __init__(self, directory: str, queue: str, begin: float):
@@ -129,21 +128,23 @@ class Log:
             os.path.join(directory, name), "wb"
         )
         self._writer = RecordWriter(self._file)
-        first = event_pb2.Event(wall_time=begin, file_version="brain.Event:2")
-        self._writer.write(first.SerializeToString())
         self._queue = queue
         self._begin = begin
         self._viewer = Viewer(queue)
+        self._add(begin, file_version="brain.Event:2")
 
     def write(self, ledger: Ledger, now: float) -> None:
         """Writes one step, `now` seconds after the beginning."""
         wall_time = self._begin + now
         view = self._viewer.look(ledger, now, wall_time)
-        event = event_pb2.Event(
-            wall_time=wall_time,
+        self._add(
+            wall_time,
             step=int(now * _STEPS_PER_SEC),
             summary=_summary_of(self._queue, view),
         )
+
+    def _add(self, wall_time: float, **fields: Any) -> None:
+        event = event_pb2.Event(wall_time=wall_time, **fields)
         self._writer.write(event.SerializeToString())
 
     def close(self) -> None:
@@ -193,7 +194,7 @@ def write_job(
     last: float,
     kills: Sequence[tuple[float, str, float]] = (),
 ) -> None:
-    """Plays a job and writes its log.
+    """Plays a job and writes its log to the directory of a run.
 
     Args:
       directory: Directory of the run.
@@ -201,21 +202,20 @@ def write_job(
       player: The job.
       end: How long to play, in seconds; no longer than the job.
       every: Seconds from one write to the next.
-      last: When the last write was, in seconds since 1970.
+      last: Time of the last write, in seconds since 1970.
       kills: [(when, worker, back in seconds), ...].
     """
-    log = Log(directory, queue, last - end)
     now, to_kill = 0.0, sorted(kills)
-    while True:
-        while to_kill and to_kill[0][0] <= now:
-            when, worker, back_in = to_kill.pop(0)
-            player.kill(worker, when, back_in)
-        player.run_until(now)
-        log.write(player.ledger, now)
-        if now >= end or player.ledger.is_done:
-            break
-        now = min(now + every, end)
-    log.close()
+    with contextlib.closing(Log(directory, queue, last - end)) as log:
+        while True:
+            while to_kill and to_kill[0][0] <= now:
+                when, worker, back_in = to_kill.pop(0)
+                player.kill(worker, when, back_in)
+            player.run_until(now)
+            log.write(player.ledger, now)
+            if now >= end or player.ledger.is_done:
+                return
+            now = min(now + every, end)
 
 
 def parts(number: int) -> list[str]:
@@ -229,83 +229,47 @@ def workers(number: int, secs: float) -> dict[str, float]:
 
 
 def write_all(directory: str, now: float) -> None:
-    """Writes a run of each kind.
-
-    Args:
-      directory: Where.
-      now: When the running ones were written last, in seconds since 1970.
-    """
-
-    def run(name: str) -> str:
-        return os.path.join(directory, name)
-
+    """Writes a run of each kind, the running ones up to `now` (since 1970)."""
     slow = {"chief:0": 20.0, **workers(5, 20.0), "worker:5": 80.0}
-    write_job(
-        run("running"),
-        "train",
-        Player(parts(240), slow, num_epochs=3),
-        end=1500.0,
-        every=15.0,
-        last=now,
-        kills=[(400.0, "worker:2", 30.0)],
-    )
-    write_job(
-        run("running"),
-        "validation",
-        Player(parts(60), workers(3, 10.0)),
-        end=100.0,
-        every=10.0,
-        last=now,
-    )
-    write_job(
-        run("done, days ago"),
-        "train",
-        Player(parts(200), workers(4, 15.0)),
-        end=3600.0,
-        every=20.0,
-        last=now - 5 * 86_400,
-    )
-    write_job(
-        run("broken off, days ago"),
-        "train",
-        Player(parts(200), workers(4, 15.0)),
-        end=400.0,
-        every=20.0,
-        last=now - 3 * 86_400,
-    )
-    write_job(
-        run("one worker"),
-        "train",
-        Player(parts(40), workers(1, 12.0)),
-        end=200.0,
-        every=10.0,
-        last=now,
-    )
-    write_job(
-        run("hostile <b>names"),
-        "ads/train",
-        Player(
-            [*HOSTILE_WORKS * 5],
-            {"<b>worker</b>": 9.0, "../../etc/passwd": 11.0},
-        ),
-        end=100.0,
-        every=10.0,
-        last=now,
-    )
+    hostile = {"<b>worker</b>": 9.0, "../../etc/passwd": 11.0}
+    few, many = parts(40), parts(200)
+    done, broken_off = now - 5 * _DAY_SECS, now - 3 * _DAY_SECS
+    kills = [(400.0, "worker:2", 30.0)]
+    jobs: list[tuple[str, str, Player, float, float, float, Any]] = [
+        # Run, queue, job, its end and how often it writes in seconds, the time
+        # of the last write, kills.
+        ("running", "train", Player(parts(240), slow, num_epochs=3),
+         1500.0, 15.0, now, kills),
+        ("running", "validation", Player(parts(60), workers(3, 10.0)),
+         100.0, 10.0, now, ()),
+        ("done, days ago", "train", Player(many, workers(4, 15.0)),
+         3600.0, 20.0, done, ()),
+        ("broken off, days ago", "train", Player(many, workers(4, 15.0)),
+         400.0, 20.0, broken_off, ()),
+        ("one worker", "train", Player(few, workers(1, 12.0)),
+         200.0, 10.0, now, ()),
+        ("hostile <b>names", "ads/train", Player(HOSTILE_WORKS * 5, hostile),
+         100.0, 10.0, now, ()),
+    ]  # fmt: skip
+    for run, queue, job, end, every, last, kills in jobs:
+        write_job(
+            os.path.join(directory, run),
+            queue,
+            job,
+            end=end,
+            every=every,
+            last=last,
+            kills=kills,
+        )
 
 
 def write_many(directory: str, now: float, num_workers: int = 1000) -> None:
     """Writes a job of many workers and a hundred items for each."""
     secs_of = workers(num_workers, 30.0)
     secs_of["worker:7"] = 150.0
-    write_job(
-        os.path.join(directory, "many"),
-        "train",
-        Player(parts(100 * num_workers), secs_of),
-        end=600.0,
-        every=60.0,
-        last=now,
-    )
+    job = Player(parts(100 * num_workers), secs_of)
+    run = os.path.join(directory, "many")
+    write_job(run, "train", job, end=600.0, every=60.0, last=now)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

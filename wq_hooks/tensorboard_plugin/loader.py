@@ -18,11 +18,9 @@ class WorkQueueLoader(base_plugin.TBLoader):
     """Loads the tab, and asks for enough points of its tensors."""
 
     def fix_flags(self, flags: Any) -> None:
-        """Raises TensorBoard's limits, unless the user has set them.
+        """Raises TensorBoard's limits in `flags`, unless the user set them.
 
-        Args:
-          flags: TensorBoard's; it keeps 10 points of a tensor by default, or
-            100 with the data server.
+        By default it keeps 10 points of a tensor, or 100 with the data server.
         """
         samples = getattr(flags, "samples_per_plugin", None)
         if isinstance(samples, dict):
@@ -30,11 +28,7 @@ class WorkQueueLoader(base_plugin.TBLoader):
                 samples.setdefault(plugin_name, num_samples)
 
     def load(self, context: base_plugin.TBContext) -> base_plugin.TBPlugin:
-        """Returns the plugin.
-
-        Args:
-          context: TensorBoard's.
-        """
+        """Returns the plugin for TensorBoard's `context`."""
         from wq_hooks.tensorboard_plugin.plugin import WorkQueuePlugin
 
         return WorkQueuePlugin(context)

@@ -26,28 +26,16 @@ from wq_hooks.tensorboard_plugin.reading import Reader
 _STATIC = os.path.join(os.path.dirname(__file__), "static")
 # A wrong type would keep the browser from running a module, and the types that
 # `mimetypes` knows depend on the machine.
+_TYPE_OF_ENDING = {".js": "text/javascript", ".css": "text/css"}
 _TYPE_OF_ASSET = {
-    "index.js": "text/javascript",
-    "card.js": "text/javascript",
-    "chart.js": "text/javascript",
-    "dom.js": "text/javascript",
-    "format.js": "text/javascript",
-    "host.js": "text/javascript",
-    "level_chart.js": "text/javascript",
-    "rate_chart.js": "text/javascript",
-    "tiles.js": "text/javascript",
-    "timeline.js": "text/javascript",
-    "workers_table.js": "text/javascript",
-    "style.css": "text/css",
+    name: _TYPE_OF_ENDING[os.path.splitext(name)[1]]
+    for name in sorted(os.listdir(_STATIC))
+    if os.path.splitext(name)[1] in _TYPE_OF_ENDING
 }
 
 
 class WorkQueuePlugin(base_plugin.TBPlugin):
-    """Serves the tab.
-
-    Args:
-      context: TensorBoard's.
-    """
+    """Serves the tab."""
 
     plugin_name = metadata.PLUGIN_NAME
 
@@ -55,7 +43,7 @@ class WorkQueuePlugin(base_plugin.TBPlugin):
         self._reader = Reader(context.data_provider)
 
     def is_active(self) -> bool:
-        """Says no: TensorBoard shows the tab where there is a state to read."""
+        """Returns False: TensorBoard itself looks for a state to show."""
         return False
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:

@@ -43,11 +43,7 @@ class Found:
 
 
 class Reader:
-    """Reads queues.
-
-    Args:
-      provider: TensorBoard's data provider.
-    """
+    """Reads queues by TensorBoard's data provider."""
 
     def __init__(self, provider: Any):
         self._provider = provider
@@ -76,29 +72,16 @@ class Reader:
         self, context: Any, experiment: str, run: str, queue: str
     ) -> Found | None:
         """Returns what the log holds of a queue, None if there is none."""
-        states = self._read_tensors(
-            context,
-            experiment,
-            run,
-            metadata.tag_of(queue, metadata.STATE_TAG),
-            metadata.PLUGIN_NAME,
-        )
+        log = context, experiment, run
+        tag = metadata.tag_of(queue, metadata.STATE_TAG)
+        states = self._read_tensors(*log, tag, metadata.PLUGIN_NAME)
         if not states:
             return None
         step, state = states[-1]
-        found = Found(run, queue, state, step)
-        found.points = self._read_points(context, experiment, run, queue)
-        found.takes = [
-            takes
-            for _, takes in self._read_tensors(
-                context,
-                experiment,
-                run,
-                metadata.tag_of(queue, metadata.TAKES_TAG),
-                metadata.TAKES_PLUGIN_NAME,
-            )
-        ]
-        return found
+        tag = metadata.tag_of(queue, metadata.TAKES_TAG)
+        takes = self._read_tensors(*log, tag, metadata.TAKES_PLUGIN_NAME)
+        points = self._read_points(*log, queue)
+        return Found(run, queue, state, step, points, [t for _, t in takes])
 
     def _read_points(
         self, context: Any, experiment: str, run: str, queue: str
@@ -138,11 +121,7 @@ class Reader:
 
 
 def parse(array: Any) -> dict[str, Any] | None:
-    """Returns the JSON object that a tensor of a log holds, or None.
-
-    Args:
-      array: A numpy array, of anything.
-    """
+    """Returns the JSON object that an array of a log holds, or None."""
     if getattr(array, "size", 0) != 1:
         return None
     text = array.item()

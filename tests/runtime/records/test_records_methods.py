@@ -421,7 +421,7 @@ def test_a_queue_without_end_has_no_rest_to_read(files):
 
 def test_errors_are_ignored_where_it_is_known_what_they_lose(queue):
     records = queue.records(READER)
-    with pytest.raises(ValueError, match="right behind the map or filter"):
+    with pytest.raises(ValueError, match="right after the map or filter"):
         records.shuffle(3).batch(2).ignore_errors()
     with pytest.raises(ValueError, match=r"Call unbatch\(\) in the reader"):
         records.map(tf.data.Dataset.from_tensors).batch(2).unbatch()

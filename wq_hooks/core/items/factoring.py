@@ -11,8 +11,8 @@ where the paper has a half, since workers may be several times slower than
 others: the one who begins with a long slice must not end after all the rest.
 
 The trap: all is cut before the first slice is taken, since items wait in a
-mailbox for any consumer that comes. Who is faster takes more of them; how fast
-each worker is does not change their lengths.
+mailbox for any consumer that comes. A faster worker takes more of them; how
+fast each one is does not change their lengths.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def factor(
     Args:
       sizes: Length of each work; None: it stays whole.
       num_workers: How many share the works; rather more than less.
-      least: What no slice should be shorter than, but a work itself.
+      least: Length that no slice should be below, but a whole work.
       in_order: Whether they are handed out as listed: the last works are then
         cut into the short slices. Else the biggest works give the long ones,
         which `order.LongestFirst` lets come first.
@@ -50,7 +50,7 @@ def factor(
     remaining = sum(lengths.values())
     least = max(least, remaining // (num_workers * _SHARE), 1)
     length, left = 0, 0
-    # Of works of one size, as listed.
+    # Works of one size come as listed.
     for work in sorted(
         lengths, key=lambda i: (0 if in_order else -lengths[i], i)
     ):

@@ -117,7 +117,7 @@ class Plan:
         self.segments = tuple(segments)
         self.slicings = tuple(slicings)
         self.num_slices = num_slices
-        # Works that are added while the queue runs come behind all segments.
+        # Works that are added while the queue runs come after all segments.
         self.feed: Feed | None = None
         self._counts = [self._count(segment) for segment in self.segments]
         # What was computed last: items come in the order of their tickets.
@@ -155,11 +155,7 @@ class Plan:
         return slicing or Slicing.whole(len(self.works))
 
     def segment_of(self, ticket: int) -> Segment:
-        """Returns the segment that a ticket is in.
-
-        Raises:
-          IndexError: If the plan has no such ticket.
-        """
+        """Returns the segment of a ticket; IndexError: there is none."""
         segment = self._find(ticket)
         if segment is None:
             raise IndexError(f"Expected a ticket of the plan; got {ticket}.")
@@ -167,20 +163,15 @@ class Plan:
 
     @property
     def total(self) -> int | None:
-        """Number of tickets, those done before the plan included.
+        """Number of tickets, with those done before the plan; None: no end.
 
-        Works that are added while the queue runs are not among them. None:
-        without end.
+        Works that are added while the queue runs are not among them.
         """
         last, count = self.segments[-1], self._counts[-1]
         return None if count is None else last.first_ticket + count
 
     def item_at(self, ticket: int) -> Item:
-        """Returns the item of a ticket.
-
-        Raises:
-          IndexError: If the plan has no such ticket.
-        """
+        """Returns the item of a ticket; raises IndexError if there is none."""
         if self.feed is not None and ticket >= self.feed.begin:
             text = self.works.joined(self.feed.name_at(ticket))
             # As if they were one more epoch.
@@ -199,10 +190,7 @@ class Plan:
         return Item(ticket, epoch, index, text)
 
     def length_of(self, item: Item) -> int | None:
-        """Returns how long an item is, if it is a slice; None: not known.
-
-        It is in records or bytes, as the source of its work counts.
-        """
+        """Returns the length of a slice in the unit of its source, or None."""
         if self.feed is not None and item.ticket >= self.feed.begin:
             return None
         slicing = self.slicings[self.segment_of(item.ticket).slicing]
@@ -321,11 +309,7 @@ def mask_lines(mask: npt.NDArray[np.bool_]) -> list[str]:
 
 
 def mask_of_lines(lines: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Returns the mask of which `mask_lines` has made the lines.
-
-    Raises:
-      ValueError, zlib.error: If they are damaged.
-    """
+    """Returns the mask of `mask_lines`; ValueError, zlib.error: damaged."""
     packed, length = lines
     bits = zlib.decompress(base64.b64decode(packed))
     if len(bits) != (int(length) + 7) // 8:
@@ -336,11 +320,7 @@ def mask_of_lines(lines: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 
 def whole(value: Any, least: int = 0) -> int:
-    """Returns a number of a position, if it can be one.
-
-    Raises:
-      ValueError: If it is no integer, or out of range.
-    """
+    """Returns a number of a position; raises ValueError if it cannot be one."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"no integer: {value!r:.80}")
     if not least <= value <= MAX_NUMBER:
@@ -349,11 +329,7 @@ def whole(value: Any, least: int = 0) -> int:
 
 
 def segment_from_json(value: dict[str, Any]) -> Segment:
-    """Returns the segment that `segment_to_json` wrote.
-
-    Raises:
-      SnapshotError: If it is damaged.
-    """
+    """Returns the segment of a value; raises SnapshotError if it is damaged."""
     try:
         fields = dict(value)
         kind = _KINDS[fields.pop("kind")]

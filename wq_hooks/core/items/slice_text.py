@@ -31,11 +31,7 @@ class Slice(NamedTuple):
 
 
 def slice_text(path: str, start: int, end: int | None) -> str:
-    """Returns the text of a slice; end=None: up to the end of the work.
-
-    Raises:
-      ValueError: If not 0 <= start <= end.
-    """
+    """Returns the text of a slice; end=None: up to the end of the work."""
     if start < 0 or (end is not None and end < start):
         raise ValueError(
             f"Expected 0 <= start <= end; got start={start}, end={end} of "

@@ -204,11 +204,7 @@ class Slicing:
 
     @classmethod
     def from_list(cls, lines: Sequence[str]) -> Slicing:
-        """Returns what `to_list` wrote.
-
-        Raises:
-          ValueError: If it is damaged.
-        """
+        """Returns what `to_list` wrote; raises ValueError if it is damaged."""
         fields = [(*line.split(":"), "", "")[:3] for line in lines]
         return cls(
             [int(size) if size else None for size, _, _ in fields],

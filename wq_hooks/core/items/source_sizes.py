@@ -32,8 +32,7 @@ def measure(
 
     Args:
       works: The works.
-      find_source: Returns the source of the work at an index, or None; its
-        `count_records` returns None for one that cannot be cut.
+      find_source: Returns the source of the work at an index, or None.
       name: Name of the queue, for the log.
       clock: Returns seconds.
 

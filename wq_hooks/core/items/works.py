@@ -107,11 +107,7 @@ def pack_names(names: Sequence[str]) -> str:
 
 
 def unpack_names(packed: str) -> list[str]:
-    """Returns the names that `pack_names` packed.
-
-    Raises:
-      ValueError: If `packed` is damaged.
-    """
+    """Returns what `pack_names` packed; raises ValueError if it is damaged."""
     try:
         data = zlib.decompress(base64.b64decode(packed, validate=True))
     except (binascii.Error, zlib.error) as e:

@@ -70,11 +70,8 @@ class SessionOrigin:
 def find_origin(session: tf1.Session | None = None) -> SessionOrigin | None:
     """Returns where a session comes from, while it is being created.
 
-    Args:
-      session: The session; None: it is not there yet.
-
-    Returns:
-      None if nobody creates a session who is known to this module.
+    None is returned where no known object creates it. A session that is not
+    there yet is None, too.
     """
     for owner in owners_above():
         if isinstance(owner, tf1.train.Supervisor):

@@ -41,13 +41,7 @@ class _LocalElement(NamedTuple):
 
 
 class LocalWorks:
-    """The directory of one task; may be used from several threads.
-
-    Args:
-      directory: Directory of the job.
-      job_name: Name of the task.
-      task_index: Likewise.
-    """
+    """The directory of one task, for several threads; see LocalWorkMgr."""
 
     def __init__(self, directory: str, job_name: str, task_index: int):
         self._directory = os.path.join(directory, f"{job_name}_{task_index}")
@@ -63,7 +57,7 @@ class LocalWorks:
                     self._rest += filter(None, file.read().splitlines())
 
     def __len__(self) -> int:
-        """How many items are still to be done once more."""
+        """Number of items that are still to be done once more."""
         return len(self._rest)
 
     def next_one(self) -> bytes | None:
@@ -72,7 +66,7 @@ class LocalWorks:
             return self._rest.popleft() if self._rest else None
 
     def note(self, text: bytes) -> None:
-        """Notes an item, for the next life of the task."""
+        """Notes an item, for a task that is started again."""
         with self._lock:
             number = self._num_noted
             self._num_noted += 1
@@ -84,13 +78,7 @@ class LocalWorks:
 
 
 class KeepingTransport:
-    """The mailboxes, as a task sees them that notes what it takes.
-
-    Args:
-      works: Where it does.
-      inner: The mailboxes.
-      prefix: Prefix of the queue: it is left out of the notes.
-    """
+    """The mailboxes of a task that notes, without prefix, what it takes."""
 
     def __init__(self, works: LocalWorks, inner: Transport, prefix: str):
         self._works = works
@@ -98,7 +86,7 @@ class KeepingTransport:
         self._prefix = prefix.encode("utf-8", "surrogateescape")
 
     def take(self, gate: int, sender: str, completed: str) -> Any:
-        """As `Transport.take`; what was noted before comes first."""
+        """As `Transport.take`; what a former start noted comes first."""
         text = self._works.next_one()
         if text is not None:
             return _LocalElement(self._prefix + text)

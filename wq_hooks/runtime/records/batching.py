@@ -31,7 +31,7 @@ class Batching:
       make: Function of a dataset, whether it is of (slots, element), and of
         drop_remainder.
       batch_size: See tf.data.Dataset.batch.
-      drop_remainder: Likewise.
+      drop_remainder: See tf.data.Dataset.batch.
       runs_ahead: Whether batches are made before they are asked for.
       pads: Whether a batch can be made of elements of any shape.
     """
@@ -43,14 +43,14 @@ class Batching:
     pads: bool = False
 
     def __post_init__(self) -> None:
-        # tf.data would say so behind the first item.
+        # tf.data would say so only after the first item.
         if isinstance(self.batch_size, int) and self.batch_size < 1:
             raise ValueError(
                 f"Expected batch_size >= 1; got {self.batch_size}."
             )
 
     def of_elements(self, dataset: Any) -> Any:
-        """Returns the batches of a dataset of elements."""
+        """Returns the batches of a plain dataset."""
         return self.make(dataset, False, self.drop_remainder)
 
     def with_remainder(self, dataset: Any) -> Any:
@@ -68,10 +68,7 @@ class Batching:
         return self.without_remainder(batches)
 
     def takes_remainder(self, spec: Any) -> bool:
-        """Whether what is to be left out can be made a batch first.
-
-        Elements of different shapes cannot, and tf.data does not ask for it.
-        """
+        """Whether the remainder can be made a batch, to be left out then."""
         if self.pads or not self.drop_remainder:
             return True
         return all(
@@ -102,112 +99,86 @@ class Batching:
         """Returns the batches that are full, if these are wanted."""
         if not self.drop_remainder:
             return batches
-        return _full_ones(batches, self.batch_size)
+        size = tf.cast(self.batch_size, tf.int64)
+        return batches.kept(
+            events.REMAINDER,
+            lambda slots, batch: tf.equal(
+                tf.shape(batches.slots_of(slots, batch), tf.int64)[0], size
+            ),
+        )
 
 
 def padded(make: Callable[..., Any], shapes: Any, values: Any) -> MakeBatches:
-    """Returns a function that makes padded batches.
-
-    Args:
-      make: Function of a dataset, shapes, values and drop_remainder.
-      shapes: The padded shapes of an element, or None.
-      values: The padding values of an element, or None.
-    """
+    """Returns a function that makes padded batches by `make`."""
 
     def make_batches(dataset: Any, is_of_pairs: bool, drop: bool) -> Any:
         if not is_of_pairs:
             return make(dataset, shapes, values, drop)
-        return make(dataset, *_of_pairs(dataset, shapes, values), drop)
+        dtype = dataset.element_spec[0].dtype
+        return make(dataset, *_beside(dtype, shapes, values), drop)
 
     return make_batches
 
 
-def _of_pairs(dataset: Any, shapes: Any, values: Any) -> tuple[Any, Any]:
-    """Returns shapes and values for padding that leave the slots alone."""
-    slots, _ = dataset.element_spec
-    if shapes is not None:
-        shapes = ([], shapes)
-    if values is not None:
-        filler = "" if slots.dtype == tf.string else 0
-        values = (tf.constant(filler, slots.dtype), values)
-    return shapes, values
-
-
 def bucketed(
+    tagged: TaggedDataset,
     length_func: TracedFunction,
     bucket_boundaries: Any,
     bucket_batch_sizes: Any,
-    padded_shapes: Any,
-    padding_values: Any,
+    shapes: Any,
+    values: Any,
     *,
     drop_remainder: bool,
     **kwargs: Any,
-) -> Callable[[TaggedDataset], TaggedDataset]:
-    """Returns tf.data.Dataset.bucket_by_sequence_length for pairs."""
+) -> TaggedDataset:
+    """Returns tf.data.Dataset.bucket_by_sequence_length for pairs.
 
-    def batch(tagged: TaggedDataset) -> TaggedDataset:
-        tagged = tagged.in_units()
-        shapes, values = _of_pairs(tagged.pairs, padded_shapes, padding_values)
-        batches = tagged.pairs.bucket_by_sequence_length(
-            as_it_is(lambda _, element: length_func(element)),
-            bucket_boundaries,
-            bucket_batch_sizes,
-            shapes,
-            values,
-            drop_remainder=False,
-            **kwargs,
+    With `drop_remainder`, elements know how many make a batch, as this differs
+    from bucket to bucket.
+    """
+    tagged = tagged.in_units()
+    pairs = tagged.pairs
+
+    def with_size(slots: Any, element: Any) -> Any:
+        length = tf.cast(length_func(element), tf.int64)
+        boundaries = tf.constant(bucket_boundaries, tf.int64)
+        (bucket,) = tf.unstack(
+            tf.searchsorted(boundaries, [length], side="right")
         )
-        return tagged.of(batches, is_aligned=True)
+        sizes = tf.constant(bucket_batch_sizes, tf.int64)
+        return slots, (tf.gather(sizes, bucket), element)
 
-    def batch_full_ones(tagged: TaggedDataset) -> TaggedDataset:
-        tagged = tagged.in_units()
-        shapes, values = _of_pairs(tagged.pairs, padded_shapes, padding_values)
+    def length_of(_: Any, element: Any) -> Any:
+        return length_func(element[1] if drop_remainder else element)
 
-        # Each knows how many make a batch: this differs from bucket to bucket.
-        def with_size(slots: Any, element: Any) -> Any:
-            length = tf.cast(length_func(element), tf.int64)
-            boundaries = tf.constant(bucket_boundaries, tf.int64)
-            (bucket,) = tf.unstack(
-                tf.searchsorted(boundaries, [length], side="right")
-            )
-            sizes = tf.constant(bucket_batch_sizes, tf.int64)
-            return slots, (tf.gather(sizes, bucket), element)
-
-        batches = tagged.pairs.map(
-            as_it_is(with_size)
-        ).bucket_by_sequence_length(
-            as_it_is(lambda _, sized: length_func(sized[1])),
-            bucket_boundaries,
-            bucket_batch_sizes,
-            None if shapes is None else (shapes[0], ([], shapes[1])),
-            None
-            if values is None
-            else (values[0], (tf.constant(0, tf.int64), values[1])),
-            drop_remainder=False,
-            **kwargs,
-        )
-        sized = tagged.of(batches, is_aligned=True).kept(
-            events.REMAINDER,
-            lambda slots, sized: tf.equal(
-                tf.shape(slots, tf.int64)[0], sized[0][0]
-            ),
-        )
-        return sized.of(
-            sized.pairs.map(as_it_is(lambda slots, sized: (slots, sized[1])))
-        )
-
-    return batch_full_ones if drop_remainder else batch
-
-
-def _full_ones(batches: TaggedDataset, batch_size: Any) -> TaggedDataset:
-    """Returns the batches of a size; the others are reported."""
-    size = tf.cast(batch_size, tf.int64)
-    return batches.kept(
-        events.REMAINDER,
-        lambda slots, batch: tf.equal(
-            tf.shape(batches.slots_of(slots, batch), tf.int64)[0], size
-        ),
+    if drop_remainder:
+        pairs = pairs.map(as_it_is(with_size))
+        shapes, values = _beside(tf.int64, shapes, values)
+    shapes, values = _beside(pairs.element_spec[0].dtype, shapes, values)
+    batches = pairs.bucket_by_sequence_length(
+        as_it_is(length_of),
+        bucket_boundaries,
+        bucket_batch_sizes,
+        shapes,
+        values,
+        drop_remainder=False,
+        **kwargs,
     )
+    if not drop_remainder:
+        return tagged.of(batches, is_aligned=True)
+    return tagged.of(batches, is_aligned=True).kept_marked(
+        lambda slots, sizes: tf.equal(tf.shape(slots, tf.int64)[0], sizes[0])
+    )
+
+
+def _beside(dtype: Any, shapes: Any, values: Any) -> tuple[Any, Any]:
+    """Returns shapes and values for padding with a scalar before elements."""
+    if shapes is not None:
+        shapes = ([], shapes)
+    if values is not None:
+        filler = tf.constant("" if dtype == tf.string else 0, dtype)
+        values = (filler, values)
+    return shapes, values
 
 
 def unbatched(tagged: TaggedDataset, **kwargs: Any) -> TaggedDataset:
@@ -225,27 +196,21 @@ def rebatched(
     if not drop_remainder:
         return batches
     sizes = tf.reshape(tf.cast(batch_size, tf.int64), [-1])
-    numbered = batches.of(
-        batches.pairs.enumerate().map(
-            as_it_is(lambda number, pair: (pair[0], (number, pair[1])))
-        )
+    numbered = batches.pairs.enumerate().map(
+        as_it_is(lambda number, pair: (pair[0], (number, pair[1])))
     )
-    full = numbered.kept(
-        events.REMAINDER,
-        lambda slots, batch: tf.equal(
+    return batches.of(numbered).kept_marked(
+        lambda slots, number: tf.equal(
             tf.shape(slots, tf.int64)[0],
-            tf.gather(sizes, batch[0] % tf.size(sizes, tf.int64)),
-        ),
-    )
-    return full.of(
-        full.pairs.map(as_it_is(lambda slots, batch: (slots, batch[1])))
+            tf.gather(sizes, number % tf.size(sizes, tf.int64)),
+        )
     )
 
 
 def expect_rows(spec: Any, method: str) -> None:
-    """Raises an error where elements like this cannot be taken apart."""
+    """Raises ValueError where elements like this cannot be taken apart."""
     if not has_rows(spec):
         raise ValueError(
-            f"Expected elements with a tensor for {method} behind "
+            f"Expected elements with a tensor for {method} after "
             f"records(...); got {spec}. Call {method} in the reader."
         )

@@ -27,13 +27,7 @@ from wq_hooks.runtime.records.traced_function import TracedFunction, as_it_is
 def flat_mapped(
     tagged: TaggedDataset, function: Callable[[Any], Any], **kwargs: Any
 ) -> TaggedDataset:
-    """Returns tf.data.Dataset.flat_map for pairs.
-
-    Args:
-      tagged: The dataset.
-      function: Maps an element to a dataset.
-      **kwargs: Arguments of tf.data.Dataset.flat_map.
-    """
+    """Returns tf.data.Dataset.flat_map for pairs."""
     pairs = tagged.pairs.flat_map(_dividing(tagged, function), **kwargs)
     return tagged.of(pairs, is_numbered=False, is_aligned=False)
 
@@ -89,13 +83,7 @@ def _dividing(
 
 
 def _divided(port: RecordsPort, slots: Any, elements: Any) -> Any:
-    """Returns pairs for what was made of an element; see the module.
-
-    Args:
-      port: The local queues.
-      slots: Slots of that element.
-      elements: Dataset of what was made of it.
-    """
+    """Returns pairs for what was made of the element with these slots."""
     records = events.records_per_slot(slots)
     each, counts = tf.unstack(tf.reshape(records, [2, -1]))
     one_of_each = tf.concat([each, tf.ones_like(each)], 0)

@@ -12,7 +12,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.records.tagged import TaggedDataset
 from wq_hooks.runtime.records.traced_function import TracedFunction, as_it_is
 
@@ -27,18 +26,12 @@ def limited(tagged: TaggedDataset, take: Any, skip: Any) -> TaggedDataset:
     """
     take, skip = tf.cast(take, tf.int64), tf.cast(skip, tf.int64)
 
-    def is_within(number: Any) -> Any:
+    def mark(number: Any, pair: Any) -> Any:
         is_taken = tf.logical_or(take < 0, number < take)
-        return tf.logical_and(
-            is_taken, tf.logical_and(skip >= 0, number >= skip)
-        )
+        is_skipped = tf.logical_or(skip < 0, number < skip)
+        return tf.logical_and(is_taken, tf.logical_not(is_skipped)), pair
 
-    return _kept_marked(
-        tagged,
-        tagged.pairs.enumerate().map(
-            as_it_is(lambda number, pair: (is_within(number), pair))
-        ),
-    )
+    return _kept(tagged, tagged.pairs.enumerate().map(as_it_is(mark)))
 
 
 def limited_while(
@@ -47,29 +40,23 @@ def limited_while(
     """Returns tf.data.Dataset.take_while for pairs."""
 
     def scan(is_taken: Any, pair: Any) -> Any:
-        _, element = pair
         is_taken = tf.cond(
-            is_taken, lambda: predicate(element), lambda: tf.constant(False)
+            is_taken, lambda: predicate(pair[1]), lambda: tf.constant(False)
         )
         return is_taken, (is_taken, pair)
 
-    return _kept_marked(
-        tagged, tagged.pairs.scan(tf.constant(True), as_it_is(scan))
-    )
+    return _kept(tagged, tagged.pairs.scan(tf.constant(True), as_it_is(scan)))
 
 
-def _kept_marked(tagged: TaggedDataset, marked: Any) -> TaggedDataset:
-    """Returns the pairs of (is_kept, pair) that are kept."""
+def _kept(tagged: TaggedDataset, marked: Any) -> TaggedDataset:
+    """Returns the pairs of a dataset of (is_kept, pair) that are kept."""
 
     def with_mark(is_kept: Any, pair: Any) -> Any:
-        slots, element = pair
-        return tagged.slots_of(slots, element), (is_kept, element)
+        return tagged.slots_of(*pair), (is_kept, pair[1])
 
-    kept = tagged.of(marked.map(as_it_is(with_mark)), is_numbered=False).kept(
-        events.REMAINDER, lambda _, marked: marked[0]
-    )
-    return kept.of(
-        kept.pairs.map(as_it_is(lambda slots, marked: (slots, marked[1])))
+    pairs = marked.map(as_it_is(with_mark))
+    return tagged.of(pairs, is_numbered=False).kept_marked(
+        lambda _, is_kept: is_kept
     )
 
 

@@ -13,7 +13,7 @@ records in order need not be told which item each record is of.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -35,16 +35,16 @@ class Operation:
     """A method that was called.
 
     Args:
-      spec: What its elements are.
+      spec: Spec of its elements.
       apply: Applies it to a TaggedDataset.
-      of_reader: Applies it to the dataset of one item, where the elements are
-        the same if each reader does so; None: they are not.
+      of_reader: Applies it to the dataset of one item; None where that gives
+        other elements.
       saves_reports: Whether nothing has to be reported if the reader does it.
       may_fail_alone: Whether an element at which it fails is lost alone.
-      batching: If it makes batches of a fixed size.
+      batching: What makes the batches, if they are of a fixed size.
       divides: Whether records of one element may come in several elements.
-      run_ahead: If all that it does is to run ahead of what comes behind.
-      options: If it is `with_options`.
+      run_ahead: Applies it to a dataset, if it does nothing but run ahead.
+      options: The options, if it is `with_options`.
     """
 
     spec: Any
@@ -76,33 +76,13 @@ class Reading:
     cycle_length: int
     is_endless: bool
 
-    def pairs(self, reader: OfDataset) -> Any:
-        """Returns records one by one; see `lanes.pairs_read`."""
-        return self.from_items(
-            lambda items: pairs_read(
-                self.port, items, reader, cycle_length=self.cycle_length
-            )
-        )
-
-    def batches(self, reader: OfDataset, batching: Batching) -> Any:
-        """Returns them in batches; see `lanes.batches_read`."""
-        return self.from_items(
-            lambda items: batches_read(
-                self.port,
-                items,
-                reader,
-                batching.with_remainder,
-                batching.batch_size,
-            )
-        )
-
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What was built: pairs, and a prefetch behind them or None."""
+    """What was built: pairs, and a prefetch of them or None."""
 
     tagged: TaggedDataset
-    run_ahead: OfDataset | None = field(default=None)
+    run_ahead: OfDataset | None = None
 
     @property
     def pairs(self) -> Any:
@@ -112,7 +92,7 @@ class Pipeline:
         return self.run_ahead(self.tagged.pairs)
 
     def then(self, operation: Operation) -> Pipeline:
-        """Returns the pipeline with an operation behind it."""
+        """Returns the pipeline with one operation more."""
         if operation.run_ahead is not None:
             tagged = self.tagged.of(self.pairs)
             return Pipeline(tagged, operation.run_ahead)
@@ -124,7 +104,7 @@ class Pipeline:
 
 
 def build(reading: Reading, operations: Sequence[Operation]) -> Pipeline:
-    """Returns the pipeline that operations make behind a reader."""
+    """Returns the pipeline that operations make of what a reader gives."""
     num_of_reader = num_left_to_reader(operations, reading.cycle_length)
     own, rest = operations[:num_of_reader], operations[num_of_reader:]
 
@@ -145,13 +125,26 @@ def build(reading: Reading, operations: Sequence[Operation]) -> Pipeline:
         and has_rows(spec)
         and not any(operation.divides for operation in rest)
     ):
-        pairs = reading.batches(reader, batching)
+        pairs = reading.from_items(
+            lambda items: batches_read(
+                reading.port,
+                items,
+                reader,
+                batching.with_remainder,
+                batching.batch_size,
+            )
+        )
         batches = TaggedDataset(reading.port, pairs, is_numbered=True)
         batches = batching.without_remainder(batches)
         pipeline = Pipeline(batches.with_spec(rest[0].spec))
         rest = rest[1:]
     else:
-        pipeline = Pipeline(TaggedDataset(reading.port, reading.pairs(reader)))
+        pairs = reading.from_items(
+            lambda items: pairs_read(
+                reading.port, items, reader, cycle_length=reading.cycle_length
+            )
+        )
+        pipeline = Pipeline(TaggedDataset(reading.port, pairs))
     for operation in rest:
         pipeline = pipeline.then(operation)
     return pipeline
@@ -183,13 +176,7 @@ def ignoring_errors(
     of_reader: OfDataset,
     cycle_length: int,
 ) -> tuple[Operation, ...]:
-    """Returns operations with `ignore_errors` behind them.
-
-    Args:
-      operations: Those before.
-      spec: What the elements are.
-      of_reader: See `Operation`, for `ignore_errors`.
-      cycle_length: See `Reading`.
+    """Returns operations and `ignore_errors` after them.
 
     Raises:
       ValueError: If it could not be told which records an error has lost.
@@ -206,8 +193,8 @@ def ignoring_errors(
     alone = operations[num_before:]
     if not alone:
         raise ValueError(
-            "Expected ignore_errors() right behind the map or filter whose "
-            "errors it ignores; got it behind something else, where it is "
+            "Expected ignore_errors() right after the map or filter whose "
+            "errors it ignores; got it after something else, where it is "
             "not known which records an error has lost. Call it there, or in "
             "the reader: records(lambda path: "
             "TFRecordDataset(path).ignore_errors())."

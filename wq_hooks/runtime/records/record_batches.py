@@ -1,7 +1,5 @@
 """The methods of `Records` that make batches, or take them apart.
 
-    records.batch(512, drop_remainder=True)
-
 What `drop_remainder=True` leaves at the end counts as seen.
 """
 
@@ -15,12 +13,11 @@ import tensorflow as tf
 from wq_hooks.runtime.records import batching, divided
 from wq_hooks.runtime.records.batching import Batching
 from wq_hooks.runtime.records.records_base import R, RecordsBase
-from wq_hooks.runtime.records.tagged import TaggedDataset
 from wq_hooks.runtime.records.traced_function import TracedFunction
 
 
 class BatchMethods(RecordsBase):
-    """See `Records`."""
+    """The methods; see `Records`."""
 
     def batch(
         self: R,
@@ -108,13 +105,21 @@ class BatchMethods(RecordsBase):
         )
         kwargs["pad_to_bucket_boundary"] = pad_to_bucket_boundary
         kwargs["no_padding"] = no_padding
-        template = self._template.bucket_by_sequence_length(
-            length_func.spread, *args, drop_remainder=drop_remainder, **kwargs
+        return self._then(
+            lambda dataset: dataset.bucket_by_sequence_length(
+                length_func.spread,
+                *args,
+                drop_remainder=drop_remainder,
+                **kwargs,
+            ),
+            lambda tagged: batching.bucketed(
+                tagged,
+                length_func,
+                *args,
+                drop_remainder=drop_remainder,
+                **kwargs,
+            ),
         )
-        bucketed = batching.bucketed(
-            length_func, *args, drop_remainder=drop_remainder, **kwargs
-        )
-        return self._then(template, bucketed)
 
     def group_by_window(
         self: R,
@@ -129,27 +134,23 @@ class BatchMethods(RecordsBase):
         Each element that `reduce_func` makes of a window counts as one of all
         its records, and is reported; see `flat_map`.
         """
-        key = self._traced(key_func, "Dataset.group_by_window()")
+        method = "Dataset.group_by_window()"
+        key = self._traced(key_func, method)
         key_spec = tf.TensorSpec([], tf.int64)
         window_spec = tf.data.DatasetSpec(self.element_spec)
-        reduce = TracedFunction(
-            reduce_func, (key_spec, window_spec), "Dataset.group_by_window()"
-        )
+        reduce = TracedFunction(reduce_func, (key_spec, window_spec), method)
         size = None
         if window_size_func is not None:
-            size = TracedFunction(
-                window_size_func, key_spec, "Dataset.group_by_window()"
-            ).spread
-        template = self._template.group_by_window(
-            key.spread, reduce.spread, window_size, size, **kwargs
-        )
-
-        def grouped(tagged: TaggedDataset) -> TaggedDataset:
-            return divided.grouped_by_window(
+            size = TracedFunction(window_size_func, key_spec, method).spread
+        return self._then(
+            lambda dataset: dataset.group_by_window(
+                key.spread, reduce.spread, window_size, size, **kwargs
+            ),
+            lambda tagged: divided.grouped_by_window(
                 tagged, key, reduce, window_size, size, **kwargs
-            )
-
-        return self._then(template, grouped, divides=True)
+            ),
+            divides=True,
+        )
 
     def unbatch(self: R, **kwargs: Any) -> R:
         """As tf.data.Dataset.unbatch.
@@ -157,24 +158,24 @@ class BatchMethods(RecordsBase):
         Where a function has made of a batch another number of rows, each row
         counts as one of all its records.
         """
-        template = self._template.unbatch(**kwargs)
         batching.expect_rows(self.element_spec, "unbatch()")
         return self._then(
-            template,
+            lambda dataset: dataset.unbatch(**kwargs),
             lambda tagged: batching.unbatched(tagged, **kwargs),
+            may_be_read=True,
             divides=True,
             saves_reports=True,
-            of_reader=lambda dataset: dataset.unbatch(**kwargs),
         )
 
     def rebatch(
         self: R, batch_size: Any, drop_remainder: bool = False, **kwargs: Any
     ) -> R:
         """As tf.data.Dataset.rebatch; see `unbatch`."""
-        template = self._template.rebatch(batch_size, drop_remainder, **kwargs)
         batching.expect_rows(self.element_spec, "rebatch()")
         return self._then(
-            template,
+            lambda dataset: dataset.rebatch(
+                batch_size, drop_remainder, **kwargs
+            ),
             lambda tagged: batching.rebatched(
                 tagged, batch_size, drop_remainder, **kwargs
             ),

@@ -10,9 +10,8 @@ what that is. What `to_dataset` builds carries along of which records an element
 consists; see `operations.py` and `tagged.py`.
 
 The trap: the batches that come out of `to_dataset` must go straight into the
-train step. Put `prefetch` before it, not behind: a batch counts as trained when
-the next one is asked for. (In eager mode it is looked at who asks: see
-`watched.py`.)
+train step. Call `prefetch` before it, not after it: a batch counts as trained
+when the next one is asked for.
 """
 
 from __future__ import annotations
@@ -28,23 +27,26 @@ from wq_hooks.runtime.ports.dataset_ops import (
     when_reached,
 )
 from wq_hooks.runtime.reading import record_events as events
+from wq_hooks.runtime.reading.file_readers import Reader, of_one_file
+from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.records import divided
 from wq_hooks.runtime.records.limits import expect_end, limited, limited_while
-from wq_hooks.runtime.records.operations import ignoring_errors
+from wq_hooks.runtime.records.operations import (
+    FromItems,
+    Reading,
+    ignoring_errors,
+)
 from wq_hooks.runtime.records.record_batches import BatchMethods
 from wq_hooks.runtime.records.refused_methods import NO_DATASET, reason_against
 from wq_hooks.runtime.records.tagged import TaggedDataset
-from wq_hooks.runtime.records.traced_function import as_it_is
+from wq_hooks.runtime.records.traced_function import (
+    TracedFunction,
+    as_it_is,
+)
 
 
 class Records(BatchMethods):
-    """A pipeline of records that know their item; see the module.
-
-    Args:
-      reading: How records are read.
-      template: A plain dataset of the same elements.
-      operations: What is done with the records.
-    """
+    """A pipeline of records that know their item; see the module."""
 
     @property
     def pairs(self) -> Any:
@@ -95,38 +97,29 @@ class Records(BatchMethods):
         traced = self._traced(map_func, "Dataset.map()")
         is_said = bool(args) or "num_parallel_calls" in kwargs
         if not is_said and not traced.is_stateful:
-            # What tf.data would do, had `queue_options` not to forbid it
-            # everywhere: it would run ahead behind `to_dataset`, too.
+            # As tf.data does. `queue_options` forbids it everywhere, since it
+            # would run ahead after `to_dataset`, too.
             kwargs["num_parallel_calls"] = tf.data.AUTOTUNE
-
-        def mapped(dataset: Any) -> Any:
-            return dataset.map(traced.spread, *args, **kwargs)
-
         return self._then(
-            mapped(self._template),
+            lambda dataset: dataset.map(traced.spread, *args, **kwargs),
             lambda tagged: tagged.mapped(traced, *args, **kwargs),
-            of_reader=mapped,
+            may_be_read=True,
             may_fail_alone=True,
         )
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.filter; what is left out counts as seen.
 
-        Behind `WorkQueue.records` and maps it costs about what it costs without
-        a queue. Further down each record that is left out is reported, which
-        takes tens of microseconds.
+        Right after `WorkQueue.records` and maps it is the reader's. Elsewhere
+        each record that is left out is reported, which takes some time.
         """
         traced = self._traced(predicate, "Dataset.filter()")
-
-        def filtered(dataset: Any) -> Any:
-            return dataset.filter(traced.spread, **kwargs)
-
         return self._then(
-            filtered(self._template),
+            lambda dataset: dataset.filter(traced.spread, **kwargs),
             lambda tagged: tagged.kept(
                 events.FILTERED, lambda _, element: traced(element), **kwargs
             ),
-            of_reader=filtered,
+            may_be_read=True,
             saves_reports=True,
             may_fail_alone=True,
         )
@@ -134,20 +127,15 @@ class Records(BatchMethods):
     def flat_map(self, map_func: Callable[..., Any], **kwargs: Any) -> Records:
         """As tf.data.Dataset.flat_map.
 
-        An element counts as seen when all that was made of it was. Behind
-        `WorkQueue.records` and maps it costs what it costs without a queue.
-        Further down each element that is made is reported, which takes tens of
-        microseconds.
+        An element counts as seen when all that was made of it was. Right after
+        `WorkQueue.records` and maps it is the reader's. Elsewhere each element
+        that is made is reported, which takes some time.
         """
         traced = self._traced(map_func, "Dataset.flat_map()")
-
-        def mapped(dataset: Any) -> Any:
-            return dataset.flat_map(traced.spread, **kwargs)
-
         return self._then(
-            mapped(self._template),
+            lambda dataset: dataset.flat_map(traced.spread, **kwargs),
             lambda tagged: divided.flat_mapped(tagged, traced, **kwargs),
-            of_reader=mapped,
+            may_be_read=True,
             divides=True,
             saves_reports=True,
         )
@@ -166,7 +154,7 @@ class Records(BatchMethods):
         kwargs["num_parallel_calls"] = num_parallel_calls
         traced = self._traced(map_func, "Dataset.interleave()")
         return self._then(
-            self._template.interleave(traced.spread, **kwargs),
+            lambda dataset: dataset.interleave(traced.spread, **kwargs),
             lambda tagged: divided.interleaved(tagged, traced, **kwargs),
             divides=True,
         )
@@ -178,22 +166,19 @@ class Records(BatchMethods):
         where there is nothing else between it and the reader, the reader's.
 
         Raises:
-          ValueError: If it is not behind one of these.
+          ValueError: If it is not right after one of these.
         """
 
         def ignoring(dataset: Any) -> Any:
             return dataset.ignore_errors(*args, **kwargs)
 
-        return Records(
-            self._reading,
-            ignoring(self._template),
-            ignoring_errors(
-                self._operations,
-                self.element_spec,
-                ignoring,
-                self._reading.cycle_length,
-            ),
+        operations = ignoring_errors(
+            self._operations,
+            self.element_spec,
+            ignoring,
+            self._reading.cycle_length,
         )
+        return Records(self._reading, ignoring(self._template), operations)
 
     def enumerate(self, start: Any = 0, **kwargs: Any) -> Records:
         """As tf.data.Dataset.enumerate."""
@@ -206,30 +191,36 @@ class Records(BatchMethods):
             pairs = tagged.pairs.enumerate(start, **kwargs).map(as_it_is(swap))
             return tagged.of(pairs, is_numbered=False)
 
-        return self._then(self._template.enumerate(start, **kwargs), enumerated)
+        return self._then(
+            lambda dataset: dataset.enumerate(start, **kwargs), enumerated
+        )
 
     def take(self, count: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.take; what it leaves out counts as seen.
 
-        It is read to the end of the data, for its items to be completed. To
-        look at some elements, call `take` behind `to_dataset`: there, items
-        that are not finished stay open.
+        The data are read to their end, for all items to be completed. To look
+        at some elements, call `take` after `to_dataset`: there, items that are
+        not finished stay open.
 
         Raises:
           ValueError: If the queue has no end.
         """
         expect_end(self._reading.is_endless, f"take({count})")
-        template = self._template.take(count, **kwargs)
-        return self._then(template, lambda tagged: limited(tagged, count, 0))
+        return self._then(
+            lambda dataset: dataset.take(count, **kwargs),
+            lambda tagged: limited(tagged, count, 0),
+        )
 
     def skip(self, count: Any, **kwargs: Any) -> Records:
         """As tf.data.Dataset.skip; what it leaves out counts as seen.
 
-        It skips the first elements of each iteration, and not those of each
-        item: that is a matter of the reader.
+        It skips the first elements of each iteration. To skip those of each
+        item, call `skip` in the reader.
         """
-        template = self._template.skip(count, **kwargs)
-        return self._then(template, lambda tagged: limited(tagged, -1, count))
+        return self._then(
+            lambda dataset: dataset.skip(count, **kwargs),
+            lambda tagged: limited(tagged, -1, count),
+        )
 
     def take_while(
         self, predicate: Callable[..., Any], **kwargs: Any
@@ -237,9 +228,9 @@ class Records(BatchMethods):
         """As tf.data.Dataset.take_while; see `take`."""
         expect_end(self._reading.is_endless, "take_while")
         traced = self._traced(predicate, "Dataset.take_while()")
-        template = self._template.take_while(traced.spread, **kwargs)
         return self._then(
-            template, lambda tagged: limited_while(tagged, traced)
+            lambda dataset: dataset.take_while(traced.spread, **kwargs),
+            lambda tagged: limited_while(tagged, traced),
         )
 
     def prefetch(self, *args: Any, **kwargs: Any) -> Records:
@@ -250,15 +241,14 @@ class Records(BatchMethods):
 
     def with_options(self, options: tf.data.Options, **kwargs: Any) -> Records:
         """As tf.data.Dataset.with_options."""
-        template = self._template.with_options(options, **kwargs)
-        return self._then(template, lambda tagged: tagged, options=options)
+        return self._then(
+            lambda dataset: dataset.with_options(options, **kwargs),
+            lambda tagged: tagged,
+            options=options,
+        )
 
     def repeat(self, count: int | None = None) -> NoReturn:
-        """Not to be had: the queue repeats.
-
-        Raises:
-          ValueError: Always.
-        """
+        """Raises ValueError: the queue repeats its works by `num_epochs`."""
         raise ValueError(
             f"Expected num_epochs={count} of the WorkQueue instead of "
             f"repeat({count}): when the queue has ended there is nothing to "
@@ -269,39 +259,35 @@ class Records(BatchMethods):
         """Returns a tf.data.Dataset of what the user sees.
 
         A batch counts as trained when the train loop asks for the next one.
-        In eager mode that holds behind `map` and `prefetch`, too; see
+        In eager mode that holds after `map` and `prefetch`, too; see
         `runtime/reading/watched_dataset.py` for what else may follow.
         """
+        port = self._reading.port
 
         def iterated(_: Any) -> Any:
-            # A name for this iteration.
-            iteration = self._reading.port.new_number()
+            iteration = port.new_number()
             iteration = after(
-                self._reading.port.note_counts(events.BEGIN, iteration),
-                iteration,
+                port.note_counts(events.BEGIN, iteration), iteration
             )
             batches = self._batches(iteration)
             end = when_reached(
-                lambda: self._reading.port.note(events.END_OF_DATA, iteration),
-                batches,
+                lambda: port.note(events.END_OF_DATA, iteration), batches
             )
-            return self._reading.port.counter.observed(batches.concatenate(end))
+            return port.counter.observed(batches.concatenate(end))
 
-        # Built here, where it can be seen, and not within the function.
+        # Built here, where errors can be seen, and not within the function.
         self._pipeline()
         once = tf.data.Dataset.from_tensors(0).flat_map(as_it_is(iterated))
-        port = self._reading.port
         batches = port.in_passes(once).with_options(queue_options())
         return port.watched(batches)
 
     def _batches(self, iteration: Any) -> Any:
         """Returns the batches, which report the slots of their records.
 
-        A function that stands between two train steps keeps them waiting, for
-        a tenth of a step where all cores are busy. So a batch reports itself
-        in the thread that runs ahead, and tf.data counts which were fetched.
-        It does so in a filter, which leaves none out: a function that returned
-        the batch would cost an op for each of its tensors.
+        A function between two train steps keeps them waiting. So a batch
+        reports itself in the thread that runs ahead, and tf.data counts which
+        were fetched. A filter that leaves none out reports it: a function that
+        returned the batch would cost an op for each of its tensors.
         """
         port = self._reading.port
         pipeline = self._pipeline()
@@ -330,7 +316,33 @@ class Records(BatchMethods):
     ) -> Records:
         """Returns the records as they pass what does nothing to each."""
         return self._then(
-            passing(self._template),
+            passing,
             lambda tagged: tagged.of(passing(tagged.pairs)),
             run_ahead=passing if is_prefetch else None,
+        )
+
+
+def records_read(
+    port: RecordsPort,
+    from_items: FromItems,
+    reader: Reader,
+    *,
+    cycle_length: int = 1,
+    is_endless: bool = False,
+) -> Records:
+    """Returns the records that a reader gives; for arguments see `Reading`."""
+    traced = TracedFunction(
+        of_one_file(reader), tf.TensorSpec([], tf.string), "records()"
+    )
+    template = tf.data.Dataset.from_tensors("").flat_map(traced.spread)
+    reading = Reading(port, from_items, traced, cycle_length, is_endless)
+    return Records(reading, template)
+
+
+def expect_reader(reader: object) -> None:
+    """Raises TypeError if it is no function."""
+    if not callable(reader):
+        raise TypeError(
+            "Expected reader to be a function that maps an item to a dataset, "
+            f"such as tf.data.TextLineDataset; got {reader!r:.200}."
         )

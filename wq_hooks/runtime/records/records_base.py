@@ -1,7 +1,4 @@
-"""What all methods of `Records` have in common: how one is added.
-
-return self._then(template, apply)
-"""
+"""What all methods of `Records` have in common: how one is added."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import Any, TypeVar
 
 from wq_hooks.runtime.records.batching import Batching
 from wq_hooks.runtime.records.operations import (
+    OfDataset,
     Operation,
     Pipeline,
     Reading,
@@ -22,13 +20,7 @@ R = TypeVar("R", bound="RecordsBase")
 
 
 class RecordsBase:
-    """Operations behind a reader; see `Records`.
-
-    Args:
-      reading: How records are read.
-      template: A plain dataset of the same elements.
-      operations: What is done with the records.
-    """
+    """Operations after a reader; see `Records`."""
 
     def __init__(
         self,
@@ -47,7 +39,6 @@ class RecordsBase:
         return self._template.element_spec
 
     def _pipeline(self) -> Pipeline:
-        """Returns what all operations together make, built once."""
         if self._built is None:
             self._built = build(self._reading, self._operations)
         return self._built
@@ -55,23 +46,28 @@ class RecordsBase:
     def _traced(
         self, function: Callable[..., Any], transformation: str
     ) -> TracedFunction:
-        """Returns a function of an element, traced now."""
         return TracedFunction(function, self.element_spec, transformation)
 
     def _then(
         self: R,
-        template: Any,
+        of_dataset: OfDataset,
         apply: Callable[[TaggedDataset], TaggedDataset],
+        *,
+        may_be_read: bool = False,
         **kwargs: Any,
     ) -> R:
-        """Returns these records with one operation more; see `Operation`."""
+        """Returns the records after one more operation; see `Operation`.
+
+        `of_dataset` applies it to a plain dataset, `apply` to one that knows
+        its records. `may_be_read`: the reader may do it to the dataset of an
+        item.
+        """
+        template = of_dataset(self._template)
+        kwargs["of_reader"] = of_dataset if may_be_read else None
         operation = Operation(template.element_spec, apply, **kwargs)
         return type(self)(
             self._reading, template, (*self._operations, operation)
         )
 
     def _batched(self: R, batching: Batching) -> R:
-        """Returns the records in batches."""
-        return self._then(
-            batching.of_elements(self._template), batching, batching=batching
-        )
+        return self._then(batching.of_elements, batching, batching=batching)

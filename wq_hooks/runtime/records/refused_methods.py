@@ -1,4 +1,4 @@
-"""What `Records` has not, and what to do in its place.
+"""What `Records` does not have, and what to do instead.
 
 raise AttributeError(reason_against("cache"))
 """
@@ -14,7 +14,7 @@ _IN_READER = (
     "records(lambda path: TextLineDataset(path).{name}(...))."
 )
 _BEHIND = (
-    "It goes behind to_dataset(), with the batches: "
+    "It goes after to_dataset(), with the batches: "
     "records(...).batch(512).to_dataset().{name}(...)."
 )
 _OF_ALL = {
@@ -42,6 +42,6 @@ def reason_against(name: str) -> str:
         return NO_DATASET
     fix = _OF_ALL.get(name, _IN_READER).format(name=name)
     return (
-        f"Expected one of {_METHODS}, then to_dataset(), behind records(...); "
+        f"Expected one of {_METHODS}, then to_dataset(), after records(...); "
         f"got {name!r}. {fix}"
     )

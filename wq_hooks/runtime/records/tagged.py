@@ -75,13 +75,7 @@ class TaggedDataset:
         predicate: Callable[[Any, Any], Any],
         **kwargs: Any,
     ) -> TaggedDataset:
-        """Returns the elements that are kept; the others are reported.
-
-        Args:
-          kind: Who leaves them out, of `record_events`.
-          predicate: Function of slots and element; returns whether it is kept.
-          **kwargs: Arguments of tf.data.Dataset.filter.
-        """
+        """Returns the elements that are kept; others are reported as `kind`."""
 
         def keep(slots: Any, element: Any) -> Any:
             is_kept = tf.convert_to_tensor(predicate(slots, element), tf.bool)
@@ -89,6 +83,20 @@ class TaggedDataset:
             return after(self.port.note_dropped(kind, slots, is_kept), is_kept)
 
         return self.of(self.pairs.filter(as_it_is(keep), **kwargs))
+
+    def kept_marked(
+        self, predicate: Callable[[Any, Any], Any]
+    ) -> TaggedDataset:
+        """Returns (slots, element) of (slots, (mark, element)), where kept.
+
+        The predicate is a function of slots and mark.
+        """
+        kept = self.kept(
+            events.REMAINDER, lambda slots, marked: predicate(slots, marked[0])
+        )
+        return kept.of(
+            kept.pairs.map(as_it_is(lambda slots, marked: (slots, marked[1])))
+        )
 
     def in_units(self) -> TaggedDataset:
         """Returns the same with slots that batches can be made of: scalars."""

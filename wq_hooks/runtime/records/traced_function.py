@@ -33,12 +33,11 @@ class TracedFunction:
     Args:
       function: Takes an element as a function of tf.data does: a tuple is
         spread over its arguments.
-      input_spec: What the elements are.
-      transformation: The name of the method, for error messages.
+      input_spec: Spec of the elements.
+      transformation: Name of the method, for error messages.
 
     Raises:
-      Exception: What the function raises.
-      TypeError: If tf.data has no place for what it returns.
+      TypeError: If tf.data has no place for what the function returns.
     """
 
     def __init__(
@@ -113,10 +112,7 @@ def _arguments(element: Any) -> tuple[Any, ...]:
 
 
 def _spec_of(result: Any, transformation: str) -> Any:
-    """Returns what tf.data takes a function's result for.
-
-    It is asked itself, in a graph that is never run.
-    """
+    """Returns what tf.data makes of a result, in a graph that is never run."""
     spec = None
 
     def result_of_function(_: Any) -> Any:

@@ -29,11 +29,7 @@ def count_workers() -> int:
 
 
 def expect_dataset_creator() -> Any:
-    """Returns Keras 2's DatasetCreator.
-
-    Raises:
-      WorkQueueError: With Keras 3, which has none.
-    """
+    """Returns Keras 2's DatasetCreator; raises WorkQueueError with Keras 3."""
     experimental = getattr(tf.keras.utils, "experimental", None)
     creator = getattr(experimental, "DatasetCreator", None)
     if creator is None:

@@ -28,10 +28,7 @@ def items_slot(
 ) -> Iterator[str]:
     """Yields each item of a consumer when its function has returned.
 
-    Args:
-      schedule: See `schedule_of`.
-      function: A tf.function of an item, a tf.string scalar.
-      loop: The consumer. An item is completed before it is yielded.
+    The item, of which `function` is a tf.function, is completed by then.
     """
     try:
         while True:
@@ -50,13 +47,7 @@ def steps_slot(
     function: Callable[[Any], Any],
     iterator: Any,
 ) -> Iterator[Any]:
-    """Yields what a function has returned, each time that it was run.
-
-    Args:
-      schedule: See `schedule_of`.
-      function: A tf.function of `iterator`.
-      iterator: Iterator of a dataset per worker.
-    """
+    """Yields what a tf.function of an iterator returns, again and again."""
     while True:
         yield schedule(function, iterator).fetch()
 

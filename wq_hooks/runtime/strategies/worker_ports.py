@@ -27,32 +27,20 @@ from wq_hooks.runtime.reading.watched_dataset import WatchedDataset
 
 
 class _Selected:
-    """The queue of the worker that runs the graph.
-
-    Args:
-      queues: One for each worker, all on the coordinator.
-      index: tf.int64 scalar, the worker's.
-    """
+    """The queue of the worker with an index, a tensor; on the coordinator."""
 
     def __init__(self, queues: Sequence[Any], index: Any):
         self._queues = list(queues)
         self._index = index
         self._device = queues[0].queue_ref.device
 
-    def _queue(self) -> Any:
-        return tf.queue.QueueBase.from_list(self._index, self._queues)
+    def __getattr__(self, name: str) -> Any:
+        def on_coordinator(*args: Any) -> Any:
+            with tf.device(self._device):
+                chosen = tf.queue.QueueBase.from_list(self._index, self._queues)
+                return getattr(chosen, name)(*args)
 
-    def dequeue(self) -> Any:
-        with tf.device(self._device):
-            return self._queue().dequeue()
-
-    def enqueue(self, row: Any) -> Any:
-        with tf.device(self._device):
-            return self._queue().enqueue(row)
-
-    def enqueue_many(self, rows: Any) -> Any:
-        with tf.device(self._device):
-            return self._queue().enqueue_many(rows)
+        return on_coordinator
 
 
 class CoordinatorItemPort(ItemPort):
@@ -74,7 +62,7 @@ class CoordinatorItemPort(ItemPort):
             number = abs(demand)
             with self._lock:
                 if number < self._iteration:
-                    # The one who waits for it has been replaced.
+                    # The op that waits for it has been replaced.
                     self._free(number)
                     continue
                 if self._is_asked:
@@ -151,7 +139,7 @@ class WorkerRecordsPort(RecordsPort):
         )
 
     def watched(self, dataset: Any) -> Any:
-        """Returns a dataset that knows whether something is put behind it."""
+        """Returns a dataset that knows whether something follows it."""
         return WatchedDataset(dataset, self)
 
     def in_passes(self, dataset: Any) -> Any:

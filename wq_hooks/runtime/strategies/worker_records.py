@@ -30,8 +30,7 @@ from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.reading.process_records_port import ProcessRecordsPort
 from wq_hooks.runtime.reading.record_events import FLUSH, TRAINED
 from wq_hooks.runtime.reading.records_port import RecordsPort
-from wq_hooks.runtime.records.read_records import records_read
-from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.records.records import Records, records_read
 from wq_hooks.runtime.strategies.parameter_servers import (
     expect_dataset_creator,
     without_callback,
@@ -53,13 +52,7 @@ _POLL_SECS = 0.1
 
 
 class _WorkerReaders(ProcessRecordsPort):
-    """What reads records on one worker, as its consumer sees it.
-
-    Args:
-      datasets: What it belongs to.
-      port: Port for the records.
-      session: That `port` was built in.
-    """
+    """What reads records on one worker, as its consumer sees it."""
 
     items: CoordinatorItemPort
     # `WorkerDatasets.iterator` sees to it.
@@ -158,7 +151,7 @@ class WorkerDatasets:
         self._lease_secs = lease_secs
         # What the next `fit` reads.
         self.dataset_fn: Callable[[], Any] | None = None
-        # Of this process; its full name, which workers know it by.
+        # Device of this process, by its full name: workers know it by that.
         self._device = tf.constant(0).device
         self._lock = threading.Lock()
         self._readers: list[_WorkerReaders] = []
@@ -193,9 +186,7 @@ class WorkerDatasets:
     def iterator(self, coordinator: Any, dataset_fn: Callable[[], Any]) -> Any:
         """Returns an iterator per worker, for functions that are scheduled.
 
-        Args:
-          coordinator: A tf.distribute.coordinator.ClusterCoordinator.
-          dataset_fn: Returns a dataset of `records`.
+        The dataset is that of `dataset_fn`, which ends in `to_dataset`.
         """
 
         def traced() -> Any:
@@ -234,8 +225,7 @@ class WorkerDatasets:
           dataset_fn: Returns a dataset of `records`.
 
         Raises:
-          Exception: What a step has raised, at the end of data
-            tf.errors.OutOfRangeError.
+          Exception: What a step raised; OutOfRangeError at the end of data.
         """
         iterator = self.iterator(coordinator, dataset_fn)
         schedule = schedule_of(coordinator)
@@ -255,7 +245,7 @@ class WorkerDatasets:
           function: A tf.function of an item, a tf.string scalar.
 
         Raises:
-          Exception: What a function has raised; its item stays open.
+          Exception: What a function raised; its item stays open.
         """
         schedule = schedule_of(coordinator)
         slots = [
@@ -276,11 +266,8 @@ class WorkerDatasets:
     ) -> Records:
         """Returns the records of the items, for the worker that runs this.
 
-        Args:
-          shared_name: Name of its queues, unique in this process.
-          reader: See `lanes.pairs_read`.
-          cycle_length: See `lanes.pairs_read`.
-          is_endless: Whether the items never end.
+        `shared_name`, of its queues, is unique in this process. For the other
+        arguments see `Reading`.
         """
         index = (
             tf.distribute.coordinator.experimental_get_current_worker_index()
@@ -320,11 +307,7 @@ class WorkerDatasets:
             self._service.readers.release(other)
 
     def wait_for_more(self, readers: _WorkerReaders) -> bool | None:
-        """Waits until it is known if there is more for a worker.
-
-        Returns:
-          Whether there is; None: it does not wait any more.
-        """
+        """Returns whether a worker gets more; None: it waits no longer."""
         try:
             return self._wait_for_more(readers)
         finally:

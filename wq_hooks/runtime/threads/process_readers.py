@@ -28,8 +28,7 @@ from wq_hooks.runtime.ports.port import Port
 from wq_hooks.runtime.reading.process_records_port import ProcessRecordsPort
 from wq_hooks.runtime.reading.record_events import ALL_FETCHED, ALL_THROUGH
 from wq_hooks.runtime.reading.records_port import RecordsPort
-from wq_hooks.runtime.records.read_records import records_read
-from wq_hooks.runtime.records.records import Records
+from wq_hooks.runtime.records.records import Records, records_read
 from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.transport.function_session import FunctionSession
 
