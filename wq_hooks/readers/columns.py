@@ -69,16 +69,8 @@ class Column:
         Raises:
           ValueError: If it is none of these.
         """
-        if isinstance(value, tf.DType):
-            return cls._checked(value, (), None, number)
         try:
-            array = _as_array(value)
-            if array.dtype.kind in "SUO":
-                texts = [_text(v) for v in array.ravel()]
-                dtype = tf.string
-                array = np.array(texts, object).reshape(array.shape)
-            else:
-                dtype = tf.as_dtype(array.dtype)
+            dtype, array = _typed(value)
         except (TypeError, ValueError, OverflowError) as e:
             raise ValueError(
                 f"Expected a default in record_defaults[{number}], a Python or "
@@ -89,23 +81,15 @@ class Column:
                 "Expected one value, or a list of them, in record_defaults"
                 f"[{number}]; got the shape {list(array.shape)}."
             )
-        if array.size == 0:
-            return cls._checked(dtype, (), None, number)
-        if array.size == 1:
-            return cls._checked(dtype, (), array.ravel()[0], number)
-        return cls._checked(dtype, array.shape, array, number)
-
-    @classmethod
-    def _checked(
-        cls, dtype: Any, shape: tuple[int, ...], default: Any, number: int
-    ) -> Column:
-        is_known = dtype.is_integer or dtype.is_floating or dtype.is_bool
-        if dtype != tf.string and not is_known:
+        is_number = dtype.is_integer or dtype.is_floating or dtype.is_bool
+        if dtype != tf.string and not is_number:
             raise ValueError(
                 "Expected an integer, a floating-point number, a bool or a "
                 f"string in record_defaults[{number}]; got {dtype.name}."
             )
-        return cls(dtype, shape, default)
+        if array.size > 1:
+            return cls(dtype, array.shape, array)
+        return cls(dtype, (), array.ravel()[0] if array.size else None)
 
     @property
     def spec(self) -> Any:
@@ -184,6 +168,17 @@ def csv_value(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     return _text(value).decode("utf-8", "surrogateescape")
+
+
+def _typed(value: Any) -> tuple[Any, Any]:
+    """Returns the type of a default and an array of it, empty if none."""
+    if isinstance(value, tf.DType):
+        return value, np.zeros(0)
+    array = _as_array(value)
+    if array.dtype.kind not in "SUO":
+        return tf.as_dtype(array.dtype), array
+    texts = [_text(text) for text in array.ravel()]
+    return tf.string, np.array(texts, object).reshape(array.shape)
 
 
 def _as_array(value: Any) -> Any:

@@ -6,10 +6,9 @@
 
 The "#" is followed by the table. Its primary key gives the order, or the
 columns named by `key`, which must tell rows apart; a table of SQLite has an
-order of its own, a view needs `key`. It may stand in the URL, where readers
-find it:
-`sqlite:///clicks.db?key=day,id#clicks`. SQLite comes with Python; PostgreSQL
-needs psycopg: pip install "wq-hooks[postgresql]".
+order of its own, a view needs `key`. The key may stand in the URL, where
+readers find it: `sqlite:///clicks.db?key=day,id#clicks`. SQLite comes with
+Python; PostgreSQL needs psycopg: pip install "wq-hooks[postgresql]".
 
 The trap: rows are counted off in the order of the key. Where rows are deleted
 while the table is read, later slices shift; the last one then says so.

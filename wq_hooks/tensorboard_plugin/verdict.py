@@ -50,64 +50,52 @@ def verdict_of(
     slow: Mapping[str, str],
     now: float,
 ) -> Verdict:
-    """Returns the judgement.
+    """Returns the judgement of a checked state, at a time in s since 1970.
 
-    Args:
-      state: Checked.
-      points: Points in the order of time; each has "time", and "completed" and
-        "in_flight" if they are known.
-      slow: See `slow_workers`.
-      now: Time in seconds since 1970.
+    The points are in the order of time; each has "time", and "completed" and
+    "in_flight" if they are known.
     """
     in_flight, remaining = state["in_flight"], state["remaining"]
-    given_up = ""
-    if state["given_up"]:
-        given_up = f" {_items(state['given_up'])} GIVEN UP."
-    of_total = "" if state["total"] is None else f" of {state['total']:,}"
+    total = "" if state["total"] is None else f" of {state['total']:,}"
+    completed = f"{state['completed']:,}{total} items are completed"
+    eta = None if len(points) < _MIN_STALLED_POINTS else state["eta_secs"]
+    note = "tail: as long as the slowest" if remaining == 0 else ""
+
+    def verdict(status: str, text: str) -> Verdict:
+        if state["given_up"]:
+            text += f" {_items(state['given_up'])} GIVEN UP."
+        if status in ("done", "no data", "stalled"):
+            return Verdict(status, text, None, "")
+        return Verdict(status, text, eta, note)
+
     if remaining == 0 and in_flight == 0:
-        text = f"All {_items(state['completed'])} are completed."
-        return Verdict("done", text + given_up, None, "")
+        done = _items(state["completed"])
+        return verdict("done", f"All {done} are completed.")
     silent_secs = _silent_secs(state, points, now)
     if silent_secs is not None:
-        text = (
-            f"No news for {secs_in_words(silent_secs)}; the last was that "
-            f"{state['completed']:,}{of_total} items are completed."
-        )
-        return Verdict("no data", text + given_up, None, "")
+        silence = f"No news for {secs_in_words(silent_secs)}"
+        return verdict("no data", f"{silence}; the last was that {completed}.")
     stalled_secs = _stalled_secs(state, points)
     if stalled_secs is not None:
-        text = f"Nothing has moved for {secs_in_words(stalled_secs)}: "
+        text = "nobody takes an item."
         if in_flight:
-            text += (
+            text = (
                 f"{_items(in_flight)} in flight, the oldest held by "
                 f"{state['oldest_holder']} for "
                 f"{secs_in_words(state['oldest_in_flight_secs'])}."
             )
-        else:
-            text += "nobody takes an item."
-        return Verdict("stalled", text + given_up, None, "")
-    eta, note = state["eta_secs"], ""
-    if remaining == 0:
-        note = "tail: as long as the slowest"
-    if len(points) < _MIN_STALLED_POINTS:
-        eta = None
+        stall = f"Nothing has moved for {secs_in_words(stalled_secs)}"
+        return verdict("stalled", f"{stall}: {text}")
     if slow:
         present = sum(not w["has_left"] for w in state["workers"])
         verb = "is" if len(slow) == 1 else "are"
-        text = (
-            f"{len(slow):,} of {present:,} workers {verb} slow: "
-            f"{slow_in_words(slow)}.{given_up}"
-        )
-        return Verdict("straggler", text, eta, note)
+        number = f"{len(slow):,} of {present:,} workers {verb} slow"
+        return verdict("straggler", f"{number}: {slow_in_words(slow)}.")
     if remaining == 0:
-        text = (
-            f"Nothing remains to be handed out; {_items(in_flight)} in flight."
-        )
-        return Verdict("draining", text + given_up, eta, note)
-    text = f"Moving: {state['completed']:,}{of_total} items are completed"
-    if eta is not None:
-        text += f", about {secs_in_words(eta)} to go"
-    return Verdict("ok", f"{text}.{given_up}", eta, note)
+        text = f"{_items(in_flight)} in flight."
+        return verdict("draining", f"Nothing remains to be handed out; {text}")
+    to_go = "" if eta is None else f", about {secs_in_words(eta)} to go"
+    return verdict("ok", f"Moving: {completed}{to_go}.")
 
 
 def _silent_secs(

@@ -4,17 +4,17 @@
     origin.is_chief                      # True, False, or None: not known
     origin.last_step                     # of StopAtStepHook
 
-TensorFlow tells its queue runners of the session and the Coordinator, and of
-nothing else; there is no public way from these to who made them. A queue
-without a hook has to know all the same which task restores and saves the model.
-So this module looks up the stack for the object that is creating a session, and
-at what it holds: instances of TensorFlow's public classes, under any name. With
-a bare `Session` there is no such object, and nothing is known.
+TensorFlow tells its queue runners of the session and the Coordinator only, and
+there is no public way from these to their creator. A queue without a hook has
+to know which task restores and saves the model. So this module looks up the
+stack for the object that is creating a session, and at what it holds: instances
+of TensorFlow's public classes, under any name. With a bare `Session` there is
+no such object, and nothing is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,34 +44,29 @@ class SessionOrigin:
     @property
     def last_step(self) -> int | None:
         """The global step at which the session stops; None: at none."""
-        steps = [last_step_of(hook) for hook in self.stops]
-        return min((s for s in steps if s is not None), default=None)
+        return _least(map(last_step_of, self.stops))
 
     @property
     def last_step_of_job(self) -> int | None:
-        """The global step that was given as the last; None: there is none.
-
-        A number of steps is counted by each session for itself.
-        """
-        steps = [
-            last_step_of(hook)
-            for hook in self.stops
-            if num_steps_of(hook) is None
-        ]
-        return min((s for s in steps if s is not None), default=None)
+        """The global step that was given as the last; None: there is none."""
+        # Each session counts a number of steps for itself.
+        by_step = [hook for hook in self.stops if num_steps_of(hook) is None]
+        return _least(map(last_step_of, by_step))
 
     @property
     def num_steps(self) -> int | None:
-        """How many steps the session was asked for; None: not so."""
-        numbers = [num_steps_of(hook) for hook in self.stops]
-        return min((n for n in numbers if n is not None), default=None)
+        """How many steps the session was asked for; None: by global step."""
+        return _least(map(num_steps_of, self.stops))
 
 
 def find_origin(session: tf1.Session | None = None) -> SessionOrigin | None:
     """Returns where a session comes from, while it is being created.
 
-    None is returned where no known object creates it. A session that is not
-    there yet is None, too.
+    Args:
+      session: The session; None: it is not there yet.
+
+    Returns:
+      None where no object that is known here creates it.
     """
     for owner in owners_above():
         if isinstance(owner, tf1.train.Supervisor):
@@ -85,6 +80,10 @@ def find_origin(session: tf1.Session | None = None) -> SessionOrigin | None:
         if any(value is session for value in held):
             return SessionOrigin(_role_of(owner), tuple(_stops_in(held)))
     return None
+
+
+def _least(numbers: Iterable[int | None]) -> int | None:
+    return min((n for n in numbers if n is not None), default=None)
 
 
 def _role_of(creator: Any, depth: int = 0) -> bool | None:
