@@ -35,7 +35,7 @@ from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.engines import engine_of
-from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.prepared_steps import is_refusal
 
 tf1 = tf.compat.v1

@@ -23,7 +23,7 @@ from absl import logging
 
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.position.snapshot import Snapshot
-from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 logging.set_verbosity(logging.INFO)
 

@@ -22,7 +22,7 @@ from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.engines import engine_of
 from wq_hooks.errors import SnapshotError, WorkQueueError
-from wq_hooks.runtime.reading import records_port
+from wq_hooks.runtime.reading import records_port_session
 
 WORKS = [f"f{i}" for i in range(6)]
 NUM_RECORDS = 7
@@ -346,7 +346,7 @@ def test_a_batch_is_trained_when_somebody_says_so(new_queue, files):
 def test_what_gathers_is_counted_as_soon_as_somebody_waits_for_it(
     new_queue, files, monkeypatch
 ):
-    monkeypatch.setattr(records_port, "_COUNT_EVERY_SECS", 600.0)
+    monkeypatch.setattr(records_port_session, "_COUNT_EVERY_SECS", 600.0)
     queue = new_queue(files)
     dataset = queue.records(tf.data.TextLineDataset).batch(2).to_dataset()
     iterator = iter(dataset)

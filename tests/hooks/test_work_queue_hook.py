@@ -17,7 +17,7 @@ from wq_hooks.core.protocol import messages
 from wq_hooks.engines import engine_of
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.hooks import work_queue_hook
-from wq_hooks.runtime.transport import mailbox
+from wq_hooks.runtime.transport import mailbox_session as mailbox
 
 tf1 = tf.compat.v1
 

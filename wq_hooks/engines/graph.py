@@ -37,7 +37,7 @@ from wq_hooks.runtime.ports.dataset_ops import texts_of
 from wq_hooks.runtime.ports.item_channel import ItemChannel
 from wq_hooks.runtime.ports.port import POLL_SECS, PortOps
 from wq_hooks.runtime.ports.producer_port import ProducerPort
-from wq_hooks.runtime.reading.records_port import RecordsPort
+from wq_hooks.runtime.reading.records_port_session import GraphRecordsPort
 from wq_hooks.runtime.records.records import (
     Records,
     expect_reader,
@@ -46,7 +46,8 @@ from wq_hooks.runtime.records.records import (
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads import interrupt, session_wait
 from wq_hooks.runtime.threads.session_threads import Service, ServiceRunner
-from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
+from wq_hooks.runtime.transport.mailbox import Mailbox
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 _CPU = "/device:CPU:0"
 _ENGINES = "_wq_hooks_engines"
@@ -157,7 +158,7 @@ class GraphEngine(Engine):
         self, reader: Callable[[Any], Any], cycle_length: int
     ) -> Records:
         expect_reader(reader)
-        port = self._add_dataset_port(RecordsPort)
+        port = self._add_dataset_port(GraphRecordsPort)
 
         def from_items(make: Callable[[Any], Any]) -> Any:
             with tf.control_dependencies(None), self._worker_scope():

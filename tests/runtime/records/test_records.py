@@ -19,7 +19,7 @@ from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol import messages
 from wq_hooks.engines import engine_of
 from wq_hooks.runtime.reading.records_port import RecordsPort
-from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 tf1 = tf.compat.v1
 

@@ -17,8 +17,8 @@ from tests.support.in_process_cluster import Background, InProcessCluster
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.protocol import messages
 from wq_hooks.engines import engine_of
-from wq_hooks.runtime.transport import mailbox as mailbox_module
-from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport import mailbox_session as mailbox_module
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.prepared_steps import Steps, is_refusal
 
 tf1 = tf.compat.v1

@@ -22,7 +22,8 @@ from wq_hooks.runtime.host.role import Role
 
 if TYPE_CHECKING:
     from wq_hooks.runtime.ports.port import PortOps
-    from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
+    from wq_hooks.runtime.transport.mailbox import Mailbox
+    from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 
 class SessionQueue(Protocol):

@@ -85,6 +85,9 @@ class Port:
 
     # Where records are counted.
 
+    def begin(self) -> None:
+        """Notes that `count_forever` is about to run."""
+
     def count_forever(
         self, acknowledge: Callable[[Sequence[Claim], int], None]
     ) -> None:

@@ -14,10 +14,8 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.consumer.batches_in_training import Watch
 from wq_hooks.runtime.ports.item_channel import ItemPort
 from wq_hooks.runtime.reading.record_events import ALL_FETCHED, FLUSH, TRAINED
-from wq_hooks.runtime.reading.records_port import (
-    RecordsPort,
-    RecordsPortSession,
-)
+from wq_hooks.runtime.reading.records_port import RecordsPort
+from wq_hooks.runtime.reading.records_port_session import RecordsPortSession
 from wq_hooks.runtime.transport.function_session import FunctionSession
 
 _UNKNOWN = (

@@ -28,7 +28,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.host.tensorflow_private import STEP_READS, saved_by
-from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
 
 _GUARDS = "_wq_hooks_guards"

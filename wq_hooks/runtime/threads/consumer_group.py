@@ -130,6 +130,7 @@ class ConsumerGroup:
         port = self._ports[loop]
         self._start(serve or loop.serve_forever, "server")
         if port.reads_records:
+            port.begin()
             self._start(
                 functools.partial(port.count_forever, loop.acknowledge),
                 "counter",

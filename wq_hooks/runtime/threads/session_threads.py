@@ -38,7 +38,7 @@ from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.threads.interrupt import on_interrupt
 from wq_hooks.runtime.transport.lookout import Lookout, ServerWatch
-from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.meeting import (
     is_another_chief_there,
     meet_chief,

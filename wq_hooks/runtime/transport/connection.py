@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
+from wq_hooks.runtime.transport.mailbox import Mailbox
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.queue_server import DEVICE, Registry
 
 T = TypeVar("T")

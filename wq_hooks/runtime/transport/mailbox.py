@@ -12,35 +12,22 @@ of data is an element that every taker puts back for the next one.
 
 from __future__ import annotations
 
-import itertools
-import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.dropped_rows import DroppedRows
 from wq_hooks.core.protocol.messages import (
     SEPARATOR,
-    Element,
-    report_text,
 )
 from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
-from wq_hooks.runtime.transport.prepared_steps import (
-    MAX_REFUSALS,
-    Steps,
-    is_refusal,
-)
 
 _REPORTS_CAPACITY = 1_000_000
 _WORK_CAPACITY = 100_000
 _STRING = tf.string
-# How soon reports are asked for again.
-_REFUSED_PAUSE_SECS = 0.05
 # Of what can be read on the board, and does not exceed its type.
 _INTEGER = f"-?{messages.NUMBER_PATTERN}"
 _DECIMAL = r"[0-9]{1,18}(\.[0-9]{1,30})?(e-[0-9]{1,2})?"
@@ -251,209 +238,6 @@ class Mailbox:
             keys=tf.convert_to_tensor(keys, tf.int64),
             default_value=tf.constant(default),
         )
-
-
-class MailboxSession:
-    """The mailbox as seen through one session: plain calls, plain values.
-
-    Its methods may be called from several threads. They raise what
-    `tf.compat.v1.Session.run` raises.
-    """
-
-    def __init__(self, mailbox: Mailbox, session: tf1.Session):
-        self._mailbox = mailbox
-        self._session = session
-        self._steps = Steps(session)
-        self._run = self._steps.run_repeatable
-        self._life = uuid.uuid4().hex[:12]
-        self._num_delivered = itertools.count()
-        self._num_drained: int | None = None
-        self._dropped = DroppedRows(mailbox.name, "an item")
-
-    def take(self, gate: int, sender: str, completed: str) -> Element | None:
-        """Reports what is completed, then waits for an element.
-
-        Args:
-          gate: See `wq_hooks.core.protocol.messages.gate_of`.
-          sender: Consumer name and incarnation.
-          completed: The items that it has completed.
-
-        Returns:
-          The element; None, without waiting, if the gate is closed.
-        """
-        ask = report_text(messages.ASK, sender, completed)
-        mailbox = self._mailbox
-        question = question_of(gate, ask, sender)
-        # Nobody would know of what was taken out by a step that is repeated.
-        rows = self._steps.run(mailbox.take, [mailbox.take_feed], [question])
-        return element_of(rows, self._dropped)
-
-    def report(
-        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
-    ) -> None:
-        """Puts one row into the report mailbox.
-
-        Args:
-          kind: See `wq_hooks.core.protocol.messages`.
-          sender: Consumer name and incarnation.
-          payload: The items it is about.
-          timeout_secs: Give up after that long; 0: never.
-        """
-        mailbox = self._mailbox
-        text = report_text(kind, sender, payload)
-        if not timeout_secs:
-            self._run(mailbox.report, [mailbox.report_feed], [text])
-            return
-        options = tf1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
-        feeds = {mailbox.report_feed: text}
-        self._session.run(mailbox.report, feeds, options=options)
-
-    def mark(self, number: int) -> bool:
-        """Reports a mark, behind what was reported; returns True."""
-        self.report(messages.WAKE, "", messages.mark_text(number))
-        return True
-
-    def receive(self) -> list[bytes]:
-        """Waits for reports and returns all that are there, as they are.
-
-        Not to be called by two threads at a time.
-        """
-        if self._num_drained is None:
-            self._num_drained = self._look_up_num_drained()
-        try:
-            rows = self._steps.run(self._mailbox.drain)
-        except tf.errors.AbortedError as e:
-            rows = self._receive_in_spite_of(e, self._num_drained)
-        self._num_drained = int(rows[0])
-        return list(rows[1:])
-
-    def _receive_in_spite_of(
-        self, error: tf.errors.AbortedError, num_drained: int
-    ) -> Any:
-        """Returns what a step has taken out whose answer was lost, or the next.
-
-        Args:
-          error: Error of the step.
-          num_drained: How often reports were taken out before it.
-
-        Raises:
-          AbortedError: If that cannot be known.
-        """
-        for _ in range(MAX_REFUSALS):
-            if not is_refusal(error):
-                break
-            # What was under way of the step is over then.
-            time.sleep(_REFUSED_PAUSE_SECS)
-            try:
-                if self._look_up_num_drained() == num_drained:
-                    rows = self._steps.run(self._mailbox.drain)
-                else:
-                    rows = self._run(self._mailbox.drained)
-            except tf.errors.AbortedError as e:
-                error = e
-                continue
-            if int(rows[0]) == num_drained + 1:
-                return rows
-            break
-        raise error
-
-    def _look_up_num_drained(self) -> int:
-        try:
-            return messages.parse_number(self.look_up(messages.NUM_DRAINED)[0])
-        except messages.UnreadableError:
-            return 0  # As in the graph.
-
-    def deliver(
-        self,
-        elements: Sequence[tuple[int, str, str, bytes]],
-        board: Mapping[int, str],
-    ) -> None:
-        """Writes to the board, then puts elements into the work mailbox.
-
-        Elements are put in by one process at a time, the chief.
-        """
-        mailbox = self._mailbox
-        if elements:
-            number = next(self._num_delivered)
-            board = {**board, messages.DELIVERED: f"{self._life} {number}"}
-        elif not board:
-            return
-        published = [[str(key) for key in board], list(board.values())]
-        rows = [(str(slot), *others) for slot, *others in elements]
-        self._run(
-            mailbox.deliver,
-            [mailbox.publish_feed, mailbox.deliver_feed],
-            [published, rows or np.empty((0, ELEMENT_SIZE))],
-        )
-
-    def invalidate_items(self) -> None:
-        """Lets no item count until a chief begins: the one who takes waits."""
-        self.deliver([], {messages.ITEM: messages.NOBODY})
-
-    def look_up(self, *keys: int) -> list[str]:
-        """Returns the board's entries, "" where there is none."""
-        mailbox = self._mailbox
-        found = self._run(
-            mailbox.looked_up, [mailbox.look_up_feed], [list(keys)]
-        )
-        return [value.decode(errors="replace") for value in found]
-
-    def num_work(self) -> int:
-        """Returns the number of elements in the work mailbox."""
-        return int(self._run(self._mailbox.num_work))
-
-    def num_reports(self) -> int:
-        """Returns the number of rows in the report mailbox."""
-        return int(self._run(self._mailbox.num_reports))
-
-    def take_restored(self) -> str:
-        """Returns the position that a Saver has restored since, or ""."""
-        (restored,) = self.look_up(messages.RESTORED)
-        token, _, position = restored.partition(SEPARATOR)
-        if token != self._mailbox.restore_token:
-            position = ""
-        # A session that is created again without a restore begins again.
-        self.deliver([], {messages.RESTORED: "", messages.POSITION: position})
-        return position
-
-    def restore_position(self, position: str) -> None:
-        """Does what a Saver does that restores the position."""
-        restored = f"{self._mailbox.restore_token}{SEPARATOR}{position}"
-        self.deliver(
-            [], {messages.POSITION: position, messages.RESTORED: restored}
-        )
-
-    def write_position(self, position: str) -> None:
-        """Writes the position, for the next save."""
-        self.deliver([], {messages.POSITION: position})
-
-
-def question_of(gate: int, report: str, sender: str) -> list[str]:
-    """Returns what asks for an element; see `Mailbox.taken`.
-
-    Args:
-      gate: Gate of the consumer.
-      report: What is reported first.
-      sender: Consumer name and incarnation.
-    """
-    lease = SEPARATOR.join((messages.LEASE, sender))
-    return [str(gate), report, lease]
-
-
-def element_of(rows: Any, dropped: DroppedRows) -> Element | None:
-    """Returns what was taken, None if it was nothing; see `Mailbox.taken`.
-
-    Args:
-      rows: What the step has returned.
-      dropped: Notes what cannot be read, which is no longer fresh.
-    """
-    for row in rows:
-        try:
-            return messages.parse_element(*row)
-        except messages.UnreadableError as e:
-            dropped.note(b" ".join(row), e)
-            return Element(messages.ITEM, is_fresh=False)
-    return None
 
 
 def _number(text: Any, default: str, pattern: str, dtype: Any) -> Any:

@@ -24,7 +24,8 @@ from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.service_record import Served
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.transport.mailbox import Mailbox, MailboxSession
+from wq_hooks.runtime.transport.mailbox import Mailbox
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 # `wq-hooks status` looks for queues on parameter servers.
 DEVICE = "/job:ps/replica:0/task:0/device:CPU:0"

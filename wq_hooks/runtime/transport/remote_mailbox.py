@@ -32,7 +32,7 @@ from wq_hooks.core.protocol.service_record import (
 from wq_hooks.core.waits import Patience
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.transport.connection import Connection, read_registry
-from wq_hooks.runtime.transport.mailbox import MailboxSession
+from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 T = TypeVar("T")
 
