@@ -352,4 +352,6 @@ class WorkerDatasets:
                     f"{shared_name}/records", num_clients=self._num_clients
                 )
             )
-        return _WorkerReaders(self, port, session)
+            # In eager mode, not while `dataset_fn` is traced: the item port
+            # asks its channel at once.
+            return _WorkerReaders(self, port, session)
