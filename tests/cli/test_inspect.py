@@ -14,8 +14,8 @@ import tensorflow as tf
 from tests.core.monitoring.test_progress import A, B, make_ledger, take, train
 from wq_hooks import WorkQueue
 from wq_hooks.cli import command_line, text
-from wq_hooks.runtime.saving import sidecar_files
 from wq_hooks.runtime.saving.position_file import PositionFile
+from wq_hooks.runtime.saving.sidecar_files import SidecarFiles
 
 tf1 = tf.compat.v1
 
@@ -27,7 +27,7 @@ def make_snapshot(name="train", **kwargs):
     take(ledger, A, 1)
     train(ledger, B, 1)
     take(ledger, B, 1)
-    return ledger.snapshot(name, None)
+    return ledger.snapshot(name)
 
 
 def save(directory, *snapshots, others=3, name="model.ckpt"):
@@ -121,7 +121,7 @@ class TestWhatIsTold:
     def test_names_cannot_steer_the_terminal(self, capsys, tmp_path):
         ledger = make_ledger(["\x1b[31mred\x07", "\u202eb"])
         take(ledger, A, 2)
-        save(tmp_path, ledger.snapshot("train", None))
+        save(tmp_path, ledger.snapshot("train"))
         _, out = inspect(capsys, tmp_path)
         assert "\x1b" not in out
         assert "p/\\x1b[31mred\\x07" in out
@@ -269,7 +269,7 @@ class TestResume:
         # One was passed over by a taker that has died.
         ledger.issue(2, 0.0)
         ledger.lease(A, 1, 0.0)
-        save(tmp_path, ledger.snapshot("train", None))
+        save(tmp_path, ledger.snapshot("train"))
         works = tmp_path / "works.txt"
         works.write_text("\n".join("abcdef"))
         (report,) = inspect_json(capsys, tmp_path, "--works", works)
@@ -296,7 +296,7 @@ class TestResume:
         names = [random.Random(i).randbytes(20).hex() for i in range(5000)]
         ledger = make_ledger(names)
         train(ledger, A, 10)
-        snapshot = ledger.snapshot("train", str(tmp_path))
+        snapshot = ledger.snapshot("train")
         assert snapshot.packed_works is None
         save(tmp_path, snapshot)
         works = tmp_path / "works.txt"
@@ -304,11 +304,12 @@ class TestResume:
         code, err = inspect(capsys, tmp_path, "--works", works)
         assert code == 1
         assert "the list was not found" in err
-        path = sidecar_files.path_of(
-            str(tmp_path), "train", snapshot.fingerprint
-        )
-        sidecar_files.write(path, lambda: names)
-        assert sidecar_files.read(path) == names
+        sidecars = SidecarFiles(snapshot)
+        sidecars.directory = str(tmp_path)
+        sidecars.keep(ledger)
+        assert ledger.snapshot("train").sidecar_directory == str(tmp_path)
+        assert sidecars.works_of(snapshot) == names
+        path = str(tmp_path / f"train-{snapshot.fingerprint}.works")
         (report,) = inspect_json(capsys, tmp_path, "--works", works)
         assert report["works"] == path
         assert report["resume"]["to_do"] == 4990

@@ -39,7 +39,7 @@ def train(ledger, num_items):
 
 def saved(ledger):
     """The position, as it comes out of a checkpoint."""
-    return Snapshot.from_json(ledger.snapshot("q", None).to_json())
+    return Snapshot.from_json(ledger.snapshot("q").to_json())
 
 
 def resumption_of(

@@ -188,11 +188,10 @@ def _resume_of(
     last: Any,
     position: Position,
 ) -> dict[str, Any]:
-    from wq_hooks.runtime.saving import sidecar_files
+    from wq_hooks.runtime.saving.sidecar_files import SidecarFiles
 
-    def read(wanted: Snapshot) -> list[str] | None:
-        return sidecar_files.works_of(wanted, position.directory)
-
+    sidecars = SidecarFiles(snapshot)
+    sidecars.directory = position.directory
     log = FeedLog()
     log.close()
     resumption = resume_feed(
@@ -202,7 +201,7 @@ def _resume_of(
         num_epochs=num_epochs,
         shuffle=last.shuffle,
         seed=None,
-        read_works=read,
+        read_works=sidecars.works_of,
     )
     plan, total = resumption.plan, resumption.plan.total
     if plan.feed is not None:

@@ -34,7 +34,6 @@ from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.engines.queue_service import QueueService
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.records.records import Records
-from wq_hooks.runtime.saving import sidecar_files
 from wq_hooks.runtime.strategies.parameter_servers import (
     count_workers,
     is_on_parameter_servers,
@@ -159,7 +158,7 @@ class EagerEngine(ProcessEngine):
         self.service.flush()
         dispatcher = self.dispatcher
         dispatcher.settle(_SETTLE_SECS)
-        sidecar_files.keep(dispatcher, self.name, self._factory.directory)
+        self._factory.sidecars.keep(dispatcher.ledger)
         return dispatcher.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:
@@ -280,7 +279,7 @@ class EagerEngine(ProcessEngine):
 
     def keep_beside(self, directory: str) -> None:
         """Notes where the checkpoints are, and what is kept beside them."""
-        self._factory.note_directory(directory)
+        self._factory.sidecars.directory = directory
         with self._lock:
             begun = self._dispatcher
             is_untouched = begun is not None and not begun.ledger.consumers
@@ -328,7 +327,7 @@ class EagerEngine(ProcessEngine):
                 self.name,
                 self.task.name,
             )
-        is_kept = bool(self._factory.attempts_directory)
+        is_kept = bool(self._factory.sidecars.attempts_directory)
         if self._options.counts_attempts and not is_kept:
             logging.warning(
                 "Work queue %s: max_attempts counts across restarts only as "

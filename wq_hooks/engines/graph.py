@@ -222,7 +222,7 @@ class GraphEngine(Engine):
             if service.dispatcher is not None:
                 return service.dispatcher.snapshot().to_json()
         fresh = self._factory.fresh_ledger()
-        return fresh.snapshot(self.name, None).to_json()
+        return fresh.snapshot(self.name).to_json()
 
     def restore(self, snapshot: str) -> None:
         self._expect_chief("restore")
@@ -242,7 +242,7 @@ class GraphEngine(Engine):
     @property
     def checkpoint_directory(self) -> str | None:
         """Directory of the checkpoints, as far as it is known."""
-        return self._factory.directory
+        return self._factory.sidecars.directory
 
     @property
     def dispatcher(self) -> Dispatcher | None:
@@ -301,7 +301,7 @@ class GraphEngine(Engine):
           path: Path of the checkpoint.
           has_position: Whether the position is in it.
         """
-        self._factory.note_directory(os.path.dirname(path))
+        self._factory.sidecars.directory = os.path.dirname(path)
         self._position.note_lacking(None if has_position else path)
         origin = find_origin()
         # Without one, or while a session runs, the user restores.

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.ledger.ledger import Ledger
-from wq_hooks.runtime.saving import saver_guard, sidecar_files
+from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.saving.ledger_factory import LedgerFactory
 from wq_hooks.runtime.threads.session_threads import Service
 
@@ -93,7 +93,7 @@ class GraphPosition:
           service: The chief's service; None: this is not the chief, or no
             session has begun.
         """
-        self._factory.note_directory(directory)
+        self._factory.sidecars.directory = directory
         if service is not None:
             # TensorFlow saves as soon as it has started the threads.
             service.wait_until_ready(READY_SECS)
@@ -103,7 +103,7 @@ class GraphPosition:
         if service is None or dispatcher is None:
             yield
             return
-        sidecar_files.keep(dispatcher, self._name, directory)
+        self._factory.sidecars.keep(dispatcher.ledger)
         # Here it may be known for the first time where to.
         dispatcher.keep_attempts()
         # What was trained before this instant may still have to be counted.

@@ -474,7 +474,7 @@ class TestEnd:
         first.acknowledge(A, 0, 0.0)
         resumption = resume(
             plan.works,
-            first.snapshot("q", None),
+            first.snapshot("q"),
             num_epochs=1,
             shuffle=False,
             seed=None,
@@ -831,9 +831,9 @@ class TestPosition:
 
     def test_names_the_queue_and_where_the_works_are_kept(self):
         chief = Chief()
-        chief.dispatcher.note_lists_directory("/model")
+        chief.dispatcher.ledger.items.note_sidecars("/model")
         snapshot = chief.dispatcher.snapshot()
-        assert (snapshot.name, snapshot.works_directory) == ("q", "/model")
+        assert (snapshot.name, snapshot.sidecar_directory) == ("q", "/model")
 
 
 class TestIsSomebodyAsking:

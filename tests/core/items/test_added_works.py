@@ -52,7 +52,7 @@ def resumed(snapshot, works, log, num_epochs=1, shuffle=False, prefix=None):
 
 
 def saved(ledger):
-    return Snapshot.from_json(ledger.snapshot("q", None).to_json())
+    return Snapshot.from_json(ledger.snapshot("q").to_json())
 
 
 def lease(ledger, limit):
@@ -263,12 +263,9 @@ class TestResume:
     def test_a_snapshot_without_added_works_is_of_the_former_version(self):
         text = Ledger(
             Plan.fresh(Works(["a"]), num_epochs=1, shuffle=False, seed=0)
-        ).snapshot("q", None)
+        ).snapshot("q")
         assert '"version": 1' in text.to_json()
-        assert (
-            '"version": 3'
-            in start(["a"], FeedLog()).snapshot("q", None).to_json()
-        )
+        assert '"version": 3' in start(["a"], FeedLog()).snapshot("q").to_json()
 
 
 class FedQueue(RuleBasedStateMachine):

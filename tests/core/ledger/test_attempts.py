@@ -151,7 +151,7 @@ def test_starts_that_end_at_an_item_come_to_an_end(data, max_attempts, bad):
             trained[items[0].text] += 1
             ledger.acknowledge(consumer, items[0].ticket, 0.0)
             if data.draw(st.booleans()):
-                position = ledger.snapshot("q", None).to_json()
+                position = ledger.snapshot("q").to_json()
         kept = written[-1] if written else kept
     assert ledger.is_done
     assert [text for _, text in ledger.given_up] == [bad]
@@ -190,7 +190,7 @@ def test_the_limit_is_looked_at_when_a_position_hands_an_item_out_again():
         if position is not None:
             ledger = resumed_of("ab", position)
         take(ledger)
-        position = ledger.snapshot("q", None).to_json()
+        position = ledger.snapshot("q").to_json()
     ledger = resumed_of("ab", position)
     assert [item.text for item in ledger.issue(9, 0.0)] == ["b"]
     assert ledger.given_up == [(0, "a")]

@@ -494,7 +494,7 @@ class TestMaxAttempts:
         news = ledger.events.take_news()
         given_up = [event for event in news if event.kind == "given_up"]
         assert [event.item.text for event in given_up] == ["a"]
-        assert ledger.snapshot("q", None).given_up == ((0, "a"),)
+        assert ledger.snapshot("q").given_up == ((0, "a"),)
 
     @pytest.mark.parametrize("how", ["expired", "left", "came back"])
     def test_whatever_ended_the_lease(self, how):
@@ -711,7 +711,7 @@ class TestSnapshot:
         ledger.acknowledge(B, 1, 0.0)
         # Nobody has taken it: it has not begun.
         ledger.issue(1, 0.0)
-        snapshot = ledger.snapshot("q", None)
+        snapshot = ledger.snapshot("q")
         assert [
             (i.ticket, i.text, i.holder, i.attempts)
             for i in snapshot.outstanding
@@ -727,7 +727,7 @@ class TestSnapshot:
         ledger = make_ledger("abcde")
         ledger.issue(5, 0.0)
         ledger.lease(A, 2, 0.0)
-        snapshot = ledger.snapshot("q", None)
+        snapshot = ledger.snapshot("q")
         assert [(i.ticket, i.attempts) for i in snapshot.outstanding] == [
             (0, 0),
             (1, 0),
@@ -740,29 +740,29 @@ class TestSnapshot:
         ledger = make_ledger("abc", lease_secs=1.0)
         take(ledger, A, 2)
         ledger.hand_back(A, 1, 0.0)
-        assert ledger.snapshot("q", None).next_ticket == 1
+        assert ledger.snapshot("q").next_ticket == 1
         ledger.expire(9.0)
-        (item,) = ledger.snapshot("q", None).outstanding
+        (item,) = ledger.snapshot("q").outstanding
         assert (item.ticket, item.attempts) == (0, 1)
 
     def test_the_list_of_works_travels_along_if_it_is_short(self):
         ledger = make_ledger("abc")
-        packed = ledger.snapshot("q", None).packed_works
+        packed = ledger.snapshot("q").packed_works
         assert unpack_names(packed) == ["a", "b", "c"]
 
     def test_costs_what_is_in_flight_and_no_more(self):
         works = Works([f"hdfs://data/part-{i:09}.csv" for i in range(80_000)])
         plan = Plan.fresh(works, num_epochs=3, shuffle=True, seed=1)
         ledger = Ledger(plan)
-        assert ledger.snapshot("q", None).packed_works is None
+        assert ledger.snapshot("q").packed_works is None
         sizes = []
         for _ in range(3):
             for ticket in take(ledger, A, 500):
                 ledger.acknowledge(A, ticket, 0.0)
-            sizes.append(len(ledger.snapshot("q", "/dir").to_json()))
+            sizes.append(len(ledger.snapshot("q").to_json()))
         assert max(sizes) < 600
         take(ledger, A, 100)
-        assert len(ledger.snapshot("q", "/dir").to_json()) < 600 + 100 * 80
+        assert len(ledger.snapshot("q").to_json()) < 600 + 100 * 80
 
 
 class TestEvents:
@@ -963,7 +963,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def save(self):
-        text = self.ledger.snapshot("q", None).to_json()
+        text = self.ledger.snapshot("q").to_json()
         self.checkpoint = text, self.trained.copy()
 
     @rule()
@@ -1100,7 +1100,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def snapshot_costs_what_is_open(self):
-        snapshot = self.ledger.snapshot("q", None)
+        snapshot = self.ledger.snapshot("q")
         assert len(snapshot.outstanding) == (
             snapshot.next_ticket - self.ledger.completed
         )

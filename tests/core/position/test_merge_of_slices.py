@@ -84,7 +84,7 @@ class Job:
         return [(path, number) for number in range(start, end)]
 
     def position(self):
-        return self.ledger.snapshot("queue", None).to_json()
+        return self.ledger.snapshot("queue").to_json()
 
 
 SIZES = st.dictionaries(
@@ -169,7 +169,7 @@ def test_a_long_list_of_sizes_is_kept_beside_the_checkpoint():
     plan = Plan.fresh(works, **args, slicing=slicing, num_slices=20_000)
     ledger = Ledger(plan)
     kept = {key: lines() for key, lines in ledger.long_lists().items()}
-    text = ledger.snapshot("queue", "dir").to_json()
+    text = ledger.snapshot("queue").to_json()
     snapshot = Snapshot.from_json(text)
     assert slicing.to_list() in kept.values()
 
@@ -181,8 +181,3 @@ def test_a_long_list_of_sizes_is_kept_beside_the_checkpoint():
     assert again(lambda s: kept.get(s.fingerprint)).plan.slicings == (slicing,)
     with pytest.raises(SnapshotError, match="sizes of the works"):
         again(lambda s: None)
-
-
-def test_whole_works_are_written_as_before():
-    assert '"version": 1' in Job({"a": 1}, None).position()
-    assert '"version": 2' in Job({"a": 1}, 3).position()

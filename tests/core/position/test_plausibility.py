@@ -51,7 +51,7 @@ def fresh(works="abcd", num_epochs=2, slicing=None, num_slices=None):
 
 
 def position(ledger):
-    return ledger.snapshot("q", None).to_json()
+    return ledger.snapshot("q").to_json()
 
 
 def resumed(text, works="abcd", num_epochs=2, slicing=None, num_slices=None):

@@ -36,9 +36,10 @@ class TestLongLists:
     def position(self):
         ledger = start(self.OLD)
         train(ledger, 1)
-        position = Snapshot.from_json(ledger.snapshot("q", "/d").to_json())
+        ledger.items.note_sidecars("/d")
+        position = Snapshot.from_json(ledger.snapshot("q").to_json())
         assert position.packed_works is None
-        assert position.works_directory == "/d"
+        assert position.sidecar_directory == "/d"
         return position
 
     def test_the_list_is_not_needed_as_long_as_it_is_the_same(self):
@@ -94,7 +95,7 @@ def test_a_long_mask_is_kept_beside_the_checkpoint():
         ledger.acknowledge(consumer, item.ticket, 0.0)
         done.add(item.text)
     kept = {k: list(make()) for k, make in ledger.long_lists().items()}
-    first = ledger.snapshot("train", None)
+    first = ledger.snapshot("train")
 
     def read(snapshot):
         return kept.get(snapshot.fingerprint)
@@ -114,7 +115,7 @@ def test_a_long_mask_is_kept_beside_the_checkpoint():
     more = [*names, "new"]
     merged = resumed(more, first)
     ledger = Ledger(merged.plan, resumption=merged)
-    second = ledger.snapshot("train", None)
+    second = ledger.snapshot("train")
     kept.update({k: list(make()) for k, make in ledger.long_lists().items()})
 
     assert len(second.to_json()) < 10_000

@@ -105,7 +105,6 @@ class Dispatcher:
     ):
         self.ledger = ledger
         self.generation = uuid.uuid4().hex[:12]
-        self._lists_directory: str | None = None
         self._name = name
         self._chief = chief
         self._board = BoardWriter(name, ledger, self.generation, chief)
@@ -445,11 +444,7 @@ class Dispatcher:
     def snapshot(self) -> Snapshot:
         """Returns the position."""
         with self._changed:
-            return self.ledger.snapshot(self._name, self._lists_directory)
-
-    def note_lists_directory(self, directory: str) -> None:
-        """Notes where what is too long for each checkpoint is kept."""
-        self._lists_directory = directory
+            return self.ledger.snapshot(self._name)
 
     def keep_attempts(self) -> None:
         """Keeps how often items failed; see `AttemptsKeeper.keep`."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from wq_hooks.core.items.plan import Item
 from wq_hooks.core.ledger.consumer_state import Lease
-from wq_hooks.core.position.plan_encoding import PackedPlan
+from wq_hooks.core.position.plan_encoding import PlanEncoding
 from wq_hooks.core.position.resume import Resumption
 from wq_hooks.core.position.snapshot import OpenItem, Snapshot
 
@@ -61,7 +61,9 @@ class ItemAccount:
         self.completed = self._next - len(self.open)
         # Since when an item seems to have left the mailbox unreported.
         self._suspects: dict[int, float] = {}
-        self._packed = PackedPlan(start.plan)
+        self._encoding = PlanEncoding(start.plan)
+        # Where what is too long for a snapshot was kept, None: nowhere yet.
+        self._sidecar_directory: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -190,7 +192,6 @@ class ItemAccount:
     def snapshot(
         self,
         name: str,
-        works_directory: str | None,
         given_up: Sequence[tuple[int, str]],
         attempts_at: Callable[[int], int],
     ) -> Snapshot:
@@ -198,8 +199,6 @@ class ItemAccount:
 
         Args:
           name: The queue's name.
-          works_directory: Directory of a list of works that is too long to
-            travel in the snapshot, or None.
           given_up: Tickets and texts of what was given up.
           attempts_at: Returns how often an item was leased.
         """
@@ -207,18 +206,22 @@ class ItemAccount:
         next_ticket = self._first_not_begun(attempts_at)
         return Snapshot(
             name=name,
-            segments=self._packed.segments(self._low),
+            segments=self._encoding.segments(self._low),
             next_ticket=next_ticket,
             outstanding=tuple(self._outstanding(next_ticket, attempts_at)),
             given_up=tuple(given_up),
             num_works=len(works),
             fingerprint=works.fingerprint,
-            packed_works=self._packed.works,
-            works_directory=works_directory,
-            slicings=self._packed.slicings,
+            packed_works=self._encoding.works,
+            sidecar_directory=self._sidecar_directory,
+            slicings=self._encoding.slicings,
             num_slices=self.plan.num_slices,
             added=None if feed is None else feed.position(self._low),
         )
+
+    def note_sidecars(self, directory: str) -> None:
+        """Notes where what is too long for a snapshot was kept."""
+        self._sidecar_directory = directory
 
     def long_lists(self) -> dict[str, Callable[[], Sequence[str]]]:
         """Returns what is too long for the snapshot, to be kept beside it.
@@ -226,7 +229,7 @@ class ItemAccount:
         Returns:
           {fingerprint: function that returns the list}.
         """
-        return self._packed.long_lists(self._low)
+        return self._encoding.long_lists(self._low)
 
     def _first_not_begun(self, attempts_at: Callable[[int], int]) -> int:
         """Returns the first of the last tickets that nobody has taken.

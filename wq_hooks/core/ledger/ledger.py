@@ -377,11 +377,10 @@ class Ledger:
 
     # The position.
 
-    def snapshot(self, name: str, works_directory: str | None) -> Snapshot:
+    def snapshot(self, name: str) -> Snapshot:
         """Returns the position; see `ItemAccount.snapshot`."""
         return self.items.snapshot(
             name,
-            works_directory,
             self.given_up,
             self._book.attempts.__getitem__,
         )

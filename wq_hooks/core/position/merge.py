@@ -91,20 +91,30 @@ def merge(
     mask[current.places[is_kept]] = ~is_done[is_kept]
 
     groups: dict[int, list[tuple[int, int, int]]] = {}
+    used: set[tuple[int, int, int]] = set()
+    copies = _copies(works, old_plan, snapshot)
     for open_item in sorted(snapshot.outstanding, key=lambda i: i.ticket):
         item = old_plan.item_at(open_item.ticket)
         old = old_plan.slicings[old_plan.segment_of(item.ticket).slicing]
         if id(old) not in carried:
-            number = len(carried)
-            carried[id(old)] = _carry(number, old, *pairs, None)
-        place = int(carried[id(old)].places[item.index])
-        if place == _DROPPED:
-            continue
-        if item.epoch == interrupted and old is old_slicing:
-            mask[place] = False
-        groups.setdefault(carried[id(old)].number, []).append(
-            (item.epoch, place, open_item.attempts)
-        )
+            carried[id(old)] = _carry(len(carried), old, *pairs, None)
+        moved = carried[id(old)]
+        candidates = [int(moved.places[item.index])]
+        if moved.slicing is None:
+            # Each copy of a whole work may stand for another one.
+            candidates += copies.get(old_plan.works[item.index], [])
+        is_masked = item.epoch == interrupted and old is old_slicing
+        for place in candidates:
+            key = moved.number, item.epoch, place
+            is_free = key not in used and (not is_masked or mask[place])
+            if place != _DROPPED and is_free:
+                used.add(key)
+                if is_masked:
+                    mask[place] = False
+                groups.setdefault(moved.number, []).append(
+                    (item.epoch, place, open_item.attempts)
+                )
+                break
 
     segments: list[Segment] = []
     attempts: dict[int, int] = {}
@@ -175,6 +185,22 @@ def _pairs(
     ]
     before, now = np.array(pairs, np.int64).reshape(-1, 2).T
     return before, now
+
+
+def _copies(
+    works: Works, old_plan: Plan, snapshot: Snapshot
+) -> dict[str, list[int]]:
+    """Returns where works are listed that are in flight as whole ones."""
+    copies: dict[str, list[int]] = {}
+    for open_item in snapshot.outstanding:
+        segment = old_plan.segment_of(open_item.ticket)
+        if old_plan.slicings[segment.slicing] is None:
+            index = old_plan.item_at(open_item.ticket).index
+            copies[old_plan.works[index]] = []
+    for index, name in enumerate(works):
+        if name in copies:
+            copies[name].append(index)
+    return copies
 
 
 def _carry(

@@ -1,8 +1,8 @@
 """A plan as it travels in a snapshot: short, with its long lists kept beside.
 
-    packed = PackedPlan(plan)
-    packed.works                # a string, or None for a long list
-    packed.long_lists(low)      # {fingerprint: how to make such a list}
+    encoding = PlanEncoding(plan)
+    encoding.works                # a string, or None for a long list
+    encoding.long_lists(low)      # {fingerprint: how to make such a list}
 
 A snapshot is written at each save, so what grows with the works is written
 once, into a file of its own, and named by its fingerprint from then on.
@@ -32,7 +32,7 @@ _MAX_BITS = 6 * _MAX_PACKED_CHARS
 _MAX_PACKED_SIZES = 8192
 
 
-class PackedPlan:
+class PlanEncoding:
     """What a snapshot says of a plan; each list is packed once.
 
     Args:

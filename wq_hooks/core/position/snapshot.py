@@ -19,7 +19,6 @@ from typing import Any
 from wq_hooks.core.items.added_works import Added
 from wq_hooks.core.items.plan import (
     MAX_NUMBER,
-    Masked,
     Segment,
     segment_from_json,
     segment_to_json,
@@ -30,11 +29,7 @@ from wq_hooks.core.items.works import pack_names, unpack_names
 from wq_hooks.errors import SnapshotError
 
 FORMAT = "wq_hooks.core.snapshot"
-# Works that are cut came with version 2, added ones with version 3; what has
-# neither is written as before.
-VERSION = 3
-_VERSION_OF_WHOLE_WORKS = 1
-_VERSION_OF_SLICES = 2
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ class Snapshot:
       fingerprint: Fingerprint of the list of works.
       packed_works: The list itself (`works.pack_names`) if it is short, or
         None.
-      works_directory: Where a long list was kept, or None.
+      sidecar_directory: Where long lists were kept, or None.
       slicings: How the works are cut: what the segments' `slicing` points
         into. None: whole. A fingerprint stands for a long one, which is kept
         where a long list of works is.
@@ -86,7 +81,7 @@ class Snapshot:
     num_works: int
     fingerprint: str
     packed_works: str | None = None
-    works_directory: str | None = None
+    sidecar_directory: str | None = None
     slicings: tuple[Slicing | str | None, ...] = (None,)
     num_slices: int | str | None = None
     added: Added | None = None
@@ -107,48 +102,14 @@ class Snapshot:
     def to_json(self) -> str:
         """Returns the snapshot as one line of JSON."""
         body = {
-            "name": self.name,
+            **vars(self),
             "segments": [segment_to_json(s) for s in self.segments],
-            "next_ticket": self.next_ticket,
-            "outstanding": [
-                [item.ticket, item.text, item.holder, item.attempts]
-                for item in self.outstanding
-            ],
-            "given_up": [list(entry) for entry in self.given_up],
-            "num_works": self.num_works,
-            "fingerprint": self.fingerprint,
-            "packed_works": self.packed_works,
-            "works_directory": self.works_directory,
+            "outstanding": [list(vars(i).values()) for i in self.outstanding],
+            "slicings": [_slicing_to_json(s) for s in self.slicings],
+            "added": _added_to_json(self.added),
         }
-        version = _VERSION_OF_WHOLE_WORKS
-        if any(isinstance(s, Masked) and s.kept for s in self.segments):
-            version = _VERSION_OF_SLICES
-        if any(self.slicings):
-            version = _VERSION_OF_SLICES
-            body["slicings"] = [_slicing_to_json(s) for s in self.slicings]
-            body["num_slices"] = self.num_slices
-        if self.added is not None:
-            version = VERSION
-            names = list(self.added.names)
-            body["added"] = {
-                **vars(self.added),
-                "names": pack_names(names) if names else "",
-                # As [priority, how many] in turn.
-                "priorities": [
-                    [priority, len(list(group))]
-                    for priority, group in itertools.groupby(
-                        self.added.priorities
-                    )
-                ],
-            }
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "version": version,
-                "checksum": _checksum(body),
-                "body": body,
-            }
-        )
+        checked = {"checksum": _checksum(body), "body": body}
+        return json.dumps({"format": FORMAT, "version": VERSION, **checked})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Snapshot:
@@ -172,12 +133,10 @@ class Snapshot:
                 num_works=whole(body["num_works"]),
                 fingerprint=str(body["fingerprint"]),
                 packed_works=body["packed_works"],
-                works_directory=body["works_directory"],
-                slicings=tuple(
-                    _slicing_from_json(s) for s in body.get("slicings", [None])
-                ),
-                num_slices=body.get("num_slices"),
-                added=_added_from_json(body.get("added")),
+                sidecar_directory=body["sidecar_directory"],
+                slicings=tuple(_slicing_from_json(s) for s in body["slicings"]),
+                num_slices=body["num_slices"],
+                added=_added_from_json(body["added"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise SnapshotError(
@@ -186,8 +145,8 @@ class Snapshot:
             ) from e
 
 
-def works_file_name(name: str, fingerprint: str) -> str:
-    """Returns the name of the file that keeps a long list of works."""
+def sidecar_name(name: str, fingerprint: str) -> str:
+    """Returns the name of the file that keeps a long list."""
     return f"{name.replace('/', '_')}-{fingerprint}.works"
 
 
@@ -204,11 +163,10 @@ def _body(text: str | bytes) -> Mapping[str, Any]:
             f"Expected a snapshot of format {FORMAT!r}; got {text!r:.80}."
         )
     version = document.get("version")
-    if version not in range(_VERSION_OF_WHOLE_WORKS, VERSION + 1):
+    if version != VERSION or isinstance(version, bool):
         raise SnapshotError(
-            f"Expected a snapshot of version 1 to {VERSION}; got version "
-            f"{version!r:.80}. Read it with the wq_hooks that wrote it, or a "
-            "newer one."
+            f"Expected a snapshot of version {VERSION}; got version "
+            f"{version!r:.80}. Read it with the wq_hooks that wrote it."
         )
     body = document.get("body")
     if not isinstance(body, dict) or document.get("checksum") != _checksum(
@@ -233,6 +191,18 @@ def _slicing_from_json(value: Any) -> Slicing | str | None:
     if "kept" in value:
         return str(value["kept"])
     return Slicing.from_list(unpack_names(value["packed"]))
+
+
+def _added_to_json(added: Added | None) -> Any:
+    if added is None:
+        return None
+    # Priorities as [priority, how many] in turn.
+    groups = itertools.groupby(added.priorities)
+    return {
+        **vars(added),
+        "names": pack_names(added.names) if added.names else "",
+        "priorities": [[p, len(list(group))] for p, group in groups],
+    }
 
 
 def _added_from_json(value: Any) -> Added | None:

@@ -1,7 +1,7 @@
 """How a queue begins: afresh, or where a snapshot says.
 
     factory = LedgerFactory(works, options, slicer, feed_log)
-    factory.note_directory("model")
+    factory.sidecars.directory = "model"
     ledger = factory.begin("/job:ps/task:0", position)
 
 A session that is created again, and a restore, begin again.
@@ -9,7 +9,6 @@ A session that is created again, and a restore, begin again.
 
 from __future__ import annotations
 
-import functools
 import secrets
 from collections.abc import Callable
 
@@ -23,7 +22,7 @@ from wq_hooks.core.options import Options
 from wq_hooks.core.position.resume import Resumption
 from wq_hooks.core.position.resume_added_works import resume_feed
 from wq_hooks.core.position.snapshot import Snapshot
-from wq_hooks.runtime.saving import attempts_file, sidecar_files
+from wq_hooks.runtime.saving.sidecar_files import SidecarFiles
 from wq_hooks.sources.slicer import Slicer
 
 
@@ -39,7 +38,7 @@ class LedgerFactory:
         the checkpoints.
 
     Attributes:
-      directory: Directory of the checkpoints, as far as it is known.
+      sidecars: What is kept beside the checkpoints.
       asked_for: The position that the user has given, if any.
     """
 
@@ -55,11 +54,10 @@ class LedgerFactory:
         self._options = options
         self._slicer = slicer
         self._feed_log = feed_log
-        self._attempts_directory = attempts_directory
         # What was kept by an earlier job is not asked for.
         self._is_forgetful = options.start_over
         self._has_begun = False
-        self.directory: str | None = None
+        self.sidecars = SidecarFiles(options, attempts_directory)
         self.asked_for: Snapshot | None = None
 
     @property
@@ -81,15 +79,6 @@ class LedgerFactory:
         """
         is_asked = self.asked_for is not None or self._options.start_over
         return is_asked and not self._has_begun
-
-    @property
-    def attempts_directory(self) -> str | None:
-        """Where the attempts at items are kept, as far as it is known."""
-        return self._attempts_directory or self.directory
-
-    def note_directory(self, directory: str) -> None:
-        """Notes where the checkpoints are."""
-        self.directory = directory
 
     def continue_from(self, snapshot: str) -> None:
         """Lets the next ledger begin at a snapshot.
@@ -149,9 +138,7 @@ class LedgerFactory:
                 num_epochs=options.num_epochs,
                 shuffle=options.shuffle,
                 seed=options.seed,
-                read_works=functools.partial(
-                    sidecar_files.works_of, directory=self.directory
-                ),
+                read_works=self.sidecars.works_of,
                 num_slices=options.num_slices,
                 slice_works=self._slicer.slice_works,
             )
@@ -181,20 +168,16 @@ class LedgerFactory:
         if not self._options.counts_attempts:
             return None
 
-        def write(text: str) -> bool:
-            directory = self.attempts_directory
-            return bool(directory) and attempts_file.write(
-                str(directory), self._name, text
-            )
-
-        return AttemptsKeeper(self._name, write, own_task, reads_records)
+        return AttemptsKeeper(
+            self._name, self.sidecars.write_attempts, own_task, reads_records
+        )
 
     def _known_attempts(self) -> Attempts | None:
         if not self._options.counts_attempts:
             return None
         if self._is_forgetful:
             return Attempts()
-        return attempts_file.read(self.attempts_directory, self._name)
+        return self.sidecars.read_attempts()
 
     def _fresh_plan(self) -> Plan:
         options = self._options
