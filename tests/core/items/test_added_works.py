@@ -260,13 +260,6 @@ class TestResume:
         assert train(again, 9) == ["c", "b", "c", "y", "z"]
         assert again.is_done
 
-    def test_a_snapshot_without_added_works_is_of_the_former_version(self):
-        text = Ledger(
-            Plan.fresh(Works(["a"]), num_epochs=1, shuffle=False, seed=0)
-        ).snapshot("q")
-        assert '"version": 1' in text.to_json()
-        assert '"version": 3' in start(["a"], FeedLog()).snapshot("q").to_json()
-
 
 class FedQueue(RuleBasedStateMachine):
     """Adds, deals, completes, dies, and comes back, in any order."""
