@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from wq_hooks.cli import text
 from wq_hooks.cli.arguments import number
-from wq_hooks.core.items.added_works import FeedLog
+from wq_hooks.core.items.added_works import AddedLog
 from wq_hooks.core.items.plan import Epochs
 from wq_hooks.core.items.slicing import Slicing
 from wq_hooks.core.items.works import Works
-from wq_hooks.core.position.resume_added_works import resume_feed
+from wq_hooks.core.position.resume_added_works import resume_with_added
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError, WorkQueueError
 
@@ -192,9 +192,9 @@ def _resume_of(
 
     sidecars = SidecarFiles(snapshot)
     sidecars.directory = position.directory
-    log = FeedLog()
+    log = AddedLog()
     log.close()
-    resumption = resume_feed(
+    resumption = resume_with_added(
         works,
         snapshot,
         log=log,
@@ -204,8 +204,8 @@ def _resume_of(
         read_works=sidecars.works_of,
     )
     plan, total = resumption.plan, resumption.plan.total
-    if plan.feed is not None:
-        total = plan.feed.end
+    if plan.added is not None:
+        total = plan.added.end
     completed = resumption.next_ticket - len(resumption.attempts)
     first = sorted(resumption.attempts)[:_NUM_FIRST]
     ticket = resumption.next_ticket

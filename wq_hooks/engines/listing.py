@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wq_hooks.core.chief.tasks import num_workers
-from wq_hooks.core.items.added_works import FeedLog
+from wq_hooks.core.items.added_works import AddedLog
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.options import Options
 from wq_hooks.core.values import as_int
@@ -50,7 +50,7 @@ class Listing:
         self.options = options
         self.is_named = is_named
         self.name = str(options.name)
-        self._added = FeedLog()
+        self._added = AddedLog()
         if not options.is_open:
             self._added.close()
         slicer = Slicer(

@@ -17,12 +17,12 @@ from hypothesis.stateful import (
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.chief.local_mailbox import NoTransport
 from wq_hooks.core.items import added_works as feed_module
-from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.added_works import AddedLog, AddedWorks
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
-from wq_hooks.core.position.resume_added_works import resume_feed
+from wq_hooks.core.position.resume_added_works import resume_with_added
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol.messages import sender_text
 from wq_hooks.errors import SnapshotError
@@ -35,12 +35,12 @@ def start(works, log, num_epochs=1, shuffle=False):
     plan = Plan.fresh(
         Works(works), num_epochs=num_epochs, shuffle=shuffle, seed=0
     )
-    plan.feed = Feed(plan.total, log)
+    plan.added = AddedWorks(plan.total, log)
     return Ledger(plan)
 
 
 def resumed(snapshot, works, log, num_epochs=1, shuffle=False, prefix=None):
-    resumption = resume_feed(
+    resumption = resume_with_added(
         Works(works, prefix),
         snapshot,
         log=log,
@@ -71,7 +71,7 @@ def train(ledger, limit):
 
 class TestOpen:
     def test_it_waits_for_what_is_added_and_ends_when_closed(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a", "b"], log, num_epochs=2)
         assert train(ledger, 9) == ["a", "b", "a", "b"]
         assert not ledger.is_exhausted
@@ -93,13 +93,13 @@ class TestOpen:
         assert ledger.is_done
 
     def test_a_closed_log_takes_no_more(self):
-        log = FeedLog()
+        log = AddedLog()
         log.close()
         assert not log.add(["a"])
         assert log.read(0) == ([], [], True)
 
     def test_nobody_is_barred_while_it_is_open(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a", "b", "c"], log)
         # One is a hundred times as slow as the other.
         slow, quick, _ = ledger.issue(3, 0.0)
@@ -116,18 +116,18 @@ class TestOpen:
 
     def test_names_that_are_done_are_forgotten(self, monkeypatch):
         monkeypatch.setattr(feed_module, "_MIN_DONE", 10)
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a"], log)
         for number in range(100):
             log.add([str(number)])
             ledger.pull_works()
             train(ledger, 2)
-        assert ledger.plan.feed.num_added == 100
-        assert len(ledger.plan.feed._names) <= 12
+        assert ledger.plan.added.num_added == 100
+        assert len(ledger.plan.added._names) <= 12
         assert saved(ledger).added.names == ()
 
     def test_a_consumer_in_the_process_waits_until_it_is_closed(self):
-        log = FeedLog()
+        log = AddedLog()
         dispatcher = Dispatcher("q", start(["a"], log), NoTransport())
         sender = sender_text(WORKER)
         assert dispatcher.hand_out(sender, "").text == "a"
@@ -144,7 +144,7 @@ class TestOpen:
 
 class TestPriority:
     def test_what_waits_comes_by_priority_and_then_by_order(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a", "b"], log)
         log.add(["c", "d"])
         log.add(["late"], priority=-1)
@@ -164,7 +164,7 @@ class TestPriority:
         assert open_item.text == "c"
 
     def test_they_survive_a_restart(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a"], log)
         log.add(["b", "c", "d"])
         log.add(["e", "f"], priority=5)
@@ -177,7 +177,7 @@ class TestPriority:
         log.add(["g"], priority=1)
         again = resumed(position, ["a"], log)
         assert train(again, 9) == ["f", "b", "g", "c", "d"]
-        other = FeedLog()
+        other = AddedLog()
         other.add(["h"], priority=9)
         assert train(resumed(position, ["a"], other), 4) == [*"fbhc"]
         # The listed works have changed, and come first.
@@ -185,14 +185,14 @@ class TestPriority:
         assert train(more, 9) == ["new", *"fbhcd"]
 
     def test_a_position_of_no_priorities_is_as_before(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a"], log)
         log.add(["b"])
         ledger.pull_works()
         assert saved(ledger).added.priorities == ()
 
     def test_a_damaged_position_is_refused(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a"], log)
         log.add(["b", "c"], priority=1)
         ledger.pull_works()
@@ -206,15 +206,15 @@ class TestPriority:
 
 class TestResume:
     def test_another_process_goes_on_with_what_is_not_done(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a"], log)
         log.add(["b", "c", "d"])
         ledger.pull_works()
         assert train(ledger, 2) == ["a", "b"]
         lease(ledger, 1)
-        later = FeedLog()
+        later = AddedLog()
         again = resumed(saved(ledger), ["a"], later, prefix="/p/")
-        assert again.plan.feed.num_added == 3
+        assert again.plan.added.num_added == 3
         assert again.completed == 2
         later.add(["e"])
         later.close()
@@ -224,7 +224,7 @@ class TestResume:
         assert again.is_done
 
     def test_how_often_an_item_was_tried_is_known(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a"], log)
         log.add(["b"])
         ledger.pull_works()
@@ -233,23 +233,23 @@ class TestResume:
         assert (item.text, item.attempts) == ("b", 1)
 
     def test_a_queue_that_is_not_open_any_more_ends_behind_them(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a"], log)
         log.add(["b"])
         ledger.pull_works()
-        closed = FeedLog()
+        closed = AddedLog()
         closed.close()
         again = resumed(saved(ledger), ["a"], closed)
         assert train(again, 9) == ["a", "b"]
         assert again.is_done
 
     def test_endless_epochs_are_refused_as_they_would_never_come(self):
-        position = saved(start(["a"], FeedLog()))
+        position = saved(start(["a"], AddedLog()))
         with pytest.raises(SnapshotError, match="Expected a number of epochs"):
-            resumed(position, ["a"], FeedLog(), num_epochs=None)
+            resumed(position, ["a"], AddedLog(), num_epochs=None)
 
     def test_other_listed_works_and_epochs_come_before_them(self):
-        log = FeedLog()
+        log = AddedLog()
         ledger = start(["a", "b"], log)
         log.add(["x", "y", "z"])
         ledger.pull_works()
@@ -272,7 +272,7 @@ class FedQueue(RuleBasedStateMachine):
     def begin(self, num_works, num_epochs, shuffle):
         self.works = [f"w{i}" for i in range(num_works)]
         self.options = (num_epochs, shuffle)
-        self.log = FeedLog()
+        self.log = AddedLog()
         self.ledger = start(self.works, self.log, num_epochs, shuffle)
         self.expected = Counter(self.works * num_epochs)
         self.done = Counter()
@@ -329,13 +329,13 @@ class FedQueue(RuleBasedStateMachine):
     @rule()
     def restore_in_another_process(self):
         """What was added since the save has to be added again."""
-        self.log = FeedLog()
+        self.log = AddedLog()
         self.ledger = resumed(
             self.position, self.works, self.log, *self.options
         )
         self.done = self.done_then.copy()
         missing = list((self.expected - self.expected_then).elements())
-        assert self.ledger.plan.feed.num_added == self.num_named - len(missing)
+        assert self.ledger.plan.added.num_added == self.num_named - len(missing)
         self.log.add(missing)
         self.ledger.pull_works()
 

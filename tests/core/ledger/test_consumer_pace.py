@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.added_works import AddedLog, AddedWorks
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.slicing import Slicing
 from wq_hooks.core.items.works import Works
@@ -102,9 +102,9 @@ def test_a_whole_work_that_was_taken_lets_items_count(is_held):
 
 
 def test_added_works_have_no_length():
-    log = FeedLog()
+    log = AddedLog()
     ledger = after_long_ones((40, 40, 10, 1, 1))
-    ledger.plan.feed = Feed(ledger.plan.total, log)
+    ledger.plan.added = AddedWorks(ledger.plan.total, log)
     log.add(["added"])
     log.close()
     ledger.pull_works()

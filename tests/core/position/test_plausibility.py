@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.resuming import WORKER
-from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.added_works import AddedLog, AddedWorks
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.slicing import Slicing
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.position import snapshot as snapshot_module
-from wq_hooks.core.position.resume_added_works import resume_feed
+from wq_hooks.core.position.resume_added_works import resume_with_added
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
 
@@ -37,7 +37,7 @@ def run(ledger, num_taken, num_done):
 
 
 def fresh(works="abcd", num_epochs=2, slicing=None, num_slices=None):
-    log = FeedLog()
+    log = AddedLog()
     log.close()
     plan = Plan.fresh(
         Works(list(works)),
@@ -55,9 +55,9 @@ def position(ledger):
 
 
 def resumed(text, works="abcd", num_epochs=2, slicing=None, num_slices=None):
-    log = FeedLog()
+    log = AddedLog()
     log.close()
-    resumption = resume_feed(
+    resumption = resume_with_added(
         Works(list(works)),
         Snapshot.from_json(text),
         log=log,
@@ -71,10 +71,10 @@ def resumed(text, works="abcd", num_epochs=2, slicing=None, num_slices=None):
 
 
 def added():
-    log = FeedLog()
+    log = AddedLog()
     log.add(["x", "y", "z"], 1)
     ledger = fresh()
-    ledger.plan.feed = Feed(8, log)
+    ledger.plan.added = AddedWorks(8, log)
     ledger.pull_works()
     return ledger
 

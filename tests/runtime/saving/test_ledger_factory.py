@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.resuming import train
-from wq_hooks.core.items.added_works import FeedLog
+from wq_hooks.core.items.added_works import AddedLog
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.options import Options
 from wq_hooks.errors import SnapshotError
@@ -17,7 +17,7 @@ WORKS = ["a", "b", "c", "d"]
 
 def new_factory(**options):
     works = Works(WORKS)
-    log = FeedLog()
+    log = AddedLog()
     log.close()
     slicer = Slicer(works, None, None, "q", in_order=True)
     return LedgerFactory(
@@ -69,9 +69,9 @@ def test_a_damaged_snapshot_changes_nothing():
 
 def test_attempts_are_kept_beside_the_checkpoints_unless_told_otherwise():
     factory = new_factory(max_attempts=2)
-    assert factory.attempts_directory is None
-    factory.note_directory("/model")
-    assert factory.attempts_directory == "/model"
+    assert factory.sidecars.attempts_directory is None
+    factory.sidecars.directory = "/model"
+    assert factory.sidecars.attempts_directory == "/model"
 
 
 def test_a_ledger_to_look_at_is_no_beginning():

@@ -306,8 +306,8 @@ class Dispatcher:
     def num_added(self) -> int:
         """Number of works that were ever added while the queue ran."""
         with self._changed:
-            feed = self.ledger.plan.feed
-            return 0 if feed is None else feed.num_added
+            added = self.ledger.plan.added
+            return 0 if added is None else added.num_added
 
     def wait_for_works(self, timeout_secs: float) -> bool:
         """Waits, in an open queue, until something could be handed out.

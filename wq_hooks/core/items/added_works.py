@@ -1,10 +1,10 @@
 """Works that are added while the queue runs.
 
-    log = FeedLog()                      # what this process has added
-    feed = Feed(first_ticket=2, log=log)
+    log = AddedLog()                      # what this process has added
+    added = AddedWorks(first_ticket=2, log=log)
     log.add(["c"])
-    feed.pull(low_watermark=0, next_ticket=0)
-    feed.name_at(2)                      # "c"
+    added.pull(low_watermark=0, next_ticket=0)
+    added.name_at(2)                      # "c"
 
 They come behind all epochs of the listed works, once each, those of a higher
 priority first, else in the order in which they were added. The trap: a ledger
@@ -47,7 +47,7 @@ class Added:
     priorities: tuple[int, ...] = ()
 
 
-class FeedLog:
+class AddedLog:
     """All that one process has added to its queue; for any thread."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class FeedLog:
             return self._names[start:], priorities, self._is_closed
 
 
-class Feed:
+class AddedWorks:
     """The added works as a ledger sees them.
 
     Args:
@@ -98,7 +98,7 @@ class Feed:
     def __init__(
         self,
         begin: int,
-        log: FeedLog,
+        log: AddedLog,
         names: Sequence[str] = (),
         num_added: int | None = None,
         num_logged: int = 0,

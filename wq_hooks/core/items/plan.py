@@ -22,7 +22,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from wq_hooks.core.items.added_works import Feed
+from wq_hooks.core.items.added_works import AddedWorks
 from wq_hooks.core.items.order import EpochOrder, LongestFirst
 from wq_hooks.core.items.slicing import Slicing
 from wq_hooks.core.items.works import Works
@@ -118,7 +118,7 @@ class Plan:
         self.slicings = tuple(slicings)
         self.num_slices = num_slices
         # Works that are added while the queue runs come after all segments.
-        self.feed: Feed | None = None
+        self.added: AddedWorks | None = None
         self._counts = [self._count(segment) for segment in self.segments]
         # What was computed last: items come in the order of their tickets.
         self._epoch_order = functools.lru_cache(maxsize=1)(self._new_order)
@@ -172,14 +172,14 @@ class Plan:
 
     def item_at(self, ticket: int) -> Item:
         """Returns the item of a ticket; raises IndexError if there is none."""
-        if self.feed is not None and ticket >= self.feed.begin:
-            text = self.works.joined(self.feed.name_at(ticket))
+        if self.added is not None and ticket >= self.added.begin:
+            text = self.works.joined(self.added.name_at(ticket))
             # As if they were one more epoch.
             last = self.segments[-1]
             epoch = 0
             if isinstance(last, Epochs):
                 epoch = last.first_epoch + int(last.num_epochs or 0)
-            return Item(ticket, epoch, ticket - self.feed.begin, text)
+            return Item(ticket, epoch, ticket - self.added.begin, text)
         segment = self.segment_of(ticket)
         epoch, index = self._locate(segment, ticket - segment.first_ticket)
         slicing = self.slicings[segment.slicing]
@@ -191,7 +191,7 @@ class Plan:
 
     def length_of(self, item: Item) -> int | None:
         """Returns the length of a slice in the unit of its source, or None."""
-        if self.feed is not None and item.ticket >= self.feed.begin:
+        if self.added is not None and item.ticket >= self.added.begin:
             return None
         slicing = self.slicings[self.segment_of(item.ticket).slicing]
         return None if slicing is None else slicing.locate(item.index).length

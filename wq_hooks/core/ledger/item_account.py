@@ -68,7 +68,7 @@ class ItemAccount:
     @property
     def is_open(self) -> bool:
         """Whether works may still be added."""
-        return self.plan.feed is not None and self.plan.feed.is_open
+        return self.plan.added is not None and self.plan.added.is_open
 
     @property
     def total(self) -> int | None:
@@ -78,8 +78,8 @@ class ItemAccount:
     @property
     def _num_known(self) -> int | None:
         """Number of items that could be handed out now; None: without end."""
-        feed = self.plan.feed
-        return self.plan.total if feed is None else feed.end
+        added = self.plan.added
+        return self.plan.total if added is None else added.end
 
     @property
     def remaining(self) -> int | None:
@@ -111,8 +111,8 @@ class ItemAccount:
 
     def pull_works(self) -> None:
         """Takes over works that were added, and whether more may come."""
-        if self.plan.feed is not None:
-            self.plan.feed.pull(self._low, self._next)
+        if self.plan.added is not None:
+            self.plan.added.pull(self._low, self._next)
 
     def tickets_ahead(self) -> list[int]:
         """Returns what nobody has yet, in the order of hand-out.
@@ -202,7 +202,7 @@ class ItemAccount:
           given_up: Tickets and texts of what was given up.
           attempts_at: Returns how often an item was leased.
         """
-        works, feed = self.plan.works, self.plan.feed
+        works, added = self.plan.works, self.plan.added
         next_ticket = self._first_not_begun(attempts_at)
         return Snapshot(
             name=name,
@@ -216,7 +216,7 @@ class ItemAccount:
             sidecar_directory=self._sidecar_directory,
             slicings=self._encoding.slicings,
             num_slices=self.plan.num_slices,
-            added=None if feed is None else feed.position(self._low),
+            added=None if added is None else added.position(self._low),
         )
 
     def note_sidecars(self, directory: str) -> None:

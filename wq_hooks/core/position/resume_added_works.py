@@ -1,6 +1,6 @@
 """Continues from a snapshot that may hold works added while the queue ran.
 
-    resumption = resume_feed(works, snapshot, log=log, num_epochs=1, ...)
+    resumption = resume_with_added(works, snapshot, log=log, num_epochs=1, ...)
 
 The listed works go on as `resume.py` says. Added works that are not done come
 behind them; those that are done only count.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from wq_hooks.core.items.added_works import Added, Feed, FeedLog
+from wq_hooks.core.items.added_works import Added, AddedLog, AddedWorks
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.position.resume import Resumption, resume
@@ -19,8 +19,8 @@ from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.errors import SnapshotError
 
 
-def resume_feed(
-    works: Works, snapshot: Snapshot, *, log: FeedLog, **asked: Any
+def resume_with_added(
+    works: Works, snapshot: Snapshot, *, log: AddedLog, **asked: Any
 ) -> Resumption:
     """Returns where a run with these arguments continues.
 
@@ -39,7 +39,7 @@ def resume_feed(
         resumption = resume(works, snapshot, **asked)
         total = resumption.plan.total
         if not log.is_closed and total is not None:
-            resumption.plan.feed = Feed(total, log)
+            resumption.plan.added = AddedWorks(total, log)
         return resumption
     listed = replace(
         snapshot,
@@ -83,7 +83,7 @@ def _expect_possible(snapshot: Snapshot, added: Added) -> None:
 
 
 def _with_added(
-    resumption: Resumption, snapshot: Snapshot, added: Added, log: FeedLog
+    resumption: Resumption, snapshot: Snapshot, added: Added, log: AddedLog
 ) -> Resumption:
     attempts = {
         item.ticket: item.attempts
@@ -115,7 +115,7 @@ def _with_added(
         old.num_slices,
     )
     begin = int(plan.total or 0)
-    plan.feed = Feed(
+    plan.added = AddedWorks(
         begin,
         log,
         [added.names[ticket - added.first_ticket] for ticket in to_do],

@@ -1,6 +1,6 @@
 """How a queue begins: afresh, or where a snapshot says.
 
-    factory = LedgerFactory(works, options, slicer, feed_log)
+    factory = LedgerFactory(works, options, slicer, added_log)
     factory.sidecars.directory = "model"
     ledger = factory.begin("/job:ps/task:0", position)
 
@@ -13,14 +13,14 @@ import secrets
 from collections.abc import Callable
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.items.added_works import Feed, FeedLog
+from wq_hooks.core.items.added_works import AddedLog, AddedWorks
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger.attempts import Attempts, AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.options import Options
 from wq_hooks.core.position.resume import Resumption
-from wq_hooks.core.position.resume_added_works import resume_feed
+from wq_hooks.core.position.resume_added_works import resume_with_added
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.runtime.saving.sidecar_files import SidecarFiles
 from wq_hooks.sources.slicer import Slicer
@@ -33,7 +33,7 @@ class LedgerFactory:
       works: What is listed.
       options: Options of the queue.
       slicer: Cuts the works.
-      feed_log: What is added to them.
+      added_log: What is added to them.
       attempts_directory: Where the attempts at items are kept; None: beside
         the checkpoints.
 
@@ -47,13 +47,13 @@ class LedgerFactory:
         works: Works,
         options: Options,
         slicer: Slicer,
-        feed_log: FeedLog,
+        added_log: AddedLog,
         attempts_directory: str | None = None,
     ):
         self._works = works
         self._options = options
         self._slicer = slicer
-        self._feed_log = feed_log
+        self._added_log = added_log
         # What was kept by an earlier job is not asked for.
         self._is_forgetful = options.start_over
         self._has_begun = False
@@ -131,10 +131,10 @@ class LedgerFactory:
         if snapshot is None:
             plan = self._fresh_plan()
         else:
-            resumption = resume_feed(
+            resumption = resume_with_added(
                 self._works,
                 snapshot,
-                log=self._feed_log,
+                log=self._added_log,
                 num_epochs=options.num_epochs,
                 shuffle=options.shuffle,
                 seed=options.seed,
@@ -191,7 +191,7 @@ class LedgerFactory:
             num_slices=options.num_slices,
         )
         if options.is_open and plan.total is not None:
-            plan.feed = Feed(plan.total, self._feed_log)
+            plan.added = AddedWorks(plan.total, self._added_log)
         return plan
 
 
