@@ -29,7 +29,7 @@ def position(num_done):
     """Returns a position after some items."""
     ledger = new_factory().begin("")
     train(ledger, num_done)
-    return ledger.snapshot("q", None).to_json()
+    return ledger.snapshot("q").to_json()
 
 
 def test_without_a_position_it_is_the_beginning():
