@@ -15,7 +15,7 @@ import operator
 
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.consumer.consumer import Transport
+from wq_hooks.core.protocol.transports import ConsumerTransport
 from wq_hooks.runtime.inference.local_works import KeepingTransport, LocalWorks
 
 
@@ -63,7 +63,9 @@ class LocalWorkMgr:
         """Returns a hook that does nothing: the queue needs none."""
         return tf1.train.SessionRunHook()
 
-    def transport(self, inner: Transport, prefix: str) -> Transport:
+    def transport(
+        self, inner: ConsumerTransport, prefix: str
+    ) -> ConsumerTransport:
         """Returns the mailboxes `inner`, with what is taken noted.
 
         Args:

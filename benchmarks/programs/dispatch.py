@@ -33,7 +33,7 @@ from wq_hooks import WorkQueue
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.core.protocol.messages import Claim, Report
 from wq_hooks.engines import engine_of
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.prepared_steps import is_refusal
@@ -142,11 +142,7 @@ def _consumer(name: str, mailbox: MailboxSession) -> Take:
 def _beat(names: list[str], mailbox: MailboxSession) -> None:
     while True:
         for name in names:
-            mailbox.report(
-                messages.ALIVE,
-                messages.sender_text(Consumer(name, "life")),
-                "",
-            )
+            mailbox.report(Report(messages.ALIVE, Consumer(name, "life")))
             time.sleep(_LEASE_SECS / 4 / len(names))
 
 

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
+from wq_hooks.core.ledger.consumer_state import task_of
 from wq_hooks.core.position.snapshot import Snapshot
-from wq_hooks.core.protocol.messages import Claim, parse_claims
+from wq_hooks.core.protocol.messages import Claim, parse_report
 
 # After that the chief has read what was reported. The next life of a task takes
 # longer, to import TensorFlow.
@@ -71,14 +72,14 @@ class Account:
             self.restored.append(
                 Restored(secs, entry["restored"], tuple(entry["in_flight"]))
             )
-        for kind, sender, payload in entry.get("reports", ()):
-            name, _, incarnation = sender.partition(" ")
-            task = name.partition("/")[0]
+        for row in entry.get("reports", ()):
+            report = parse_report(row.encode())
+            task = task_of(report.sender.name)
+            incarnation = report.sender.incarnation
             self._heard[task, incarnation].append(secs)
             self.rows += [
-                Row(secs, kind, task, incarnation, claim)
-                for claim in parse_claims(payload.encode())
-                if claim.ticket >= 0  # the end of data is no item
+                Row(secs, report.kind, task, incarnation, claim)
+                for claim in report.claims
             ]
 
     def size(self, works):

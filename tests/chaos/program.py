@@ -3,7 +3,7 @@
 The counts are in a variable on the parameter server and in each checkpoint. The
 chief keeps a journal of what it was told and restored, as lines of JSON:
 
-    {"secs": ..., "reports": [[kind, sender, payload], ...]}
+    {"secs": ..., "reports": [row, ...]}
     {"secs": ..., "restored": checkpoint, "in_flight": [name of item, ...]}
 
 Every step prints `STEP <number of records>`. Times are of the monotonic clock,
@@ -173,7 +173,7 @@ class Journal:
 
         def receive_and_write(mailbox):
             rows = receive(mailbox)
-            self.write(reports=[row.decode().split("\n") for row in rows])
+            self.write(reports=[row.decode() for row in rows])
             return rows
 
         MailboxSession.receive = receive_and_write

@@ -139,7 +139,7 @@ def journal_of(directory, *entries):
 
 
 def heard(kind="alive", payload="", sender="worker:0/1 life"):
-    return {"reports": [[kind, sender, payload]]}
+    return {"reports": ["\n".join([kind, sender, "", "", payload])]}
 
 
 def test_an_account_knows_who_was_silent_for_longer_than_a_lease(tmp_path):

@@ -363,11 +363,10 @@ def completions(monkeypatch):
     report = mailbox.MailboxSession.report
     tickets = []
 
-    def recording(self, kind, sender, payload, timeout_secs=0.0):
-        if kind in (messages.ACK, messages.LEAVE):
-            claims = messages.parse_claims(payload.encode())
-            tickets.extend(claim.ticket for claim in claims)
-        report(self, kind, sender, payload, timeout_secs)
+    def recording(self, said, timeout_secs=0.0):
+        if said.kind in (messages.ACK, messages.LEAVE):
+            tickets.extend(claim.ticket for claim in said.claims)
+        report(self, said, timeout_secs)
 
     monkeypatch.setattr(mailbox.MailboxSession, "report", recording)
     return tickets

@@ -9,40 +9,50 @@ from __future__ import annotations
 from wq_hooks.core.protocol import messages
 
 
+def _row(kind, sender, claims, *, records=b"", mark=b""):
+    return b"\n".join([kind, sender, records, mark, claims])
+
+
 def reports(generation):
     """Returns reports that cannot be read."""
     gen = generation.encode()
+    sender = b"worker:0 1"
+    lines = b"ack\n%s\n\n\n%s 0" % (sender, gen)
     return [
         b"",
         b"\n",
-        b"\n\n",
+        b"\n\n\n\n",
         b"\x00" * 10,
         b"ack",
-        b"ack\nworker:0 1",
-        b"ack\nworker:0 1\n\n",
-        b"ack\nworker:0 1\nonly",
-        b"ack\nworker:0 1\n%s 1 %s" % (gen, gen),
-        b"ack\nworker:0 1\n%s x" % gen,
-        b"ack\nworker:0 1\n%s -1" % gen,
-        b"ack\nworker:0 1\n%s 1.5" % gen,
-        b"ack\nworker:0 1\n%s 1_0" % gen,
-        "ack\nworker:0 1\ng \u0663".encode(),
-        b"ack\nworker:0 1\n%s %s" % (gen, b"9" * 40),
-        b"ack\nworker:0 1\nrecords %s" % (b"9" * 18),
-        b"ack\nworker:0 1\n\xff\xfe 1",
-        b"ack\n\xff\xfe\n",
-        b"\xff\xfe\nworker:0 1\n",
-        b"ack\n\n%s 0" % gen,
-        b"ack\nworker:0\n%s 0" % gen,
-        b"ack\nworker:0 1 2\n%s 0" % gen,
-        b"ack\nworker:\x00 1\n%s 0" % gen,
-        b"ack\n%s 1\n" % (b"w" * 100_000),
-        b"steal\nworker:0 1\n%s 0" % gen,
-        b"ACK\nworker:0 1\n%s 0" % gen,
-        b"lease\nworker:0 1\n%s 90 %s 91" % (gen, gen),
+        b"ack\n%s\n%s 0" % (sender, gen),
+        lines + b"\n",
+        lines.replace(b"\n", b"\r"),
+        _row(b"ack", sender, b"only"),
+        _row(b"ack", sender, b"%s 1 %s" % (gen, gen)),
+        _row(b"ack", sender, b"%s x" % gen),
+        _row(b"ack", sender, b"%s -1" % gen),
+        _row(b"ack", sender, b"%s 1.5" % gen),
+        _row(b"ack", sender, b"%s 1_0" % gen),
+        _row(b"ack", sender, "g \u0663".encode()),
+        _row(b"ack", sender, b"%s %s" % (gen, b"9" * 40)),
+        _row(b"ack", sender, b"\xff\xfe 1"),
+        _row(b"ack", sender, b"", records=b"many"),
+        _row(b"ack", sender, b"", records=b"-1"),
+        _row(b"ack", sender, b"", records=b"9" * 18),
+        _row(b"wake", b"", b"", mark=b"first"),
+        _row(b"ack", b"\xff\xfe", b""),
+        _row(b"\xff\xfe", sender, b""),
+        _row(b"ack", b"", b"%s 0" % gen),
+        _row(b"ack", b"worker:0", b"%s 0" % gen),
+        _row(b"ack", b"worker:0 1 2", b"%s 0" % gen),
+        _row(b"ack", b"worker:\x00 1", b"%s 0" % gen),
+        _row(b"ack", b"%s 1" % (b"w" * 100_000), b""),
+        _row(b"steal", sender, b"%s 0" % gen),
+        _row(b"ACK", sender, b"%s 0" % gen),
+        _row(b"lease", sender, b"%s 90 %s 91" % (gen, gen)),
         b"x" * 3_000_000,
         b'{"kind": "ack"}',
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n\r\n",
     ]
 
 

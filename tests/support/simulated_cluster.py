@@ -20,7 +20,7 @@ from wq_hooks.core.consumer import consumer as consumer_module
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.core.protocol.messages import Claim, Report
 
 
 class SimulatedCluster:
@@ -83,8 +83,7 @@ class SimulatedCluster:
 
     def report(self, kind, sender, *claims):
         """Puts a report into its mailbox."""
-        row = kind, messages.sender_text(sender), messages.claims_text(claims)
-        self._reports.append(messages.report_text(*row).encode())
+        self._reports.append(Report(kind, sender, claims).to_text().encode())
         if not self._is_draining:
             self._is_draining = True
             self.at(max(self.now, self._drains_from), self._drain)

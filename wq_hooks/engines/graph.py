@@ -21,11 +21,11 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.chief.tasks import Task, is_of_servers
-from wq_hooks.core.consumer.consumer import Transport
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.names import Names
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.transports import ConsumerTransport
 from wq_hooks.engines.base import Engine
 from wq_hooks.engines.graph_position import READY_SECS, GraphPosition
 from wq_hooks.engines.listing import Listing
@@ -258,7 +258,7 @@ class GraphEngine(Engine):
         service = self._last_service
         return service is not None and service.is_live
 
-    def transport(self, mailbox: MailboxSession) -> Transport:
+    def transport(self, mailbox: MailboxSession) -> ConsumerTransport:
         """Returns through what the consumers of a session take."""
         if self._local_work_mgr is None:
             return mailbox

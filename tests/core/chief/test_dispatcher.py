@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import queue
 import threading
@@ -20,7 +21,7 @@ from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.core.position.resume import resume
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.core.protocol.messages import Claim, Report
 from wq_hooks.errors import TwoChiefsError
 
 A = Consumer("worker:0", "a1")
@@ -85,8 +86,8 @@ class FakeMailbox:
         # Reports are applied by hand here, in the step that receives them.
         if not self.num_reports():
             return False
-        row = messages.WAKE, "", messages.mark_text(number)
-        self.reports.put(messages.report_text(*row).encode())
+        wake = dataclasses.replace(messages.WAKE_UP, mark=number)
+        self.reports.put(wake.to_text().encode())
         return True
 
     def write_position(self, position):
@@ -94,9 +95,9 @@ class FakeMailbox:
 
     # A consumer's side.
 
-    def report(self, kind, consumer, *claims):
-        row = kind, messages.sender_text(consumer), messages.claims_text(claims)
-        self.reports.put(messages.report_text(*row).encode())
+    def report(self, kind, consumer, *claims, records=0):
+        report = Report(kind, consumer, claims, records=records)
+        self.reports.put(report.to_text().encode())
 
     def take(self, consumer, *completed):
         """One step; None where a real one would wait."""
@@ -1174,10 +1175,9 @@ def test_records_are_counted_from_any_report():
     chief = Chief()
     chief.run()
     item = chief.take_item(A)
-    records = Claim(messages.RECORDS, 20)
-    chief.mailbox.report(messages.ALIVE, A, records)
-    chief.mailbox.report(messages.ACK, A, item, records)
-    chief.mailbox.report(messages.LEAVE, B, records)
+    chief.mailbox.report(messages.ALIVE, A, records=20)
+    chief.mailbox.report(messages.ACK, A, item, records=20)
+    chief.mailbox.report(messages.LEAVE, B, records=20)
     chief.run()
     assert chief.ledger.records == 60
     assert chief.ledger.consumers["worker:0"].records == 40

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import collections
+import dataclasses
 import queue
 import threading
 
@@ -10,29 +10,27 @@ from wq_hooks.core.consumer.acknowledgement import OnLastRecord, OnNext
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.core.protocol.messages import Claim, Element
 
 CONSUMER = Consumer("worker:1", "5f2c")
 SENDER = "worker:1 5f2c"
 HANG_SECS = 30.0
 
-Element = collections.namedtuple("Element", "is_fresh slot token ticket text")
-
 
 def item(ticket):
-    return Element(True, messages.ITEM, "gen", ticket, b"text-%d" % ticket)
+    return Element(messages.ITEM, "gen", ticket, b"text-%d" % ticket)
 
 
 def stale(ticket):
-    return item(ticket)._replace(is_fresh=False, token="earlier")
+    return dataclasses.replace(item(ticket), is_fresh=False, token="earlier")
 
 
 def claim(ticket):
     return Claim("gen", ticket)
 
 
-END = Element(True, messages.END, "token", -1, b"")
-STALE_END = END._replace(is_fresh=False)
+END = Element(messages.END)
+STALE_END = dataclasses.replace(END, is_fresh=False)
 
 
 class FakePort:
@@ -83,9 +81,9 @@ class FakeTransport:
         self.asked = queue.Queue()
         self.reports = queue.Queue()
 
-    def take(self, gate, sender, completed):
-        assert gate == messages.gate_of("worker:1")
-        assert sender == SENDER
+    def take(self, consumer, completed):
+        assert consumer == CONSUMER
+        completed = messages.claims_text(completed)
         self.completed.append(completed)
         element = next(self._elements)
         if element is None:
@@ -96,8 +94,14 @@ class FakeTransport:
         self.asked.put(completed)
         return element
 
-    def report(self, kind, sender, payload, timeout_secs=0.0):
-        self.reports.put((kind, sender, payload))
+    def report(self, report, timeout_secs=0.0):
+        self.reports.put(
+            (
+                report.kind,
+                messages.sender_text(report.sender),
+                messages.claims_text(report.claims),
+            )
+        )
 
 
 class Running:
@@ -159,7 +163,7 @@ class TestOrder:
         )
 
     def test_an_item_names_the_life_of_the_chief_that_it_is_of(self):
-        running = Running([item(0)._replace(token="other"), END])
+        running = Running([dataclasses.replace(item(0), token="other"), END])
         running.port.want()
         assert running.port.get() == (Claim("other", 0), b"text-0")
 

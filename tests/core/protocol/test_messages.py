@@ -18,7 +18,6 @@ from wq_hooks.core.protocol.messages import (
     claims_text,
     parse_element,
     parse_report,
-    report_text,
     sender_text,
 )
 
@@ -41,37 +40,36 @@ def test_texts_are_as_documented():
     ),
     sender=st.builds(Consumer, WORDS, WORDS),
     claims=CLAIMS,
+    records=st.integers(0, 10**12),
+    mark=TICKETS,
 )
 @settings(deadline=None)
-def test_a_report_survives_its_row(kind, sender, claims):
-    text = report_text(kind, sender_text(sender), claims_text(claims))
-    assert parse_report(text.encode()) == Report(kind, sender, claims)
+def test_a_report_survives_its_row(kind, sender, claims, records, mark):
+    report = Report(kind, sender, claims, records=records, mark=mark)
+    assert parse_report(report.to_text().encode()) == report
 
 
 def test_a_wake_has_no_sender():
-    row = report_text(messages.WAKE, "", messages.mark_text(3)).encode()
-    assert parse_report(row) == Report(messages.WAKE, Consumer("", ""), mark=3)
+    report = Report(messages.WAKE, Consumer("", ""), mark=3)
+    assert parse_report(report.to_text().encode()) == report
+    assert parse_report(messages.WAKE_UP.to_text().encode()).mark == 0
 
 
 def test_a_lease_is_of_one_item():
-    row = report_text(messages.LEASE, "worker:1 5f2c", "8d1e 17").encode()
     sender = Consumer("worker:1", "5f2c")
-    assert parse_report(row) == Report(
+    text = messages.lease_text(sender) + "8d1e 17"
+    assert parse_report(text.encode()) == Report(
         messages.LEASE, sender, (Claim("8d1e", 17),)
     )
     with pytest.raises(messages.UnreadableError, match="2 leases"):
-        parse_report(row + b" 8d1e 18")
+        parse_report(f"{text} 8d1e 18".encode())
 
 
-def test_records_are_no_claims():
-    claims = [Claim("8d1e", 17), Claim(messages.RECORDS, 40)]
-    row = report_text(messages.ACK, "worker:1 5f2c", claims_text(claims))
-    assert parse_report(row.encode()) == Report(
-        messages.ACK,
-        Consumer("worker:1", "5f2c"),
-        (Claim("8d1e", 17),),
-        records=40,
-    )
+def test_a_row_is_as_documented():
+    claims = (Claim("8d1e", 17), Claim("8d1e", 18))
+    report = Report("ack", Consumer("worker:1", "5f2c"), claims, records=40)
+    text = "ack\nworker:1 5f2c\n40\n\n8d1e 17 8d1e 18"
+    assert report.to_text() == text
 
 
 @pytest.mark.parametrize("row", rubbish.reports("8d1e"))

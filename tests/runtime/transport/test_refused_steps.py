@@ -15,7 +15,9 @@ import tensorflow as tf
 
 from tests.support.in_process_cluster import Background, InProcessCluster
 from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim, Report
 from wq_hooks.engines import engine_of
 from wq_hooks.runtime.transport import mailbox_session as mailbox_module
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
@@ -23,7 +25,12 @@ from wq_hooks.runtime.transport.prepared_steps import Steps, is_refusal
 
 tf1 = tf.compat.v1
 
+WORKER = Consumer("worker:0", "life")
 WORKS = [f"part-{i:03d}" for i in range(60)]
+
+
+def ack(ticket):
+    return Report(messages.ACK, WORKER, (Claim("g", ticket),))
 
 
 def refusal():
@@ -83,7 +90,7 @@ def mailbox(cluster):
 def taken(mailbox):
     """All elements that are there."""
     return [
-        mailbox.take(5, "worker:0 life", "").text.decode()
+        mailbox.take(WORKER, []).text.decode()
         for _ in range(mailbox.num_work())
     ]
 
@@ -129,20 +136,20 @@ def test_what_was_drained_is_known(
     monkeypatch, mailbox, is_done, num_before, times
 ):
     for number in range(num_before):
-        mailbox.report(messages.ACK, "worker:0 life", f"g {number}")
+        mailbox.report(ack(number))
         assert len(mailbox.receive()) == 1
     refused = refuse(
         monkeypatch, is_done, name_of(mailbox._mailbox.drain), times=times
     )
-    for payload in ("g 7", "g 8"):
-        mailbox.report(messages.ACK, "worker:0 life", payload)
+    for number in (7, 8):
+        mailbox.report(ack(number))
     rows = Background(mailbox.receive).result()
-    assert [row.splitlines()[2] for row in rows] == [b"g 7", b"g 8"]
+    assert [messages.parse_report(row) for row in rows] == [ack(7), ack(8)]
     # What was done was not asked for again.
     assert len(refused.names) == (1 if is_done("drain") else times)
-    mailbox.report(messages.ALIVE, "worker:0 life", "")
+    mailbox.report(Report(messages.ALIVE, WORKER))
     rows = Background(mailbox.receive).result()
-    assert [row.splitlines()[0] for row in rows] == [messages.ALIVE.encode()]
+    assert [messages.parse_report(row).kind for row in rows] == [messages.ALIVE]
 
 
 def test_what_is_drained_by_a_step_that_lives_on_is_not_lost_unseen(
@@ -156,9 +163,9 @@ def test_what_is_drained_by_a_step_that_lives_on_is_not_lost_unseen(
         number = look_up()
         if number == 0 and len(looks) == 1:
             # Behind the look of the one who is about to ask again.
-            mailbox.report(messages.ACK, "worker:0 life", "g 7")
+            mailbox.report(ack(7))
             mailbox._session.run(drain)
-            mailbox.report(messages.ACK, "worker:0 life", "g 8")
+            mailbox.report(ack(8))
         looks.append(number)
         return number
 
@@ -200,7 +207,7 @@ def test_a_take_is_not_repeated(monkeypatch, mailbox):
     mailbox.deliver([(messages.ITEM, "g", "1", b"a")], {})
     refuse(monkeypatch, lambda name: True, name_of(mailbox._mailbox.take))
     with pytest.raises(tf.errors.AbortedError, match="received twice"):
-        Background(mailbox.take, 5, "worker:0 life", "").result()
+        Background(mailbox.take, WORKER, []).result()
     assert mailbox.num_work() == 0
 
 

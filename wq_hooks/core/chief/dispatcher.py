@@ -1,7 +1,7 @@
 """The chief's side: the ledger on one hand, the mailboxes on the other.
 
 A Dispatcher owns the ledger and its lock. One thread feeds (`feed_forever`),
-one drains (`drain_forever`); both speak to a Transport, which is a mailbox
+one drains (`drain_forever`); both speak to a ChiefTransport, which is a mailbox
 seen through a session. Without TensorFlow, and tested so.
 """
 
@@ -12,8 +12,8 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.board_writer import BoardWriter
@@ -22,6 +22,7 @@ from wq_hooks.core.chief.position_writer import PositionKeeper
 from wq_hooks.core.items.plan import Item
 from wq_hooks.core.items.works import encoded
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
 from wq_hooks.core.monitoring.queue_state import shown, state_of
@@ -29,7 +30,8 @@ from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.dropped_rows import DroppedRows
-from wq_hooks.core.protocol.messages import Report
+from wq_hooks.core.protocol.messages import Claim, Report
+from wq_hooks.core.protocol.transports import ChiefTransport
 from wq_hooks.core.waits import Patience, Stall, holders_in_words, listed
 from wq_hooks.errors import TwoChiefsError
 
@@ -48,39 +50,6 @@ _LOGGED_EVENTS = {
 }
 
 
-class Transport(Protocol):
-    """What the dispatcher needs of the mailboxes."""
-
-    def receive(self) -> list[bytes]:
-        """Waits for reports and returns them as they are."""
-
-    def deliver(
-        self,
-        elements: Sequence[tuple[int, str, str, bytes]],
-        board: Mapping[int, str],
-    ) -> None:
-        """Writes to the board, then puts elements into the work mailbox."""
-
-    def look_up(self, *keys: int) -> list[str]:
-        """Returns entries of the board."""
-
-    def num_work(self) -> int:
-        """Returns the number of elements in the work mailbox."""
-
-    def num_reports(self) -> int:
-        """Returns the number of rows in the report mailbox."""
-
-    def mark(self, number: int) -> bool:
-        """Reports `messages.mark_text(number)`, behind what was reported.
-
-        Returns:
-          False if nothing that was reported can be on its way.
-        """
-
-    def write_position(self, position: str) -> None:
-        """Writes the position for the Saver."""
-
-
 class Dispatcher:
     """Feeds the work mailbox from the ledger, the ledger from the reports.
 
@@ -97,7 +66,7 @@ class Dispatcher:
         self,
         name: str,
         ledger: Ledger,
-        transport: Transport,
+        transport: ChiefTransport,
         *,
         chief: str = "",
         clock: Callable[[], float] = time.monotonic,
@@ -273,27 +242,35 @@ class Dispatcher:
                 )
             self._changed.notify_all()
 
-    def hand_out(self, sender: str, completed: str) -> Item | None:
+    def hand_out(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Item | None:
         """Gives one item to a consumer in the chief's own process, at once.
 
         Args:
-          sender: Consumer name and incarnation.
+          consumer: The consumer that asks.
           completed: The items that it has completed.
 
         Returns:
           The item; None at the end of data.
         """
-        text = messages.report_text(messages.ASK, sender, completed)
-        report = messages.parse_report(text.encode())
         with self._changed:
             now = self._clock()
-            self._apply(report, now)
+            self._apply(Report(messages.ASK, consumer, tuple(completed)), now)
             items = self.ledger.issue(1, now)
             for item in items:
-                self.ledger.lease(report.sender, item.ticket, now)
+                self.ledger.lease(consumer, item.ticket, now)
             self._keep_attempts()
             self._log_events()
             return items[0] if items else None
+
+    def note(self, report: Report) -> None:
+        """Tells the ledger what a consumer of the chief's own process says."""
+        with self._changed:
+            self._apply(report, self._clock())
+            self._keep_attempts()
+            self._log_events()
+            self._changed.notify_all()
 
     def pull_works(self) -> None:
         """Lets works that were added be handed out, or the queue end."""

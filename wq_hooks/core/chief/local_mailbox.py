@@ -1,7 +1,7 @@
 """The mailbox of a queue whose consumers live in the chief's own process.
 
     mailbox = LocalMailbox(lambda: dispatcher)
-    element = mailbox.take(gate, sender, "")
+    element = mailbox.take(consumer, completed=[])
 
 Nothing travels: a take asks the ledger itself, and what is reported is known
 when the call returns. A take waits only for works that may yet be added, and
@@ -10,12 +10,13 @@ not for long. Without TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.items.works import encoded
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Element
+from wq_hooks.core.protocol.messages import Claim, Element, Report
 
 _WAIT_SECS = 0.2
 
@@ -31,14 +32,12 @@ class LocalMailbox:
     def __init__(self, find_dispatcher: Callable[[], Dispatcher]):
         self._find_dispatcher = find_dispatcher
 
-    def take(self, gate: int, sender: str, completed: str) -> Element | None:
-        """Reports what is completed, and returns an item or the end.
-
-        None: there may be one later; ask again.
-        """
-        del gate  # Nobody else is there to finish sooner.
+    def take(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Element | None:
+        """Takes; None: there may be an item later, ask again."""
         dispatcher = self._find_dispatcher()
-        item = dispatcher.hand_out(sender, completed)
+        item = dispatcher.hand_out(consumer, completed)
         if item is None and dispatcher.wait_for_works(_WAIT_SECS):
             return None
         if item is None:
@@ -50,13 +49,10 @@ class LocalMailbox:
             encoded(item.text),
         )
 
-    def report(
-        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
-    ) -> None:
-        """Tells the ledger; see `wq_hooks.core.protocol.messages`."""
+    def report(self, report: Report, timeout_secs: float = 0.0) -> None:
+        """Tells the ledger."""
         del timeout_secs
-        text = messages.report_text(kind, sender, payload)
-        self._find_dispatcher().apply([text.encode()])
+        self._find_dispatcher().note(report)
 
 
 class NoTransport:

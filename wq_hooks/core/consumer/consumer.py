@@ -13,65 +13,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from wq_hooks.core.consumer.acknowledgement import Acknowledgement, OnNext
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.core.protocol.messages import Claim, Element, Report
+from wq_hooks.core.protocol.transports import ConsumerTransport
 from wq_hooks.core.waits import Patience
 
 # Who is to take no more may be let in again soon, or not until the end.
 _MIN_PAUSE_SECS = 0.02
 _MAX_PAUSE_SECS = 0.2
-
-
-class ElementLike(Protocol):
-    """What came out of the work mailbox."""
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether it is of the present life of the chief."""
-
-    @property
-    def slot(self) -> int:
-        """What it is: an item or the end of data."""
-
-    @property
-    def token(self) -> str:
-        """The generation of an item."""
-
-    @property
-    def ticket(self) -> int:
-        """The number of an item."""
-
-    @property
-    def text(self) -> bytes:
-        """What the reader gets."""
-
-
-def claim_in(element: ElementLike | None) -> Claim | None:
-    """Returns the item that came out of the mailbox; None: it was none."""
-    if element is None or not element.is_fresh:
-        return None
-    if element.slot != messages.ITEM:
-        return None
-    return Claim(element.token, element.ticket)
-
-
-class Transport(Protocol):
-    """What a consumer needs of the mailboxes."""
-
-    def take(self, gate: int, sender: str, completed: str) -> Any:
-        """Reports what is completed, then waits for an ElementLike.
-
-        Returns None, without waiting, if this consumer is to take no more.
-        """
-
-    def report(
-        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
-    ) -> None:
-        """Puts one row into the report mailbox."""
 
 
 class RecordedTakes:
@@ -83,16 +36,20 @@ class RecordedTakes:
     """
 
     def __init__(
-        self, transport: Transport, wait_until_recorded: Callable[[], None]
+        self,
+        transport: ConsumerTransport,
+        wait_until_recorded: Callable[[], None],
     ):
         self._transport = transport
         self._wait_until_recorded = wait_until_recorded
         self.report = transport.report
 
-    def take(self, gate: int, sender: str, completed: str) -> Any:
+    def take(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Element | None:
         """Takes as the transport does."""
-        element = self._transport.take(gate, sender, completed)
-        if claim_in(element) is not None:
+        element = self._transport.take(consumer, completed)
+        if element is not None and element.claim is not None:
             self._wait_until_recorded()
         return element
 
@@ -136,7 +93,7 @@ class ConsumerLoop:
     def __init__(
         self,
         consumer: Consumer,
-        transport: Transport,
+        transport: ConsumerTransport,
         port: Port,
         *,
         rule: Acknowledgement | None = None,
@@ -146,8 +103,6 @@ class ConsumerLoop:
         self.consumer = consumer
         self.has_begun = self.has_ended = False
         self.patience = Patience()
-        self._sender = messages.sender_text(consumer)
-        self._gate = messages.gate_of(consumer.name)
         self._pause = pause
         self._transport = transport
         self._port = port
@@ -226,7 +181,7 @@ class ConsumerLoop:
           num_trained: Number of records trained since the last report.
         """
         if completed or num_trained:
-            self._report(messages.ACK, [*completed, *trained(num_trained)])
+            self._report(messages.ACK, completed, num_trained)
 
     def claims_at_end(self) -> list[Claim]:
         """Returns what is completed when the session has ended well.
@@ -251,9 +206,7 @@ class ConsumerLoop:
         while True:
             with self._lock:
                 completed = self._pop_completed()
-            element = self._transport.take(
-                self._gate, self._sender, messages.claims_text(completed)
-            )
+            element = self._transport.take(self.consumer, completed)
             if element is None:
                 # Others finish sooner what remains; that may change.
                 if self._pause is None:
@@ -261,16 +214,14 @@ class ConsumerLoop:
                 self._pause(pause_secs)
                 pause_secs = min(2 * pause_secs, _MAX_PAUSE_SECS)
                 continue
-            claim = claim_in(element)
-            if claim is not None:
-                return claim, element.text
+            if element.claim is not None:
+                return element.claim, element.text
             if element.is_fresh and self._is_end():
                 return None
 
-    def _report(self, kind: str, claims: Sequence[Claim]) -> None:
-        self._transport.report(kind, self._sender, messages.claims_text(claims))
-
-
-def trained(num_records: int) -> list[Claim]:
-    """Returns how a report says that records were trained."""
-    return [Claim(messages.RECORDS, num_records)] if num_records else []
+    def _report(
+        self, kind: str, claims: Sequence[Claim], records: int = 0
+    ) -> None:
+        self._transport.report(
+            Report(kind, self.consumer, tuple(claims), records=records)
+        )

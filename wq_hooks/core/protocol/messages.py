@@ -1,11 +1,13 @@
 """What worker and chief write to each other, as text.
 
-A report is a row of three lines: kind, sender, payload. The sender is the
-consumer's name and incarnation, the payload a list of claims, each of which
-names an item of one generation:
+A report is a row of five lines: kind, sender, number of records, number of a
+mark, claims. A number is "" for 0. The sender is the consumer's name and
+incarnation; each claim names an item of one generation:
 
     ack
     worker:1 5f2c
+    40
+
     8d1e 17 8d1e 18
 
 A generation is one start of the chief's ledger. What belongs to an earlier one
@@ -22,7 +24,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from wq_hooks.core.items.works import Works
@@ -30,21 +32,17 @@ from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.end_policy import ChiefStop
 
 # Kinds of reports.
-ASK = "ask"  # wants an item; the payload is what it has completed
-LEASE = "lease"  # took the item in the payload out of the mailbox
-ACK = "ack"  # has completed the items in the payload
+ASK = "ask"  # wants an item; the claims are what it has completed
+LEASE = "lease"  # took the claimed item out of the mailbox
+ACK = "ack"  # has completed the claimed items
 ALIVE = "alive"  # still there
-RETURN = "return"  # gives back the items in the payload, unfinished
+RETURN = "return"  # gives back the claimed items, unfinished
 ENDED = "ended"  # has met the end of data, and takes no more
-LEAVE = "leave"  # ends; the payload is what it has completed
+LEAVE = "leave"  # ends; the claims are what it has completed
 WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
 # In the place of a generation: no chief has begun, so no item counts.
 NOBODY = "none"
-# Instead of a generation: the number of the claim is that of the records that
-# the sender has trained since it said so last, or that of a mark.
-RECORDS = "records"
-_MARK = "mark"
 _KINDS = frozenset((ASK, LEASE, ACK, ALIVE, RETURN, ENDED, LEAVE, WAKE))
 # Between the lines of a report.
 SEPARATOR = "\n"
@@ -115,6 +113,18 @@ class Report:
     records: int = 0
     mark: int = 0
 
+    def to_text(self) -> str:
+        """Returns the row."""
+        return SEPARATOR.join(
+            (
+                self.kind,
+                sender_text(self.sender),
+                str(self.records or ""),
+                str(self.mark or ""),
+                claims_text(self.claims),
+            )
+        )
+
 
 @dataclass(frozen=True)
 class Element:
@@ -133,6 +143,13 @@ class Element:
     ticket: int = -1
     text: bytes = b""
     is_fresh: bool = True
+
+    @property
+    def claim(self) -> Claim | None:
+        """The item; None: it is none, or of an earlier generation."""
+        if self.is_fresh and self.slot == ITEM:
+            return Claim(self.token, self.ticket)
+        return None
 
 
 class UnreadableError(ValueError):
@@ -153,12 +170,20 @@ def parse_report(row: bytes) -> Report:
         lines = row.decode().split(SEPARATOR)
     except UnicodeDecodeError as e:
         raise UnreadableError(f"no UTF-8: {e.reason}") from e
-    if len(lines) != 3:
-        raise UnreadableError(f"{len(lines)} lines; expected 3")
-    kind, sender, payload = lines
+    if len(lines) != 5:
+        raise UnreadableError(f"{len(lines)} lines; expected 5")
+    kind, sender, records, mark, claims = lines
     if kind not in _KINDS:
         raise UnreadableError(f"unknown kind {kind!r:.40}")
-    report = _with_claims(Report(kind, _parse_sender(kind, sender)), payload)
+    report = Report(
+        kind,
+        _parse_sender(kind, sender),
+        _parse_claims(claims),
+        records=parse_number(records or "0"),
+        mark=parse_number(mark or "0"),
+    )
+    if report.records > _MAX_RECORDS:
+        raise UnreadableError(f"{report.records} records in one report")
     if kind == LEASE and len(report.claims) > 1:
         raise UnreadableError(f"{len(report.claims)} leases; expected one")
     return report
@@ -175,25 +200,17 @@ def _parse_sender(kind: str, text: str) -> Consumer:
     return Consumer(*words)
 
 
-def _with_claims(report: Report, payload: str) -> Report:
-    words = payload.split()
+def _parse_claims(text: str) -> tuple[Claim, ...]:
+    words = text.split()
     if len(words) % 2:
         raise UnreadableError(
             "expected pairs of generation and ticket; got "
-            f"{len(words)} words, {payload!r:.80}"
+            f"{len(words)} words, {text!r:.80}"
         )
-    claims, records, mark = [], 0, 0
-    for generation, text in zip(words[::2], words[1::2]):
-        number = parse_number(text)
-        if generation == RECORDS:
-            records += number
-        elif generation == _MARK:
-            mark = number
-        else:
-            claims.append(Claim(generation, number))
-    if records > _MAX_RECORDS:
-        raise UnreadableError(f"{records} records in one report")
-    return replace(report, claims=tuple(claims), records=records, mark=mark)
+    return tuple(
+        Claim(generation, parse_number(ticket))
+        for generation, ticket in zip(words[::2], words[1::2])
+    )
 
 
 def parse_element(
@@ -278,6 +295,10 @@ def parse_stop(text: str) -> ChiefStop | None:
         return None
 
 
+# From the chief to itself: look up.
+WAKE_UP = Report(WAKE, Consumer("", ""))
+
+
 def works_text(works: Works) -> str:
     """Returns the board's entry for a list of works: number, fingerprint."""
     return f"{len(works)} {works.fingerprint}"
@@ -316,19 +337,14 @@ def number_of(name: str) -> int:
 
 def sender_text(consumer: Consumer) -> str:
     """Returns the sender line of a consumer's reports."""
-    return f"{consumer.name} {consumer.incarnation}"
+    return f"{consumer.name} {consumer.incarnation}".strip()
+
+
+def lease_text(consumer: Consumer) -> str:
+    """Returns the report of a lease without its claim, which comes last."""
+    return Report(LEASE, consumer).to_text()
 
 
 def claims_text(claims: Iterable[Claim]) -> str:
-    """Returns the payload that names the given items."""
+    """Returns the line that names the given items."""
     return " ".join(f"{c.generation} {c.ticket}" for c in claims)
-
-
-def mark_text(number: int) -> str:
-    """Returns the payload of a mark, by which the chief knows a place."""
-    return claims_text([Claim(_MARK, number)])
-
-
-def report_text(kind: str, sender: str, payload: str) -> str:
-    """Returns a report as it goes into the mailbox."""
-    return SEPARATOR.join((kind, sender, payload))

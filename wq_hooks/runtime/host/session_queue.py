@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.chief.tasks import Task
-from wq_hooks.core.consumer.consumer import Transport
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.options import Options
+from wq_hooks.core.protocol.transports import ConsumerTransport
 from wq_hooks.runtime.host.role import Role
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SessionQueue(Protocol):
     def is_running(self) -> bool:
         """Whether a session runs that has not been asked to stop."""
 
-    def transport(self, mailbox: MailboxSession) -> Transport:
+    def transport(self, mailbox: MailboxSession) -> ConsumerTransport:
         """Returns through what the consumers of a session take."""
 
     def new_ledger(self, position: str) -> Ledger:

@@ -18,26 +18,18 @@ import collections
 import hashlib
 import os
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from wq_hooks.core.consumer.consumer import Transport, claim_in
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim, Element, Report
+from wq_hooks.core.protocol.transports import ConsumerTransport
 
 # A generation that no ledger has.
 _LOCAL = "local"
 _UNFINISHED = ".tmp"
-
-
-class _LocalElement(NamedTuple):
-    """An item of the directory, in the form of one of the mailbox."""
-
-    text: bytes
-    is_fresh: bool = True
-    slot: int = messages.ITEM
-    token: str = _LOCAL
-    ticket: int = 0
 
 
 class LocalWorks:
@@ -80,31 +72,31 @@ class LocalWorks:
 class KeepingTransport:
     """The mailboxes of a task that notes, without prefix, what it takes."""
 
-    def __init__(self, works: LocalWorks, inner: Transport, prefix: str):
+    def __init__(
+        self, works: LocalWorks, inner: ConsumerTransport, prefix: str
+    ):
         self._works = works
         self._inner = inner
         self._prefix = prefix.encode("utf-8", "surrogateescape")
 
-    def take(self, gate: int, sender: str, completed: str) -> Any:
-        """As `Transport.take`; what a former start noted comes first."""
+    def take(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Element | None:
+        """Takes; what a former start noted comes first."""
+        del completed  # It was completed when it was noted.
         text = self._works.next_one()
         if text is not None:
-            return _LocalElement(self._prefix + text)
-        element = self._inner.take(gate, sender, "")
-        claim = claim_in(element)
-        if claim is not None:
+            return Element(messages.ITEM, _LOCAL, 0, self._prefix + text)
+        element = self._inner.take(consumer, ())
+        if element is not None and element.claim is not None:
             noted = element.text
             if noted.startswith(self._prefix):
                 noted = noted[len(self._prefix) :]
             self._works.note(noted)
-            self._inner.report(
-                messages.ACK, sender, messages.claims_text([claim])
-            )
+            self._inner.report(Report(messages.ACK, consumer, (element.claim,)))
         return element
 
-    def report(
-        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
-    ) -> None:
-        """As `Transport.report`; what was noted is completed already."""
-        if kind not in (messages.ACK, messages.RETURN):
-            self._inner.report(kind, sender, payload, timeout_secs)
+    def report(self, report: Report, timeout_secs: float = 0.0) -> None:
+        """Reports; what was noted is completed already."""
+        if report.kind not in (messages.ACK, messages.RETURN):
+            self._inner.report(report, timeout_secs)

@@ -13,18 +13,14 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from wq_hooks.core.consumer.acknowledgement import OnTake
-from wq_hooks.core.consumer.consumer import (
-    ConsumerLoop,
-    RecordedTakes,
-    Transport,
-    trained,
-)
+from wq_hooks.core.consumer.consumer import ConsumerLoop, RecordedTakes
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.core.protocol.messages import Claim, Report
+from wq_hooks.core.protocol.transports import ConsumerTransport
 from wq_hooks.runtime.ports.port import Port
 
 LEAVE_SECS = 2.0
@@ -45,7 +41,7 @@ class ConsumerGroup:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: ConsumerTransport,
         start: Callable[[Callable[[], None], str], None],
         *,
         num_clients: int = 1,
@@ -155,33 +151,23 @@ class ConsumerGroup:
 
     def report_alive(self, task: Consumer, timeout_secs: float = 0.0) -> None:
         """Says that the task is alive, and how many records it has trained."""
-        news = [
-            claim
-            for port in self.ports
-            for claim in trained(port.take_num_trained())
-        ]
-        self._report(messages.ALIVE, task, news, timeout_secs)
+        records = sum(port.take_num_trained() for port in self.ports)
+        self._reports.report(
+            Report(messages.ALIVE, task, records=records), timeout_secs
+        )
 
     def report_leave(
-        self, loop: ConsumerLoop, completed: list[Claim] | None = None
+        self, loop: ConsumerLoop, completed: Sequence[Claim] = ()
     ) -> None:
         """Says that a consumer ends, and what it has completed."""
-        claims = list(completed or ())
         port = self._ports.get(loop)
-        if port is not None:
-            claims += trained(port.take_num_trained())
-        self._report(messages.LEAVE, loop.consumer, claims, LEAVE_SECS)
-
-    def _report(
-        self,
-        kind: str,
-        sender: Consumer,
-        claims: list[Claim],
-        timeout_secs: float,
-    ) -> None:
+        records = 0 if port is None else port.take_num_trained()
         self._reports.report(
-            kind,
-            messages.sender_text(sender),
-            messages.claims_text(claims),
-            timeout_secs,
+            Report(
+                messages.LEAVE,
+                loop.consumer,
+                tuple(completed),
+                records=records,
+            ),
+            LEAVE_SECS,
         )

@@ -22,8 +22,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.consumer.consumer import Transport
 from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.protocol.transports import ConsumerTransport
 from wq_hooks.runtime.threads import interrupt
 from wq_hooks.runtime.threads.consumer_group import ConsumerGroup
 from wq_hooks.runtime.threads.process_readers import GONE, ProcessReaders
@@ -76,7 +76,7 @@ class EagerService:
         self,
         name: str,
         task: Consumer,
-        transport: Transport,
+        transport: ConsumerTransport,
         *,
         num_clients: int = 1,
         acks_on_take: bool = False,

@@ -318,7 +318,7 @@ class Service:
         except TwoChiefsError:
             # What is reported from now on is for the other one.
             dispatcher.stop(ends_job=False)
-            self._mailbox.report(messages.WAKE, "", "", LEAVE_SECS)
+            self._mailbox.report(messages.WAKE_UP, LEAVE_SECS)
             raise
         if self._has_ended_well():
             self._has_left.wait(LEAVE_SECS)
@@ -332,7 +332,7 @@ class Service:
         dispatcher.stop(
             ends_job=is_over, left=self._stop_text() if has_left else ""
         )
-        self._mailbox.report(messages.WAKE, "", "", LEAVE_SECS)
+        self._mailbox.report(messages.WAKE_UP, LEAVE_SECS)
 
     def _is_last_step(self) -> bool:
         """Whether the session has come to the last step of the job."""

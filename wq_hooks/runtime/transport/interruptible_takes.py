@@ -11,52 +11,53 @@ of the same consumer gets it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
 
-from wq_hooks.core.consumer.consumer import Transport
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim, Element, Report
+from wq_hooks.core.protocol.transports import ConsumerTransport
 
 
 class PatientTakes:
-    """A Transport whose takes leave the main thread interruptible.
+    """A ConsumerTransport whose takes leave the main thread interruptible.
 
     Args:
       transport: Where items come from.
     """
 
-    def __init__(self, transport: Transport):
+    def __init__(self, transport: ConsumerTransport):
         self._transport = transport
-        self._under_way: dict[str, Future[Any]] = {}
+        self._under_way: dict[Consumer, Future[Element | None]] = {}
+        self.report = transport.report
 
-    def take(self, gate: int, sender: str, completed: str) -> Any:
-        """Takes; see `wq_hooks.core.consumer.consumer.Transport`."""
+    def take(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Element | None:
+        """Takes as the transport does."""
         if threading.current_thread() is not threading.main_thread():
-            return self._transport.take(gate, sender, completed)
-        future = self._under_way.get(sender)
+            return self._transport.take(consumer, completed)
+        future = self._under_way.get(consumer)
         if future is None:
-            future = self._begin(gate, sender, completed)
-            self._under_way[sender] = future
+            future = self._begin(consumer, completed)
+            self._under_way[consumer] = future
         elif completed:
-            self._transport.report(messages.ACK, sender, completed)
+            self.report(Report(messages.ACK, consumer, tuple(completed)))
         error = future.exception()
-        del self._under_way[sender]
+        del self._under_way[consumer]
         if error is not None:
             raise error
         return future.result()
 
-    def report(
-        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
-    ) -> None:
-        """Reports; see `wq_hooks.core.consumer.consumer.Transport`."""
-        self._transport.report(kind, sender, payload, timeout_secs)
-
-    def _begin(self, gate: int, sender: str, completed: str) -> Future[Any]:
-        future: Future[Any] = Future()
+    def _begin(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Future[Element | None]:
+        future: Future[Element | None] = Future()
 
         def take() -> None:
             try:
-                future.set_result(self._transport.take(gate, sender, completed))
+                future.set_result(self._transport.take(consumer, completed))
             except Exception as e:
                 future.set_exception(e)
 

@@ -166,7 +166,8 @@ class Mailbox:
         """Returns an element, once there is one, as the mailbox's ops.
 
         Args:
-          question: tf.string of shape [3], as from `question_of`.
+          question: tf.string of shape [3]: the consumer's gate, what it
+            reports first, and `messages.lease_text` of it.
 
         Returns:
           tf.string of shape [1, 5], an element and the token that counts at
@@ -197,7 +198,7 @@ class Mailbox:
             )
             with tf.control_dependencies([asked]):
                 leased = self.reports.enqueue_many(
-                    [tf.strings.join([lease, claim], separator=SEPARATOR)]
+                    [tf.strings.join([lease, claim])]
                 )
             is_fresh_end = tf.logical_and(is_end, tf.equal(token, current))
             num_ends = tf.reduce_sum(tf.cast(is_fresh_end, tf.int32))

@@ -14,18 +14,21 @@ import itertools
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.dropped_rows import DroppedRows
 from wq_hooks.core.protocol.messages import (
     SEPARATOR,
+    Claim,
     Element,
-    report_text,
+    Report,
 )
 from wq_hooks.runtime.transport.mailbox import ELEMENT_SIZE, Mailbox
 from wq_hooks.runtime.transport.prepared_steps import (
@@ -55,37 +58,30 @@ class MailboxSession:
         self._num_drained: int | None = None
         self._dropped = DroppedRows(mailbox.name, "an item")
 
-    def take(self, gate: int, sender: str, completed: str) -> Element | None:
-        """Reports what is completed, then waits for an element.
-
-        Args:
-          gate: See `wq_hooks.core.protocol.messages.gate_of`.
-          sender: Consumer name and incarnation.
-          completed: The items that it has completed.
-
-        Returns:
-          The element; None, without waiting, if the gate is closed.
-        """
-        ask = report_text(messages.ASK, sender, completed)
+    def take(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Element | None:
+        """Takes; see `ConsumerTransport`."""
         mailbox = self._mailbox
-        question = question_of(gate, ask, sender)
+        question = [
+            str(messages.gate_of(consumer.name)),
+            Report(messages.ASK, consumer, tuple(completed)).to_text(),
+            messages.lease_text(consumer),
+        ]
         # Nobody would know of what was taken out by a step that is repeated.
         rows = self._steps.run(mailbox.take, [mailbox.take_feed], [question])
-        return element_of(rows, self._dropped)
+        for row in rows:
+            try:
+                return messages.parse_element(*row)
+            except messages.UnreadableError as e:
+                self._dropped.note(b" ".join(row), e)
+                return Element(messages.ITEM, is_fresh=False)
+        return None
 
-    def report(
-        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
-    ) -> None:
-        """Puts one row into the report mailbox.
-
-        Args:
-          kind: See `wq_hooks.core.protocol.messages`.
-          sender: Consumer name and incarnation.
-          payload: The items it is about.
-          timeout_secs: Give up after that long; 0: never.
-        """
+    def report(self, report: Report, timeout_secs: float = 0.0) -> None:
+        """Reports; see `ConsumerTransport`."""
         mailbox = self._mailbox
-        text = report_text(kind, sender, payload)
+        text = report.to_text()
         if not timeout_secs:
             self._run(mailbox.report, [mailbox.report_feed], [text])
             return
@@ -95,7 +91,7 @@ class MailboxSession:
 
     def mark(self, number: int) -> bool:
         """Reports a mark, behind what was reported; returns True."""
-        self.report(messages.WAKE, "", messages.mark_text(number))
+        self.report(replace(messages.WAKE_UP, mark=number))
         return True
 
     def receive(self) -> list[bytes]:
@@ -211,31 +207,3 @@ class MailboxSession:
     def write_position(self, position: str) -> None:
         """Writes the position, for the next save."""
         self.deliver([], {messages.POSITION: position})
-
-
-def question_of(gate: int, report: str, sender: str) -> list[str]:
-    """Returns what asks for an element; see `Mailbox.taken`.
-
-    Args:
-      gate: Gate of the consumer.
-      report: What is reported first.
-      sender: Consumer name and incarnation.
-    """
-    lease = SEPARATOR.join((messages.LEASE, sender))
-    return [str(gate), report, lease]
-
-
-def element_of(rows: Any, dropped: DroppedRows) -> Element | None:
-    """Returns what was taken, None if it was nothing; see `Mailbox.taken`.
-
-    Args:
-      rows: What the step has returned.
-      dropped: Notes what cannot be read, which is no longer fresh.
-    """
-    for row in rows:
-        try:
-            return messages.parse_element(*row)
-        except messages.UnreadableError as e:
-            dropped.note(b" ".join(row), e)
-            return Element(messages.ITEM, is_fresh=False)
-    return None

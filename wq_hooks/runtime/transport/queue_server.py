@@ -129,7 +129,7 @@ class QueueServer:
         try:
             self._registry.remove(self._session, self._served)
             # The drainer waits for a report.
-            self.mailbox.report(messages.WAKE, "", "")
+            self.mailbox.report(messages.WAKE_UP)
         except tf.errors.OpError as e:
             logging.debug("Work queue %s: %s", self._served.name, e)
         if self._drainer is not None:

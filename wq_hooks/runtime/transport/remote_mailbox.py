@@ -1,15 +1,15 @@
 """The mailbox of a queue that another process serves.
 
     mailbox = RemoteMailbox("grpc://10.0.0.7:2222", "work_queue")
-    mailbox.take(gate, sender, "")
+    mailbox.take(consumer, completed=[])
 
 A session of TensorFlow on the other process' server. Where that is lost, the
 mailbox looks for the server again, for as long as `connect` may take: one that
 was restarted on the same port goes on from its own position.
 
 The trap: a take whose answer was lost has leased an item in our name. So each
-new connection is a new life of all our consumers, and the server gives to
-others what they held. What they complete of it all the same still counts.
+new connection is a new incarnation of all our consumers, and the server gives
+to others what they held. What they complete of it all the same still counts.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.messages import Claim, Element, Report
 from wq_hooks.core.protocol.service_record import (
     NotServedError,
     Served,
@@ -78,7 +81,7 @@ class RemoteMailbox:
         self._target = target
         self._name = name
         self._timeout_secs = timeout_secs
-        self._life = 0
+        self._num_reconnects = 0
         self._has_ended = False
         self._failure: WorkQueueError | None = None
         self._reconnecting = threading.Lock()
@@ -92,22 +95,21 @@ class RemoteMailbox:
         """Asks from now on whether what takes from it is being closed."""
         self._is_closing = is_closing
 
-    def take(self, gate: int, sender: str, completed: str) -> Any:
-        """Reports what is completed, and waits for an element.
-
-        None: this consumer is to take no more at present; ask again.
-        """
+    def take(
+        self, consumer: Consumer, completed: Sequence[Claim]
+    ) -> Element | None:
+        """Takes; see `ConsumerTransport`."""
         try:
             element = self._call(
-                lambda mailbox, suffix: mailbox.take(
-                    gate, sender + suffix, completed
+                lambda mailbox, number: mailbox.take(
+                    _reconnected(consumer, number), completed
                 )
             )
         except WorkQueueError:
             if not self._has_ended or self._is_closing():
                 raise
             # The server has served all, and its process has ended.
-            return messages.Element(messages.END)
+            return Element(messages.END)
         if element is None:
             time.sleep(_BARRED_POLL_SECS)
             return None
@@ -115,33 +117,32 @@ class RemoteMailbox:
             self._has_ended = element.slot == messages.END
         return element
 
-    def report(
-        self, kind: str, sender: str, payload: str, timeout_secs: float = 0.0
-    ) -> None:
-        """Puts one row into the report mailbox.
+    def report(self, report: Report, timeout_secs: float = 0.0) -> None:
+        """Reports; see `ConsumerTransport`.
 
         A sign of life that fails is not repeated, nor is a farewell.
         """
-        connection, life = self._connection, self._life
+        connection, number = self._connection, self._num_reconnects
 
-        def report(mailbox: MailboxSession, suffix: str) -> None:
-            mailbox.report(kind, sender + suffix, payload, timeout_secs)
+        def send(mailbox: MailboxSession, number: int) -> None:
+            sender = _reconnected(report.sender, number)
+            mailbox.report(replace(report, sender=sender), timeout_secs)
 
-        if kind == messages.LEAVE or self._is_closing():
+        if report.kind == messages.LEAVE or self._is_closing():
             # Python starts no threads while it ends.
             timeout_secs = timeout_secs or _GONE_SECS
             self._is_gone = True
-            report(connection.mailbox, _suffix(life))
+            send(connection.mailbox, number)
             self._is_gone = False
-        elif kind == messages.ALIVE:
+        elif report.kind == messages.ALIVE:
             try:
-                report(connection.mailbox, _suffix(life))
+                send(connection.mailbox, number)
                 self._num_silent = 0
                 self._is_gone = False
             except _LOST as e:
-                self._hear_nothing(life, e)
+                self._hear_nothing(number, e)
         else:
-            self._call(report)
+            self._call(send)
 
     def look_up(self, *keys: int) -> list[str]:
         """Returns the board's entries, "" where there is none."""
@@ -151,24 +152,20 @@ class RemoteMailbox:
         """Ends the session, and what waits in it."""
         self._connection.close(self._closed(), is_gone=self._is_gone)
 
-    def _call(self, step: Callable[[MailboxSession, str], T]) -> T:
+    def _call(self, step: Callable[[MailboxSession, int], T]) -> T:
         """Runs a step, on a new connection if the present one is lost."""
         for _ in range(_MAX_ATTEMPTS):
-            life, connection = self._life, self._connection
+            number, connection = self._num_reconnects, self._connection
             if self._failure is not None:
                 raise self._failure
             try:
-                return connection.run(
-                    functools.partial(_with_suffix, step, _suffix(life))
-                )
+                return connection.run(functools.partial(_run, step, number))
             except _LOST as e:
-                self._reconnect(life, e)
-        life, connection = self._life, self._connection
-        return connection.run(
-            functools.partial(_with_suffix, step, _suffix(life))
-        )
+                self._reconnect(number, e)
+        number, connection = self._num_reconnects, self._connection
+        return connection.run(functools.partial(_run, step, number))
 
-    def _hear_nothing(self, life: int, error: Exception) -> None:
+    def _hear_nothing(self, number: int, error: Exception) -> None:
         """Notes that a sign of life has not got through."""
         self._num_silent += 1
         is_slow = isinstance(error, tf.errors.DeadlineExceededError)
@@ -176,16 +173,16 @@ class RemoteMailbox:
             return
         self._num_silent = 0
         try:
-            self._reconnect(life, error)
+            self._reconnect(number, error)
         except WorkQueueError as e:
             # For those who wait for an item; this thread goes on.
             logging.debug("Work queue %s: %s", self._name, e)
 
-    def _reconnect(self, life: int, error: Exception) -> None:
+    def _reconnect(self, number: int, error: Exception) -> None:
         if self._is_closing():
             raise self._closed() from error
         with self._reconnecting:
-            if self._life != life or self._failure is not None:
+            if self._num_reconnects != number or self._failure is not None:
                 return  # Another thread was first.
             secs = _GONE_SECS if self._has_ended else self._timeout_secs
             logging.warning(
@@ -204,7 +201,7 @@ class RemoteMailbox:
                 old.fail(e)
                 raise
             self._connection = Connection(self._target, self._name)
-            self._life += 1
+            self._num_reconnects += 1
             logging.info(
                 "Work queue %s: connected to %s again.",
                 self._name,
@@ -270,14 +267,16 @@ class RemoteMailbox:
             return e
 
 
-def _with_suffix(
-    step: Callable[[MailboxSession, str], T],
-    suffix: str,
+def _run(
+    step: Callable[[MailboxSession, int], T],
+    number: int,
     mailbox: MailboxSession,
 ) -> T:
-    return step(mailbox, suffix)
+    return step(mailbox, number)
 
 
-def _suffix(life: int) -> str:
-    """Returns what the incarnation of a sender ends in."""
-    return f".{life}" if life else ""
+def _reconnected(consumer: Consumer, number: int) -> Consumer:
+    """Returns a consumer as the server knows it after so many reconnects."""
+    if not number:
+        return consumer
+    return replace(consumer, incarnation=f"{consumer.incarnation}.{number}")
