@@ -71,10 +71,10 @@ class TestReason:
         {"name": "worker:2", "in_hand": 0},
     )
 
-    def reason(self, remaining, *, is_barred=False):
+    def reason(self, remaining, *, is_held_back=False):
         status = {"remaining": remaining, "workers": list(self.WORKERS)}
         return reason_in_words(
-            status, "worker:1", chief="chief:0", is_barred=is_barred
+            status, "worker:1", chief="chief:0", is_held_back=is_held_back
         )
 
     def test_others_hold_items(self):
@@ -82,7 +82,7 @@ class TestReason:
         assert "worker:1" not in self.reason(0)
 
     def test_held_back(self):
-        text = self.reason(5, is_barred=True)
+        text = self.reason(5, is_held_back=True)
         assert "held back" in text
         assert "worker:0 (2)" in text
 
@@ -189,7 +189,7 @@ class TestInGraphMode:
 
     def test_a_worker_is_held_back(self, cluster, container, log, monkeypatch):
         monkeypatch.setattr(
-            "wq_hooks.core.ledger.ledger.Ledger.barred",
+            "wq_hooks.core.ledger.ledger.Ledger.held_back",
             lambda self, now: frozenset({"worker:1"}),
         )
         chief = Trainer(cluster, 0, container)

@@ -141,8 +141,8 @@ class _Worker:
             self._holds = None
         cluster.report(messages.ASK, self.consumer, *self._completed)
         self._completed = []
-        barred_in, generation = cluster.look_up(self._gate, messages.ITEM)
-        if barred_in == generation:
+        held_back_in, generation = cluster.look_up(self._gate, messages.ITEM)
+        if held_back_in == generation:
             cluster.at(cluster.now + self._pause_secs, self.ask)
             self._pause_secs = min(
                 2 * self._pause_secs, consumer_module._MAX_PAUSE_SECS

@@ -86,7 +86,7 @@ def reason_in_words(
     task: str,
     *,
     chief: str,
-    is_barred: bool,
+    is_held_back: bool,
 ) -> str:
     """Returns what a task waits for that asks for an item.
 
@@ -95,7 +95,7 @@ def reason_in_words(
         `core.monitoring.board_status`.
       task: Name of the task that waits.
       chief: Name of the chief.
-      is_barred: Whether the chief lets it take no more at present.
+      is_held_back: Whether the chief lets it take no more at present.
     """
     holders = {
         str(worker.get("name")): int(worker.get("in_hand") or 0)
@@ -104,7 +104,7 @@ def reason_in_words(
     }
     held = f"others hold: {holders_in_words(holders)}" if holders else ""
     remaining = status.get("remaining")
-    if is_barred:
+    if is_held_back:
         return (
             "it is held back near the end of the data (balance_tail), since "
             f"others complete sooner what remains, {remaining} items; {held}"

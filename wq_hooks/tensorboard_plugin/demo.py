@@ -102,7 +102,7 @@ class Player:
             ledger.acknowledge(consumer, ticket, now)
             ledger.count_records(consumer, 10_000)
         ledger.ask(consumer, now)
-        if consumer.name in ledger.barred(now):
+        if consumer.name in ledger.held_back(now):
             return
         items = ledger.issue(1, now)
         if not items:

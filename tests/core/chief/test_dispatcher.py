@@ -102,10 +102,10 @@ class FakeMailbox:
     def take(self, consumer, *completed):
         """One step; None where a real one would wait."""
         self.report(messages.ASK, consumer, *completed)
-        barred_in, generation = self.look_up(
+        held_back_in, generation = self.look_up(
             messages.gate_of(consumer.name), messages.ITEM
         )
-        if not self.work or (generation and barred_in == generation):
+        if not self.work or (generation and held_back_in == generation):
             return None
         slot, token, ticket, text = self.work.popleft()
         is_fresh = self.look_up(slot) == [token]
@@ -356,25 +356,25 @@ class TestBoard:
     def test_a_gate_is_shut_and_opened_at_once(self):
         chief = Chief("abcdef")
         chief.run()
-        barred = {"worker:0"}
-        chief.ledger.barred = lambda now: frozenset(barred)
+        held_back = {"worker:0"}
+        chief.ledger.held_back = lambda now: frozenset(held_back)
         chief.take_item(B)
         gate = messages.gate_of("worker:0")
         assert chief.mailbox.board[gate] == chief.dispatcher.generation
         num_work = len(chief.mailbox.work)
         assert chief.mailbox.take(A) is None
         assert len(chief.mailbox.work) == num_work
-        # What a barred consumer says is heard all the same.
+        # What a consumer that is held back says is heard all the same.
         chief.run()
         assert chief.ledger.consumers["worker:0"].asking_since is not None
-        barred.clear()
+        held_back.clear()
         chief.run()
         assert chief.mailbox.board[gate] == ""
         assert chief.take_item(A).ticket == 1
 
     def test_gates_are_open_when_the_chief_has_ended(self):
         chief = Chief(["a", "b"])
-        chief.ledger.barred = lambda now: frozenset({"worker:0"})
+        chief.ledger.held_back = lambda now: frozenset({"worker:0"})
         chief.dispatcher.feed()
 
         chief.dispatcher.stop(ends_job=True)
@@ -385,7 +385,7 @@ class TestBoard:
     def test_a_gate_that_an_earlier_life_has_shut_is_open(self):
         first = Chief("abcdef")
         first.run()
-        first.ledger.barred = lambda now: frozenset({"worker:0"})
+        first.ledger.held_back = lambda now: frozenset({"worker:0"})
         first.take_item(B)
         second = Chief("abcdef", mailbox=first.mailbox)
         second.run()

@@ -98,7 +98,7 @@ class TestOpen:
         assert not log.add(["a"])
         assert log.read(0) == ([], [], True)
 
-    def test_nobody_is_barred_while_it_is_open(self):
+    def test_nobody_is_held_back_while_it_is_open(self):
         log = AddedLog()
         ledger = start(["a", "b", "c"], log)
         # One is a hundred times as slow as the other.
@@ -109,10 +109,10 @@ class TestOpen:
         ledger.acknowledge(WORKER, quick.ticket, 101.0)
         ledger.ask(OTHER, 101.0)
         ledger.ask(WORKER, 101.0)
-        assert not ledger.barred(101.0)
+        assert not ledger.held_back(101.0)
         log.close()
         ledger.pull_works()
-        assert ledger.barred(101.0) == {OTHER.name}
+        assert ledger.held_back(101.0) == {OTHER.name}
 
     def test_names_that_are_done_are_forgotten(self, monkeypatch):
         monkeypatch.setattr(feed_module, "_MIN_DONE", 10)

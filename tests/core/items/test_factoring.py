@@ -122,7 +122,7 @@ def makespan(slicing, sizes, speeds, *, shuffle=True, take_secs=0.0):
         ledger.ask(worker, now)
         if ledger.is_done:
             return now
-        if worker.name in ledger.barred(now) or not ledger.has_to_issue():
+        if worker.name in ledger.held_back(now) or not ledger.has_to_issue():
             if not ledger.is_exhausted:
                 heapq.heappush(events, (now + 0.2, number, None))
             continue

@@ -61,26 +61,26 @@ def after_long_ones(lengths=(40, 40, 10, 1, 1, 1, 1), **kwargs):
 
 def test_who_has_done_long_slices_is_not_taken_for_slow():
     # The fast one would have completed the four that remain at 84 s.
-    assert after_long_ones().barred(80.0) == frozenset()
+    assert after_long_ones().held_back(80.0) == frozenset()
     ledger = after_long_ones((40, 40, 10, 1, 1, 1))
-    assert ledger.barred(80.0) == {SLOW.name}
+    assert ledger.held_back(80.0) == {SLOW.name}
 
 
 def test_bytes_are_no_slower_than_records():
     for unit in (1, 10**9):
         ledger = after_long_ones((40, 40, 10, 1, 1, 1), unit=unit)
-        assert ledger.barred(80.0) == {SLOW.name}
+        assert ledger.held_back(80.0) == {SLOW.name}
 
 
 def test_a_whole_work_ahead_lets_items_count():
     lengths = (40, 40, 10, 1, 1)
-    assert after_long_ones(lengths).barred(80.0) == {SLOW.name}
-    assert not after_long_ones(lengths, whole=1).barred(80.0)
+    assert after_long_ones(lengths).held_back(80.0) == {SLOW.name}
+    assert not after_long_ones(lengths, whole=1).held_back(80.0)
 
 
 def test_lengths_of_several_kinds_do_not_count():
     lengths = (40, 40, 10, 1, 1)
-    assert not after_long_ones(lengths, is_one_unit=False).barred(80.0)
+    assert not after_long_ones(lengths, is_one_unit=False).held_back(80.0)
 
 
 @pytest.mark.parametrize("is_held", [False, True])
@@ -98,7 +98,7 @@ def test_a_whole_work_that_was_taken_lets_items_count(is_held):
         ledger.acknowledge(SLOW, whole, 10.0)
         ledger.ask(SLOW, 10.0)
     # By its length the last item is one of 0.1 s, and by items one of 10 s.
-    assert not ledger.barred(10.0)
+    assert not ledger.held_back(10.0)
 
 
 def test_added_works_have_no_length():
@@ -109,7 +109,7 @@ def test_added_works_have_no_length():
     log.close()
     ledger.pull_works()
     assert ledger.remaining == 3
-    assert not ledger.barred(80.0)
+    assert not ledger.held_back(80.0)
 
 
 def test_who_holds_a_long_slice_is_free_later():
@@ -121,10 +121,10 @@ def test_who_holds_a_long_slice_is_free_later():
     run(ledger, SLOW, 20.0, 28.0)
     ledger.ask(SLOW, 28.0)
     # Fast is at its 30 until 50 s; the slow one ends two of 8 s before that.
-    assert SLOW.name not in ledger.barred(28.0)
+    assert SLOW.name not in ledger.held_back(28.0)
     ledger.heard(SLOW, 47.0)
     ledger.heard(FAST, 47.0)
-    assert ledger.barred(47.0) == {SLOW.name}
+    assert ledger.held_back(47.0) == {SLOW.name}
 
 
 def test_what_was_handed_back_is_ahead():
@@ -135,11 +135,11 @@ def test_what_was_handed_back_is_ahead():
     ticket = take(ledger, FAST, 80.0)
     ledger.ask(SLOW, 80.0)
     # One item is left, of 1 unit: it ends at 84 s, and not at 141 s.
-    assert SLOW.name not in ledger.barred(80.0)
+    assert SLOW.name not in ledger.held_back(80.0)
     ledger.hand_back(FAST, ticket, 80.0)
     ledger.ask(FAST, 80.0)
     # That of 60 units is next: at 320 s, and not at 141 s.
-    assert ledger.barred(80.0) == {SLOW.name}
+    assert ledger.held_back(80.0) == {SLOW.name}
 
 
 def test_who_has_completed_nothing_is_taken_for_usual():
@@ -148,7 +148,7 @@ def test_who_has_completed_nothing_is_taken_for_usual():
     ledger.issue(1, 8.0)
     ledger.ask(FAST, 8.0)
     ledger.ask(SLOW, 8.0)
-    assert ledger.barred(8.0) == frozenset()
+    assert ledger.held_back(8.0) == frozenset()
 
 
 def test_nobody_asks_how_long_items_are_before_the_end_is_near(monkeypatch):
@@ -167,7 +167,7 @@ def test_nobody_asks_how_long_items_are_before_the_end_is_near(monkeypatch):
     ledger = Ledger(plan)
     run(ledger, FAST, 0.0, 1.0)
     ledger.ask(FAST, 1.0)
-    assert not ledger.barred(1.0)
+    assert not ledger.held_back(1.0)
     assert not asked
 
     ledger = make_ledger([2] * 40)
@@ -175,7 +175,7 @@ def test_nobody_asks_how_long_items_are_before_the_end_is_near(monkeypatch):
         now = 80.0 - 2 * ledger.remaining
         run(ledger, FAST, now, now + 2.0)
         ledger.ask(FAST, now + 2.0)
-        ledger.barred(now + 2.0)
+        ledger.held_back(now + 2.0)
     # Each only once, whether it was done or ahead then.
     assert len(asked) == len(set(asked))
     assert min(asked) >= 40 - 16 - 5
@@ -190,7 +190,7 @@ def who_slows_down(slow_secs, *, held_secs=0.0, num_left=5):
       num_left: Number of items ahead.
 
     Returns:
-      The consumers that are barred.
+      The consumers that are held back.
     """
     num_done = 20 + 5 + len(slow_secs) + (held_secs > 0)
     works = Works([f"w{i}" for i in range(num_done + num_left)])
@@ -210,7 +210,7 @@ def who_slows_down(slow_secs, *, held_secs=0.0, num_left=5):
         ledger.ask(SLOW, 20.0)
     ledger.ask(FAST, 20.0)
     ledger.heard(SLOW, 20.0)
-    return ledger.barred(20.0)
+    return ledger.held_back(20.0)
 
 
 def test_one_item_that_took_long_is_chance_two_are_not():

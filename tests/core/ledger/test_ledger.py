@@ -567,7 +567,7 @@ def makespan(secs_per_item, num_items, balance_tail):
         if ledger.end_policy.is_end:
             continue
         ledger.ask(consumers[i], now)
-        if consumers[i].name in ledger.barred(now):
+        if consumers[i].name in ledger.held_back(now):
             heapq.heappush(ready, (now + 0.2, i))
             continue
         (held[i],) = take(ledger, consumers[i], now=now)
@@ -615,7 +615,7 @@ class TestTail:
         # Speeds are not known before the first items are completed.
         assert sum(ratios) / len(ratios) < 1.05
 
-    def test_a_consumer_that_would_only_delay_the_end_is_barred(self):
+    def test_a_consumer_that_would_only_delay_the_end_is_held_back(self):
         ledger = make_ledger("abcdef")
         (slow,) = take(ledger, A, now=0.0)
         now = 0.0
@@ -623,14 +623,14 @@ class TestTail:
             (ticket,) = take(ledger, B, now=now)
             now += 1.0
             ledger.acknowledge(B, ticket, now)
-        assert ledger.barred(now) == frozenset()
+        assert ledger.held_back(now) == frozenset()
         ledger.acknowledge(A, slow, 8.0)
         ledger.ask(A, 8.0)
         ledger.ask(B, 8.0)
         assert ledger.remaining == 2
-        assert ledger.barred(8.0) == {"worker:0"}
+        assert ledger.held_back(8.0) == {"worker:0"}
 
-    def barred_at_the_end(self, **kwargs):
+    def held_back_at_the_end(self, **kwargs):
         """A needs 8 s, B 1 s for an item; B holds e, f remains."""
         ledger = make_ledger("abcdef", **kwargs)
         (slow,) = take(ledger, A, now=0.0)
@@ -643,63 +643,63 @@ class TestTail:
         return ledger
 
     def test_unless_asked_for_nobody_is(self):
-        assert self.barred_at_the_end().barred(8.0) == {"worker:0"}
-        ledger = self.barred_at_the_end(balance_tail=False)
-        assert ledger.barred(8.0) == frozenset()
+        assert self.held_back_at_the_end().held_back(8.0) == {"worker:0"}
+        ledger = self.held_back_at_the_end(balance_tail=False)
+        assert ledger.held_back(8.0) == frozenset()
 
     def test_it_is_let_in_when_the_others_are_late(self):
-        ledger = self.barred_at_the_end()
-        assert ledger.barred(9.0) == {"worker:0"}
-        assert "worker:0" not in ledger.barred(30.0)
+        ledger = self.held_back_at_the_end()
+        assert ledger.held_back(9.0) == {"worker:0"}
+        assert "worker:0" not in ledger.held_back(30.0)
 
     def test_it_is_let_in_when_the_others_have_left_or_died(self):
-        ledger = self.barred_at_the_end()
+        ledger = self.held_back_at_the_end()
         ledger.leave(B, 9.0)
-        assert ledger.barred(9.0) == frozenset()
-        ledger = self.barred_at_the_end(lease_secs=5.0)
+        assert ledger.held_back(9.0) == frozenset()
+        ledger = self.held_back_at_the_end(lease_secs=5.0)
         ledger.heard(A, 14.0)
-        assert ledger.barred(14.0) == frozenset()
+        assert ledger.held_back(14.0) == frozenset()
 
     def test_it_is_let_in_when_the_others_have_met_the_end_of_data(self):
         # Their sessions may wait for others at their ends, for long.
-        ledger = self.barred_at_the_end()
+        ledger = self.held_back_at_the_end()
         held = [*ledger.consumers[B.name].held]
         ledger.end(B, 9.0)
-        assert ledger.barred(9.0) == frozenset()
+        assert ledger.held_back(9.0) == frozenset()
         for ticket in held:
             ledger.acknowledge(B, ticket, 9.0)
-        assert ledger.barred(9.0) == frozenset()
+        assert ledger.held_back(9.0) == frozenset()
         assert ledger.membership.others(task="worker:0", now=9.0) == [
             "worker:1"
         ]
 
     def test_who_has_met_the_end_of_data_waits_for_no_item(self):
-        ledger = self.barred_at_the_end()
+        ledger = self.held_back_at_the_end()
         ledger.ask(B, 9.0)
         assert ledger.membership.waiting(since=9.0) == ["worker:0", "worker:1"]
         ledger.end(B, 9.0)
         assert ledger.membership.waiting(since=9.0) == ["worker:0"]
 
     def test_it_is_let_in_to_get_the_end_of_data(self):
-        ledger = self.barred_at_the_end()
+        ledger = self.held_back_at_the_end()
         take(ledger, B, now=9.0)
         assert ledger.remaining == 0
-        assert ledger.barred(9.0) == frozenset()
+        assert ledger.held_back(9.0) == frozenset()
 
-    def test_nobody_is_barred_as_long_as_no_speed_is_known(self):
+    def test_nobody_is_held_back_as_long_as_no_speed_is_known(self):
         ledger = make_ledger("abc")
         take(ledger, A)
         ledger.ask(B, 0.0)
-        assert ledger.barred(100.0) == frozenset()
+        assert ledger.held_back(100.0) == frozenset()
 
-    def test_nobody_is_barred_without_end(self):
+    def test_nobody_is_held_back_without_end(self):
         ledger = make_ledger("ab", num_epochs=None)
         (ticket,) = take(ledger, A, now=0.0)
         ledger.acknowledge(A, ticket, 50.0)
         (ticket,) = take(ledger, B, now=0.0)
         ledger.acknowledge(B, ticket, 1.0)
         ledger.ask(A, 50.0)
-        assert ledger.barred(50.0) == frozenset()
+        assert ledger.held_back(50.0) == frozenset()
 
 
 class TestSnapshot:
@@ -939,16 +939,16 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def bar(self):
         """Somebody must be let in, of those who are there."""
-        barred = self.ledger.barred(self.now)
+        held_back = self.ledger.held_back(self.now)
         active = {
             state.consumer.name
             for state in self.ledger.membership.active(self.now)
         }
-        assert barred < active or not barred
+        assert held_back < active or not held_back
 
     @invariant()
     def what_is_ahead_or_held_is_open(self):
-        """By its lengths, `barred` tells how long it takes."""
+        """By its lengths, `held_back` tells how long it takes."""
         if self.ledger.total is not None:
             ahead = self.ledger.items.tickets_ahead()
             assert len(set(ahead)) == len(ahead) == self.ledger.remaining

@@ -52,7 +52,7 @@ def optimum(paces, num_items):
     return best
 
 
-def first_come(paces, num_items, is_barred):
+def first_come(paces, num_items, is_held_back):
     """Returns the end when each takes an item as soon as it is free."""
     free_at = {pace.name: pace.free_at for pace in paces}
     secs = {pace.name: pace.secs_per_unit for pace in paces}
@@ -61,10 +61,10 @@ def first_come(paces, num_items, is_barred):
         now_paces = [Pace(n, secs[n], free_at[n]) for n in free_at]
         for name in sorted(free_at, key=free_at.get):
             # Busy consumers become free at their time, or wait from then on.
-            if not is_barred(name, now_paces, remaining, free_at[name]):
+            if not is_held_back(name, now_paces, remaining, free_at[name]):
                 break
         else:
-            pytest.fail("everybody is barred")
+            pytest.fail("everybody is held_back")
         free_at[name] += secs[name]
         end = max(end, free_at[name])
     return end
@@ -85,14 +85,14 @@ def test_somebody_is_always_let_in(paces, num_items, now):
 
 
 @given(st.integers(1, 8), speeds, st.integers(0, 50), st.floats(0.0, 1e6))
-def test_nobody_is_barred_among_equals(num_consumers, secs, num_items, now):
+def test_nobody_is_held_back_among_equals(num_consumers, secs, num_items, now):
     paces = [Pace(f"w{i}", secs, now) for i in range(num_consumers)]
 
     assert not useless_at_the_end(paces, equal(num_items), now)
 
 
 @given(paces)
-def test_nobody_is_barred_while_items_are_plenty(paces):
+def test_nobody_is_held_back_while_items_are_plenty(paces):
     latest = max(pace.free_at + pace.secs_per_unit for pace in paces)
     rate = sum(1 / pace.secs_per_unit for pace in paces)
     # More than all together can do until the slowest has done one more.
@@ -101,12 +101,12 @@ def test_nobody_is_barred_while_items_are_plenty(paces):
     assert not useless_at_the_end(paces, equal(plenty), 0.0)
 
 
-def test_without_consumers_or_items_nobody_is_barred():
+def test_without_consumers_or_items_nobody_is_held_back():
     assert not useless_at_the_end([], equal(5), 0.0)
     assert not useless_at_the_end([Pace("a", 1.0, 0.0)], [], 0.0)
 
 
-def test_a_slow_one_is_barred_from_the_last_item():
+def test_a_slow_one_is_held_back_from_the_last_item():
     paces = [Pace("fast", 1.0, 0.5), Pace("slow", 4.0, 0.0)]
 
     assert useless_at_the_end(paces, equal(1), 0.0) == {"slow"}
@@ -164,7 +164,7 @@ def best_in_order(paces, lengths):
     return best
 
 
-def in_order(paces, lengths, is_barred):
+def in_order(paces, lengths, is_held_back):
     """Returns the end when whoever is free first, and let in, takes each."""
     now = end = 0.0
     for number in range(len(lengths)):
@@ -174,10 +174,10 @@ def in_order(paces, lengths, is_barred):
                 Pace(p.name, p.secs_per_unit, max(p.free_at, then))
                 for p in paces
             ]
-            if not is_barred(taker.name, seen, lengths[number:], then):
+            if not is_held_back(taker.name, seen, lengths[number:], then):
                 break
         else:
-            pytest.fail("everybody is barred")
+            pytest.fail("everybody is held_back")
         now = then
         done_at = now + taker.secs_per_unit * lengths[number]
         end = max(end, done_at)
@@ -209,7 +209,7 @@ def test_the_unit_of_length_does_not_count(paces, num_items, now, power):
     ) == useless_at_the_end(paces, equal(num_items), now)
 
 
-def test_a_slow_one_is_barred_from_a_long_item_but_not_from_a_short_one():
+def test_a_slow_one_is_held_back_from_a_long_item_but_not_from_a_short_one():
     paces = [Pace("fast", 1.0, 0.0), Pace("slow", 4.0, 0.0)]
 
     assert useless_at_the_end(paces, [2.0, 0.5], 0.0) == {"slow"}
@@ -218,12 +218,16 @@ def test_a_slow_one_is_barred_from_a_long_item_but_not_from_a_short_one():
     assert "slow" not in useless_at_the_end(busy, [0.5], 0.0)
 
 
-@pytest.mark.parametrize(("secs", "is_barred"), [(0.105, False), (0.12, True)])
-def test_a_gain_that_is_shorter_than_the_wait_does_not_count(secs, is_barred):
+@pytest.mark.parametrize(
+    ("secs", "is_held_back"), [(0.105, False), (0.12, True)]
+)
+def test_a_gain_that_is_shorter_than_the_wait_does_not_count(
+    secs, is_held_back
+):
     paces = [Pace("fast", 0.05, 0.05), Pace("slow", secs, 0.0)]
 
     assert useless_at_the_end(paces, [1.0], 0.0) == (
-        {"slow"} if is_barred else frozenset()
+        {"slow"} if is_held_back else frozenset()
     )
 
 
@@ -286,7 +290,7 @@ class Job:
         self.ledger = Ledger(plan, **{"lease_secs": 60.0, **kwargs})
         self.consumers = {name: Consumer(name, "i") for name in secs}
         self.trained = []
-        self.barred = set()
+        self.held_back = set()
         self._mailbox = []
         self._secs = secs
         self._chief = list(secs)[-1]
@@ -324,12 +328,12 @@ class Job:
             return
         ledger, consumer = self.ledger, self.consumers[name]
         ledger.ask(consumer, now)
-        barred = ledger.barred(now)
+        held_back = ledger.held_back(now)
         there = {n for n, s in ledger.consumers.items() if not s.has_left}
-        assert not there <= barred
-        if name in barred:
-            self.barred.add(name)
-        if name not in barred and not ledger.end_policy.is_end:
+        assert not there <= held_back
+        if name in held_back:
+            self.held_back.add(name)
+        if name not in held_back and not ledger.end_policy.is_end:
             self._mailbox += ledger.issue(1 - len(self._mailbox), now)
             if self._mailbox:
                 item = self._mailbox.pop()
@@ -424,12 +428,12 @@ def test_a_job_of_unequal_items_is_hardly_later(secs, num_items, random):
     assert balanced <= plain + 0.5 * max(secs) + 2 * POLL_SECS
 
 
-def test_equals_are_never_barred():
+def test_equals_are_never_held_back():
     job = Job(20, {f"w{i}": steady(1.0) for i in range(4)})
 
     job.run()
 
-    assert not job.barred
+    assert not job.held_back
 
 
 def test_a_consumer_that_turns_slow_half_way_is_found_out():
@@ -457,18 +461,18 @@ def test_a_consumer_that_turns_fast_is_let_in_again():
     assert Job(60, secs).run() <= plain + 2 * POLL_SECS
 
 
-def test_who_was_barred_takes_over_from_one_that_dies():
+def test_who_was_held_back_takes_over_from_one_that_dies():
     secs = {"fast": steady(1.0), "slow": steady(10.0)}
 
     job = Job(20, secs, {"fast": 17.5}, lease_secs=5.0)
     end = job.run()
 
-    assert job.barred == {"slow"}
+    assert job.held_back == {"slow"}
     assert {ticket for ticket, _ in job.trained} == set(range(20))
     assert end < 17.5 + 5 + 0.5 + 10 * 4
 
 
-def test_who_was_barred_is_let_in_when_the_fast_one_stalls():
+def test_who_was_held_back_is_let_in_when_the_fast_one_stalls():
     def stalling(now, ticket):
         return 1.0 if now < 14 else 60.0
 
@@ -487,7 +491,7 @@ def test_the_barring_may_be_switched_off():
 
     job.run()
 
-    assert not job.barred
+    assert not job.held_back
 
 
 # Backup tasks.

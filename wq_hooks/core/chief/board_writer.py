@@ -73,7 +73,7 @@ class BoardWriter:
         remaining = ledger.remaining
         works = ledger.plan.works
         gates = dict.fromkeys(self._closed_gates, "")
-        for name in ledger.barred(now):
+        for name in ledger.held_back(now):
             gates[messages.gate_of(name)] = self._generation
         self._closed_gates = {gate for gate, token in gates.items() if token}
         if now >= self._next_status:

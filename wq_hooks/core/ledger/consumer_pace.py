@@ -1,7 +1,7 @@
 """How fast the consumers are, and who of them should take no more.
 
     pacing = Pacing(plan)
-    pacing.barred(states, open_items, num_ahead, tickets_ahead, now=t)
+    pacing.held_back(states, open_items, num_ahead, tickets_ahead, now=t)
 
 A consumer's pace is in seconds for a unit of length where all that counts are
 slices, whose lengths are known, else in seconds for an item. Slices are long
@@ -42,7 +42,7 @@ class Pacing:
         # By ticket; of items near the end.
         self._lengths: dict[int, int | None] = {}
 
-    def barred(
+    def held_back(
         self,
         states: Sequence[ConsumerState],
         open_items: Mapping[int, Item],
@@ -64,7 +64,7 @@ class Pacing:
             return frozenset()
         if self._has_lengths:
             try:
-                return self._barred_by_length(
+                return self._held_back_by_length(
                     states, open_items, tickets_ahead(), now
                 )
             except _LengthNotKnownError:
@@ -82,7 +82,7 @@ class Pacing:
         ]
         return useless_at_the_end(paces, [1.0] * num_ahead, now)
 
-    def _barred_by_length(
+    def _held_back_by_length(
         self,
         states: Sequence[ConsumerState],
         open_items: Mapping[int, Item],

@@ -201,16 +201,16 @@ class Ledger:
         tasks = [task_of(x.consumer.name) for x in self.leases.values()]
         return {task: tasks.count(task) for task in sorted(set(tasks))}
 
-    def barred(self, now: float) -> frozenset[str]:
+    def held_back(self, now: float) -> frozenset[str]:
         """Returns the consumers that should take no more; see `tail`.
 
         Their items would end later than those of the others together. It
-        changes with time: one that is barred now may be let in again.
+        changes with time: one that is held back now may be let in again.
         """
         remaining = self.remaining
         if not self._balance_tail or not remaining or not self.is_near_end:
             return frozenset()
-        return self._pacing.barred(
+        return self._pacing.held_back(
             self.membership.active(now),
             self.items.open,
             remaining,

@@ -1,6 +1,6 @@
 """The tail: who should take no more items, so that the job ends sooner.
 
-    barred = useless_at_the_end(paces, lengths=[1.0] * 3, now=t)
+    held_back = useless_at_the_end(paces, lengths=[1.0] * 3, now=t)
 
 First come, first served ends with one item of the slowest consumer, begun just
 before the others are done. Near the end, an item is worth more with a consumer

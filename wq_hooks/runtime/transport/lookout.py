@@ -125,7 +125,7 @@ class Lookout:
                     state,
                     self._task,
                     chief=chief,
-                    is_barred=generation in gates,
+                    is_held_back=generation in gates,
                 ),
             )
 

@@ -179,10 +179,10 @@ class Mailbox:
             # Each op of a queue passes to another thread. The one who waits for
             # the element does not wait for those that tell of it.
             asked = self.reports.enqueue(ask)
-            barred_in = self.look_up(tf.strings.to_number(gate, tf.int64))
+            held_back_in = self.look_up(tf.strings.to_number(gate, tf.int64))
             # Another default: who asks before the chief has begun waits.
             generation = self.look_up(messages.ITEM, default=messages.NOBODY)
-            may_take = tf.not_equal(barred_in, generation)
+            may_take = tf.not_equal(held_back_in, generation)
             # One element, or none: without control flow.
             element = self.work.dequeue_many(tf.cast(may_take, tf.int32))
             slot, token = element[:, 0], element[:, 1]
