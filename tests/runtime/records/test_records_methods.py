@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 
 import numpy as np
@@ -281,6 +282,22 @@ def test_elements_are_those_of_tf_data_and_all_are_accounted_for(
     expect_account(queue, pipeline(queue.records(READER)), pipeline(plain))
 
     assert "may have been lost" not in caplog.text
+
+
+@pytest.mark.skipif(
+    "synchronous" not in inspect.signature(tf.data.Dataset.map).parameters,
+    reason="tf.data's map has no `synchronous`",
+)
+def test_a_map_may_be_in_the_thread_that_asks(queue, files):
+    plain = tf.data.Dataset.from_tensor_slices(files)
+    plain = plain.flat_map(tf.data.TextLineDataset)
+    expect_account(
+        queue,
+        *(
+            lines.batch(4).map(lambda x: x, synchronous=True)
+            for lines in (queue.records(tf.data.TextLineDataset), plain)
+        ),
+    )
 
 
 def test_what_is_left_out_is_reported(queue, caplog):

@@ -96,6 +96,8 @@ class Records(BatchMethods):
         """
         traced = self._traced(map_func, "Dataset.map()")
         is_said = bool(args) or "num_parallel_calls" in kwargs
+        # TensorFlow 2.19 and later: it is to run in the caller's thread.
+        is_said = is_said or bool(kwargs.get("synchronous"))
         if not is_said and not traced.is_stateful:
             # As tf.data does. `queue_options` forbids it everywhere, since it
             # would run ahead after `to_dataset`, too.
