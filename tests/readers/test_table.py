@@ -14,7 +14,7 @@ from tests.support.sessions import draw, element_of, raw_session
 from wq_hooks import TableRecordDataset, TableRecordReader, WorkQueue
 from wq_hooks.core import log
 from wq_hooks.core.items.slice_text import slice_text
-from wq_hooks.readers import table_records
+from wq_hooks.readers import table_lines, table_records
 from wq_hooks.sources import register, registry
 
 ROWS = [(i, i / 2, f"n{i}, é") for i in range(2500)]
@@ -181,6 +181,17 @@ def test_wrong_arguments_are_named(arguments, error, message):
         TableRecordDataset(["sqlite:///a.db#t"], [0], **arguments)
     with pytest.raises(error, match=message):
         TableRecordReader(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "error"),
+    [("||", ValueError), ("", ValueError), ('"', ValueError), (44, TypeError)],
+)
+def test_a_delimiter_is_one_character(table, delimiter, error):
+    with pytest.raises(error, match="csv_delimiter"):
+        TableRecordReader(delimiter)
+    with pytest.raises(error, match="csv_delimiter"):
+        table_lines(table, csv_delimiter=delimiter)
 
 
 def test_what_has_no_effect_is_said_once(table, caplog, monkeypatch):

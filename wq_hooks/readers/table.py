@@ -25,7 +25,11 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.items.works import encoded
 from wq_hooks.readers.blocks import as_it_is
 from wq_hooks.readers.columns import Column
-from wq_hooks.readers.table_rows import Names, TableRows
+from wq_hooks.readers.table_rows import (
+    Names,
+    TableRows,
+    expect_delimiter,
+)
 from wq_hooks.runtime.ports.dataset_ops import queue_options
 
 
@@ -82,7 +86,7 @@ def table_lines(
       slice_count: Into how many parts it is cut.
     """
     rows = TableRows(selected_cols, excluded_cols, slice_id, slice_count)
-    return _lines(item, rows, csv_delimiter)
+    return _lines(item, rows, expect_delimiter(csv_delimiter))
 
 
 class TableRecordDataset:
@@ -157,7 +161,7 @@ class TableRecordReader:
         num_threads: int = 0,
         capacity: int = 0,
     ):
-        self._csv_delimiter = csv_delimiter
+        self._csv_delimiter = expect_delimiter(csv_delimiter)
         self._rows = TableRows(
             selected_cols,
             excluded_cols,

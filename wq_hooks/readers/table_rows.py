@@ -185,6 +185,26 @@ class TableRows:
         return rest
 
 
+def expect_delimiter(value: str) -> str:
+    """Returns a delimiter of lines of CSV, if it can be one.
+
+    Raises:
+      TypeError: If it is no str.
+      ValueError: If it is not one character, or one that quotes or ends lines.
+    """
+    if not isinstance(value, str):
+        raise TypeError(
+            f"Expected csv_delimiter to be a str; got {value!r:.200}."
+        )
+    if len(value) != 1 or value in '"\r\n':
+        raise ValueError(
+            "Expected csv_delimiter to be one character, and neither a quote "
+            "nor the end of a line, as in tf.io.decode_csv; got "
+            f"{value!r:.200}."
+        )
+    return value
+
+
 def _names(key: str, value: Names) -> list[str] | None:
     if value is None:
         return None
