@@ -170,6 +170,12 @@ class TestDuplicates:
         lease(ledger, 2)
         assert rest(restored(ledger, "ab")) == words("0a 0b")
 
+    def test_a_copy_less_where_one_is_done(self):
+        ledger = start("aab")
+        _, second = lease(ledger, 2)
+        complete(ledger, second)
+        assert rest(restored(ledger, "ab")) == words("0b")
+
     def test_copies_in_flight_in_two_epochs(self):
         ledger = start("aa", num_epochs=3)
         lease(ledger, 4)

@@ -150,6 +150,14 @@ QUEUE = (
         (SUMMARY, CARD, STATUS, LOG),
         "{given_up} GIVEN UP",
     ),
+    # What could not be read in the mailboxes.
+    Number(
+        "dropped_rows",
+        "rows",
+        Kind.COUNT,
+        (LOG,),
+        "{dropped_rows} unreadable rows dropped",
+    ),
     Number("given_up_names", "", Kind.TEXTS, (CARD,)),
     Number("lease_secs", "s", Kind.NUMBER, (CARD,)),
     Number("num_workers", "workers", Kind.COUNT, (CARD, STATUS)),
@@ -215,7 +223,7 @@ def line_of(values: Mapping[str, Any], place: str = LOG) -> str:
         phrases[number.name]
         for number in QUEUE
         if place in number.places
-        and number.words
+        and number.name in phrases
         and (number.is_always or values.get(number.name))
     )
 
@@ -226,7 +234,7 @@ def phrases_of(values: Mapping[str, Any]) -> dict[str, str]:
     return {
         number.name: number.words.format(**texts)
         for number in QUEUE
-        if number.words
+        if number.words and number.name in values
     }
 
 

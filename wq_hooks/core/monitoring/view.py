@@ -17,7 +17,7 @@ from typing import Any
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
 from wq_hooks.core.monitoring.queue_state import shown, state_of, takes_since
-from wq_hooks.core.monitoring.schema import scalars_of
+from wq_hooks.core.monitoring.schema import line_of, scalars_of
 from wq_hooks.core.monitoring.slow_workers import slow_in_words, slow_workers
 
 # A worker's rates are those of the last looks.
@@ -56,7 +56,7 @@ class View:
     def in_words(self) -> str:
         """Returns one line for the log."""
         slow = slow_in_words(slow_workers(self.state))
-        return self.progress.in_words() + (f", slow: {slow}" if slow else "")
+        return line_of(self.state) + (f", slow: {slow}" if slow else "")
 
 
 @dataclass(frozen=True)
