@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def number(
-    kind: type[int] | type[float], least: int = 0
+    kind: type[int] | type[float], least: float = 0
 ) -> Callable[[str], float]:
     """Returns what argparse takes as the type of a number.
 

@@ -30,6 +30,7 @@ from wq_hooks.errors import WorkQueueError
 from wq_hooks.tensorboard_plugin.checked import checked_state
 
 _WATCH_SECS = 5.0
+_LEAST_SECS = 0.001
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch",
         nargs="?",
-        type=float,
+        type=number(float, least=_LEAST_SECS),
         const=_WATCH_SECS,
         metavar="SECS",
         help=f"tell again every so many seconds (default: {_WATCH_SECS:g}), "
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=number(float, least=_LEAST_SECS),
         default=20.0,
         metavar="SECS",
         help="how long to wait for an answer (default: %(default)s)",
@@ -85,12 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the status; returns the exit code."""
-    for key in ("watch", "timeout"):
-        value = getattr(args, key)
-        if value is not None and not value > 0:
-            raise argparse.ArgumentTypeError(
-                f"Expected --{key} > 0; got {value:g}."
-            )
     if "://" not in args.target:
         raise argparse.ArgumentTypeError(
             "Expected --target to be that of a server, such as "

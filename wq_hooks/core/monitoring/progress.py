@@ -26,27 +26,7 @@ _MAX_PART = 0.95
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a ledger at one instant; `schema.py` has its units.
-
-    Attributes:
-      remaining: Items not handed out; None: without end.
-      in_flight: Items that are leased.
-      completed: Items that are acknowledged.
-      total: Sum of the three; None: without end.
-      level: Remaining items, in epochs.
-      low_watermark: Every item before it is completed.
-      epoch: Completed items, in epochs.
-      recent_items_per_sec: Rate over the last minutes; 0 if nothing is known.
-      eta_secs: Seconds to the end at that rate; None if nothing is known.
-      oldest_in_flight_secs: Age of the oldest lease; 0 without any.
-      oldest_holder: Who holds it, or "".
-      repeated: Items that were handed out once more.
-      given_up: Items that were given up.
-      records: Records trained, where `records()` counts them.
-      recent_records_per_sec: Rate over the last minutes.
-      item_secs: (p10, p50, p90) of what the last items took; None if nothing
-        is known.
-    """
+    """The state of a ledger at one instant, in the numbers of `schema.py`."""
 
     remaining: int | None
     in_flight: int

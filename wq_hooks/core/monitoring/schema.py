@@ -34,13 +34,20 @@ class Kind(enum.Enum):
     FLAG = "true or false"
 
 
-# Where a number is shown.
-SUMMARY = "summary"  # a curve in Scalars, tagged <queue>/<name>
-CHART = "chart"  # a curve that the tab draws
-CARD = "card"  # a tile, a row or a sentence in the tab
-STATUS = "status"
-LOG = "log"
-BAR = "bar"  # on a terminal
+class Place(enum.Flag):
+    """Where a number is shown."""
+
+    NOWHERE = 0
+    SUMMARY = enum.auto()  # a curve in Scalars, tagged <queue>/<name>
+    CHART = enum.auto()  # a curve that the tab draws
+    CARD = enum.auto()  # a tile, a row or a sentence in the tab
+    STATUS = enum.auto()
+    LOG = enum.auto()
+    BAR = enum.auto()  # on a terminal
+
+
+SUMMARY, CHART, CARD = Place.SUMMARY, Place.CHART, Place.CARD
+STATUS, LOG, BAR = Place.STATUS, Place.LOG, Place.BAR
 
 
 @dataclass(frozen=True)
@@ -59,126 +66,67 @@ class Number:
     name: str
     unit: str
     kind: Kind
-    places: Collection[str] = ()
+    places: Place = Place.NOWHERE
     words: str = ""
     is_always: bool = False
 
 
-_ALL = (SUMMARY, CHART, CARD, STATUS)
+_CURVE = SUMMARY | CHART | CARD | STATUS
+_LINE = CARD | STATUS | LOG
+_COUNT, _NUMBER, _MAYBE = Kind.COUNT, Kind.NUMBER, Kind.OPTIONAL_NUMBER
+_COMPLETED = "{completed} of {total} items completed"
+_IN_FLIGHT = "{in_flight} in flight"
+_ITEMS = "{recent_items_per_sec} items/s"
+_RECORDS = "{recent_records_per_sec} records/s"
+_OLDEST = "oldest lease {oldest_in_flight_secs} ({oldest_holder})"
+_AGAIN = "{repeated} handed out again"
+_DROPPED = "{dropped_rows} unreadable rows dropped"
 QUEUE = (
-    Number(
-        "completed",
-        "items",
-        Kind.COUNT,
-        (*_ALL, LOG),
-        "{completed} of {total} items completed",
-        is_always=True,
-    ),
-    Number(
-        "in_flight",
-        "items",
-        Kind.COUNT,
-        (*_ALL, LOG, BAR),
-        "{in_flight} in flight",
-        is_always=True,
-    ),
-    Number("remaining", "items", Kind.OPTIONAL_COUNT, _ALL),
-    Number("total", "items", Kind.OPTIONAL_COUNT, (CARD, STATUS, LOG)),
-    Number(
-        "level",
-        "epochs",
-        Kind.NUMBER,
-        # As DeepRec's tag, `fraction_of_<items_per_epoch>_full`.
-        (LOG,),
-        "level {level}",
-        is_always=True,
-    ),
-    Number("items_per_epoch", "items", Kind.COUNT, (CARD,)),
-    Number("low_watermark", "items", Kind.COUNT, _ALL),
-    Number("epoch", "epochs", Kind.NUMBER, _ALL),
+    Number("completed", "items", _COUNT, _CURVE | LOG, _COMPLETED, True),
+    Number("in_flight", "items", _COUNT, _CURVE | LOG | BAR, _IN_FLIGHT, True),
+    Number("remaining", "items", Kind.OPTIONAL_COUNT, _CURVE),
+    Number("total", "items", Kind.OPTIONAL_COUNT, _LINE),
+    # In a summary as DeepRec's tag, `fraction_of_<items_per_epoch>_full`.
+    Number("level", "epochs", _NUMBER, LOG, "level {level}", True),
+    Number("items_per_epoch", "items", _COUNT, CARD),
+    Number("low_watermark", "items", _COUNT, _CURVE),
+    Number("epoch", "epochs", _NUMBER, _CURVE),
     # Since the last summary.
-    Number("items_per_sec", "items/s", Kind.NUMBER, (SUMMARY, CHART)),
-    Number("records_per_sec", "records/s", Kind.NUMBER, (SUMMARY, CHART)),
+    Number("items_per_sec", "items/s", _NUMBER, SUMMARY | CHART),
+    Number("records_per_sec", "records/s", _NUMBER, SUMMARY | CHART),
     # Over the last minutes.
-    Number(
-        "recent_items_per_sec",
-        "items/s",
-        Kind.NUMBER,
-        (CARD, STATUS, LOG, BAR),
-        "{recent_items_per_sec} items/s",
-    ),
-    Number(
-        "recent_records_per_sec",
-        "records/s",
-        Kind.NUMBER,
-        (CARD, STATUS, LOG),
-        "{recent_records_per_sec} records/s",
-    ),
-    Number(
-        "eta_secs",
-        "s",
-        Kind.OPTIONAL_NUMBER,
-        (CARD, STATUS, LOG, BAR),
-        "{eta_secs} to go",
-    ),
-    Number(
-        "oldest_in_flight_secs",
-        "s",
-        Kind.NUMBER,
-        (SUMMARY, CHART, CARD, LOG),
-    ),
-    Number(
-        "oldest_holder",
-        "",
-        Kind.TEXT,
-        (CARD, LOG),
-        "oldest lease {oldest_in_flight_secs} ({oldest_holder})",
-    ),
-    Number("item_secs", "s", Kind.QUANTILES, (SUMMARY, CARD)),
-    Number("records", "records", Kind.COUNT, (CARD, STATUS)),
-    Number(
-        "repeated",
-        "items",
-        Kind.COUNT,
-        (SUMMARY, CARD, STATUS, LOG),
-        "{repeated} handed out again",
-    ),
-    Number(
-        "given_up",
-        "items",
-        Kind.COUNT,
-        (SUMMARY, CARD, STATUS, LOG),
-        "{given_up} GIVEN UP",
-    ),
+    Number("recent_items_per_sec", "items/s", _NUMBER, _LINE | BAR, _ITEMS),
+    Number("recent_records_per_sec", "records/s", _NUMBER, _LINE, _RECORDS),
+    Number("eta_secs", "s", _MAYBE, _LINE | BAR, "{eta_secs} to go"),
+    Number("oldest_in_flight_secs", "s", _NUMBER, SUMMARY | CHART | CARD | LOG),
+    Number("oldest_holder", "", Kind.TEXT, CARD | LOG, _OLDEST),
+    Number("item_secs", "s", Kind.QUANTILES, SUMMARY | CARD),
+    Number("records", "records", _COUNT, CARD | STATUS),
+    Number("repeated", "items", _COUNT, SUMMARY | _LINE, _AGAIN),
+    Number("given_up", "items", _COUNT, SUMMARY | _LINE, "{given_up} GIVEN UP"),
+    Number("given_up_names", "", Kind.TEXTS, CARD),
     # What could not be read in the mailboxes.
-    Number(
-        "dropped_rows",
-        "rows",
-        Kind.COUNT,
-        (LOG,),
-        "{dropped_rows} unreadable rows dropped",
-    ),
-    Number("given_up_names", "", Kind.TEXTS, (CARD,)),
-    Number("lease_secs", "s", Kind.NUMBER, (CARD,)),
-    Number("num_workers", "workers", Kind.COUNT, (CARD, STATUS)),
+    Number("dropped_rows", "rows", _COUNT, LOG, _DROPPED),
+    Number("lease_secs", "s", _NUMBER, CARD),
+    Number("num_workers", "workers", _COUNT, CARD | STATUS),
 )
 WORKER = (
-    Number("name", "", Kind.TEXT, (CARD, STATUS)),
-    Number("incarnation", "", Kind.TEXT, (CARD,)),
-    Number("lives", "lives", Kind.COUNT, (CARD,)),
-    Number("taken", "items", Kind.COUNT),
-    Number("completed", "items", Kind.COUNT, (CARD, STATUS)),
-    Number("records", "records", Kind.COUNT),
-    Number("records_per_sec", "records/s", Kind.OPTIONAL_NUMBER, (CARD,)),
-    Number("item_secs", "s", Kind.OPTIONAL_NUMBER, (CARD, STATUS)),
-    Number("in_hand", "items", Kind.COUNT, (CARD,)),
-    Number("last_heard_secs", "s", Kind.NUMBER, (CARD, STATUS)),
-    Number("has_left", "", Kind.FLAG, (CARD, STATUS)),
+    Number("name", "", Kind.TEXT, CARD | STATUS),
+    Number("incarnation", "", Kind.TEXT, CARD),
+    Number("lives", "lives", _COUNT, CARD),
+    Number("taken", "items", _COUNT),
+    Number("completed", "items", _COUNT, CARD | STATUS),
+    Number("records", "records", _COUNT),
+    Number("records_per_sec", "records/s", _MAYBE, CARD),
+    Number("item_secs", "s", _MAYBE, CARD | STATUS),
+    Number("in_hand", "items", _COUNT, CARD),
+    Number("last_heard_secs", "s", _NUMBER, CARD | STATUS),
+    Number("has_left", "", Kind.FLAG, CARD | STATUS),
 )
 PERCENTILES = ("p10", "p50", "p90")
 
 
-def shown_in(place: str, numbers: Collection[Number] = QUEUE) -> list[str]:
+def shown_in(place: Place, numbers: Collection[Number] = QUEUE) -> list[str]:
     """Returns the names of the numbers that are shown in a place."""
     return [number.name for number in numbers if place in number.places]
 
@@ -211,7 +159,7 @@ def texts_of(values: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def line_of(values: Mapping[str, Any], place: str = LOG) -> str:
+def line_of(values: Mapping[str, Any], place: Place = LOG) -> str:
     """Returns what is said of a queue in one line.
 
     Args:
