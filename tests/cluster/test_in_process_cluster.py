@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 import uuid
 from collections import Counter
 
@@ -485,3 +486,51 @@ class TestMonitored:
         tasks = [Background(play, index, None) for index in range(2)]
         after = [task.result() for task in tasks]
         assert sorted(after[0] + after[1]) == sorted(WORKS[4:])
+
+    def test_the_chief_saves_what_others_train_from_their_buffers(
+        self, cluster, container, tmp_path
+    ):
+        """Their items are completed, and most of the steps are to come."""
+        num_works = 60
+
+        def play(index):
+            with cluster.task(index, container) as task:
+                step = tf1.train.get_or_create_global_step()
+                queue = WorkQueue([f"part-{i}" for i in range(num_works)])
+                dataset = queue.input_dataset()
+                if not task.is_chief:
+                    dataset = dataset.shuffle(2 * num_works)
+                iterator = tf1.data.make_initializable_iterator(dataset)
+                tf1.add_to_collection(
+                    tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer
+                )
+                with tf.control_dependencies([iterator.get_next()]):
+                    stepped = step.assign_add(1)
+                with tf1.train.MonitoredTrainingSession(
+                    task.target,
+                    is_chief=task.is_chief,
+                    checkpoint_dir=str(tmp_path) if task.is_chief else None,
+                    config=task.config,
+                    save_checkpoint_steps=1000,
+                    save_checkpoint_secs=None,
+                    save_summaries_steps=None,
+                    log_step_count_steps=None,
+                ) as session:
+                    has_begun.set()
+                    if task.is_chief:
+                        # The worker has taken all of them.
+                        assert may_read.wait(60)
+                    while not session.should_stop():
+                        session.run(stepped)
+                        may_read.set()
+                        if not task.is_chief:
+                            time.sleep(0.02)
+
+        has_begun, may_read = threading.Event(), threading.Event()
+        chief = Background(play, 0)
+        wait_until(has_begun.is_set)
+        worker = Background(play, 1)
+        worker.result()
+        chief.result()
+        saved = tf.train.load_variable(str(tmp_path), "global_step")
+        assert saved == num_works

@@ -348,6 +348,12 @@ class Dispatcher:
                 self._changed.wait(_TICK_SECS)
         return True
 
+    def in_last_steps(self, task: str) -> list[str]:
+        """Returns for whose last steps a task waits; see `EndPolicy`."""
+        with self._changed:
+            policy = self.ledger.end_policy
+            return policy.in_last_steps(task, self._clock())
+
     def wait_until_left(
         self,
         task: str,
@@ -596,6 +602,8 @@ class Dispatcher:
             ledger.ask(sender, now)
         elif report.kind == messages.ENDED:
             ledger.end(sender, now)
+        elif report.kind == messages.THROUGH:
+            ledger.note_through(sender, now)
         elif report.kind == messages.LEAVE:
             ledger.leave(sender, now)
         elif report.kind == messages.ALIVE:

@@ -145,6 +145,10 @@ class ConsumerLoop:
             completed += self._rule.ask(self._port.num_ahead)
         self.acknowledge(completed)
 
+    def report_through(self) -> None:
+        """Reports that a train step has met the end of data."""
+        self._report(messages.THROUGH, self.claims_at_end())
+
     def complete_all(self) -> None:
         """Reports all that the readers were given: they are through with it."""
         with self._lock:

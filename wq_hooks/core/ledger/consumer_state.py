@@ -55,6 +55,8 @@ class ConsumerState:
     asking_since: float | None = None
     waiting_since: float | None = None
     has_ended: bool = False
+    # Whether a train step of its session has met the end of data.
+    is_through: bool = False
     has_left: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     # Seconds from one completion to the next, while it had something to do,

@@ -40,6 +40,10 @@ what a lost process hands back. |
 may wait for what another one holds. |
     | The chief's own consumer gets it | when the queue is exhausted, and no \
 other task holds an item; in step, as the others. |
+    | A train step of the chief meets it | when no other task is in its last \
+steps, so that the chief saves what they have trained: each has met the end, \
+has left or is lost; or, for `LAST_STEPS_SECS`, the global step has not moved, \
+as where they wait for the chief in their turn. |
     | The serving process may close | when no other task is there, and the \
 queue is done, or was given up. |
     | The job is over with the chief's session | when that ends without an \
@@ -123,6 +127,20 @@ wait for the next chief, or until `ChiefStop.is_over`. |
             self.is_exhausted and not self.num_held_by_others(task)
         )
 
+    def in_last_steps(self, task: str, now: float) -> list[str]:
+        """Returns the tasks that a step of the chief waits for at its end.
+
+        A pipeline that does not tell what was trained may hold the records of
+        completed items in its buffers.
+
+        Args:
+          task: The chief's own task.
+          now: Time in seconds.
+        """
+        if self._in_step or not self.is_exhausted:
+            return []
+        return self._members.in_last_steps(task, now)
+
     def may_close(self, task: str, now: float, *, is_over: bool) -> bool:
         """Returns True when a task that waits for the others may close.
 
@@ -148,6 +166,11 @@ wait for the next chief, or until `ChiefStop.is_over`. |
           is_last_step: Whether the global step is the last one of the job.
         """
         return has_ended_well and (self.is_exhausted or is_last_step)
+
+
+# How long the global step may stand still while the chief waits for the last
+# steps of others.
+LAST_STEPS_SECS = 10.0
 
 
 @dataclass(frozen=True)

@@ -330,6 +330,11 @@ class Ledger:
         if self.heard(consumer, now):
             self.consumers[consumer.name].has_ended = True
 
+    def note_through(self, consumer: Consumer, now: float) -> None:
+        """Notes that a step has met the end of data: all before it ran."""
+        if self.heard(consumer, now):
+            self.consumers[consumer.name].is_through = True
+
     def leave(self, consumer: Consumer, now: float) -> None:
         """Notes that a consumer is gone; what it still holds goes back."""
         state = self.consumers.get(consumer.name)

@@ -101,6 +101,18 @@ class Members:
         }
         return sorted(names - {task})
 
+    def in_last_steps(self, task: str, now: float) -> list[str]:
+        """Returns the other tasks whose steps may still train what they had."""
+        names = {
+            task_of(name)
+            for name, state in self.states.items()
+            if state.taken
+            and not state.is_through
+            and not state.has_left
+            and not self.is_silent(state, now)
+        }
+        return sorted(names - {task})
+
     def is_there(self, task: str) -> bool:
         """Whether a task has consumers that have not left."""
         return any(

@@ -38,12 +38,15 @@ ACK = "ack"  # has completed the claimed items
 ALIVE = "alive"  # still there
 RETURN = "return"  # gives back the claimed items, unfinished
 ENDED = "ended"  # has met the end of data, and takes no more
+THROUGH = "through"  # a step has met the end of data; claims as of LEAVE
 LEAVE = "leave"  # ends; the claims are what it has completed
 WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
 # In the place of a generation: no chief has begun, so no item counts.
 NOBODY = "none"
-_KINDS = frozenset((ASK, LEASE, ACK, ALIVE, RETURN, ENDED, LEAVE, WAKE))
+_KINDS = frozenset(
+    (ASK, LEASE, ACK, ALIVE, RETURN, ENDED, THROUGH, LEAVE, WAKE)
+)
 # Between the lines of a report.
 SEPARATOR = "\n"
 # Instead of a claim: the lease of an element that nobody can read. The chief

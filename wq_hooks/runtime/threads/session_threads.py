@@ -29,8 +29,9 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.chief.dispatcher import Dispatcher
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
-from wq_hooks.core.ledger.end_policy import ChiefStop
+from wq_hooks.core.ledger.end_policy import LAST_STEPS_SECS, ChiefStop
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.waits import Patience, listed
 from wq_hooks.errors import TwoChiefsError
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
@@ -188,7 +189,35 @@ class Service:
                 self._through.append(loop)
                 # If the session ends, it is over anyway.
                 with contextlib.suppress(RuntimeError, tf.errors.OpError):
-                    loop.complete_all()
+                    loop.report_through()
+                    self._wait_for_last_steps()
+
+    def _wait_for_last_steps(self) -> None:
+        """Waits, on the chief, until the others have trained what they had.
+
+        What they train from buffers is saved with the model by the chief
+        alone.
+        """
+        patience = Patience()
+        step, moved = None, time.monotonic()
+        while self.dispatcher is not None and self.is_live:
+            tasks = self.dispatcher.in_last_steps(self._task.name)
+            now = time.monotonic()
+            former, step = step, saver_guard.step_of(self.session)
+            if step != former:
+                moved = now
+            if not tasks or step is None or now > moved + LAST_STEPS_SECS:
+                return
+            if patience.is_over():
+                logging.warning(
+                    "Work queue %s: the data have ended; the chief (%s) has "
+                    "waited %d s for the last steps of %s.",
+                    self._queue.name,
+                    self._task.name,
+                    patience.secs,
+                    listed(tasks),
+                )
+            self._coord.wait_for_stop(_OVER_POLL_SECS)
 
     def _give_way(self) -> None:
         """Becomes a worker where another task is seen to feed the queue."""
