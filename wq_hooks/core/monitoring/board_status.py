@@ -2,8 +2,8 @@
 
     text = status_text(viewer.look(ledger, now, wall_time))
 
-It is the state of the view with the workers that matter most: who holds an
-item for longest comes first.
+It is the state of the view with the workers that matter most: those that
+hold an item for longest come first.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def expect_possible(
     Args:
       snapshot: The position, with its masks; without added works.
       slicings: Its slicings.
-      listed_end: The first ticket behind its listed works, if it says so.
+      listed_end: The first ticket after its listed works, if it says so.
 
     Raises:
       SnapshotError: If it is not.

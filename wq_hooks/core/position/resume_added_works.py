@@ -3,7 +3,7 @@
     resumption = resume_with_added(works, snapshot, log=log, num_epochs=1, ...)
 
 The listed works go on as `resume.py` says. Added works that are not done come
-behind them; those that are done only count.
+after them; those that are done only count.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def resume_with_added(
     if resumption.plan.total is None:
         raise SnapshotError(
             f"Expected a number of epochs: works were added to queue "
-            f"{snapshot.name!r} before it was saved, and they come behind the "
+            f"{snapshot.name!r} before it was saved, and they come after the "
             "last epoch; got num_epochs=None."
         )
     return _with_added(resumption, snapshot, added, log)

@@ -6,7 +6,7 @@
     position = file.read()                 # that of the weights, or None
 
 Weights and position are two files, and a kill may fall between them. So each
-position names the weights that it was written behind. Where the weights have
+position names the weights that it was written after. Where the weights have
 been saved once more since, the position is an older one: what lies between is
 trained again. A position newer than the weights is never used.
 """

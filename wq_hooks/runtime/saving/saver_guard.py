@@ -122,8 +122,8 @@ class SaverGuard:
       queues: The queues of its graph; the list may grow later.
 
     Attributes:
-      is_from_file: Whether it has restored a file that was named, in the place
-        of the newest one of a directory.
+      is_from_file: Whether it has restored a file that was named, not the
+        newest one of a directory.
     """
 
     def __init__(self, saver: tf1.train.Saver, queues: Sequence[SessionQueue]):
