@@ -7,7 +7,7 @@ import itertools
 import pytest
 import tensorflow as tf
 
-from tests.support.queues import dispatcher_of
+from tests.support.queues import chief_of
 from tests.support.sessions import draw, item_of, raw_session
 from wq_hooks import LocalWorkMgr, WorkQueue
 
@@ -84,7 +84,7 @@ def test_what_was_noted_is_completed_for_the_queue(tmp_path):
         with raw_session() as session:
             draw(session, item, 2)
             for _ in itertools.count():
-                progress = dispatcher_of(queue).ledger
+                progress = chief_of(queue).ledger
                 if progress.completed >= 2:
                     break
             assert progress.remaining == len(WORKS) - 2

@@ -20,7 +20,7 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
-_SETTLE_SECS = 2.0
+_FLUSH_SECS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,16 +174,16 @@ class QueueStateHook(tf.compat.v1.train.SessionRunHook):
 
     def end(self, session: Any) -> None:
         """Writes the file once more, with all that was reported before."""
-        dispatcher = self._engine.dispatcher
-        if dispatcher is not None:
-            dispatcher.settle(_SETTLE_SECS)
+        feeder = self._engine.feeder
+        if feeder is not None:
+            feeder.flush(_FLUSH_SECS)
         self._write()
 
     def _write(self) -> None:
-        dispatcher = self._engine.dispatcher
-        if dispatcher is None:
+        chief = self._engine.chief
+        if chief is None:
             return
-        state = dispatcher.state()
+        state = chief.state()
         if self._completed_at_start is None:
             self._completed_at_start = state["completed"]
         self._written_at = self._clock()

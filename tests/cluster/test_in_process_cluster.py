@@ -249,7 +249,7 @@ class TestTogether:
                 session.run(initializers())
                 tf1.train.start_queue_runners(session)
                 (engine,) = engines_in(tf1.get_default_graph())
-                wait_until(lambda: engine.dispatcher is not None)
+                wait_until(lambda: engine.chief is not None)
                 engine.service(session).wait_until_ready()
         with Player(cluster, 1, container) as worker:
             drawing = Background(worker.draw)

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from tests.support.environment import environment
-from tests.support.queues import dispatcher_of, state_of
+from tests.support.queues import chief_of, state_of
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.engines import engine_of
@@ -101,9 +101,9 @@ def test_take_gives_each_item_and_then_the_end_of_data_again_and_again(
 def test_an_item_is_completed_when_the_next_one_is_taken(new_queue):
     queue = new_queue(WORKS)
     queue.take()
-    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 0
+    assert chief_of(queue).progress(ProgressMeter()).completed == 0
     queue.take()
-    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 1
+    assert chief_of(queue).progress(ProgressMeter()).completed == 1
     assert queue.size().numpy() == 4
     assert len(queue) == 6
     assert queue.works == WORKS
@@ -321,7 +321,7 @@ def test_records_of_a_pass_that_is_left_come_again(new_queue, files):
         for batch in dataset.take(number):
             trained.update(x.decode() for x in batch.numpy())
     queue.mark_trained()
-    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 0
+    assert chief_of(queue).progress(ProgressMeter()).completed == 0
 
     for batch in dataset:
         trained.update(x.decode() for x in batch.numpy())
@@ -597,7 +597,7 @@ def test_closing_after_a_loop_completes_and_after_an_error_does_not():
     with pytest.raises(ZeroDivisionError):
         fail()
     queue = queues[0]
-    assert dispatcher_of(queue).progress(ProgressMeter()).completed == 5
+    assert chief_of(queue).progress(ProgressMeter()).completed == 5
 
 
 def test_closing_ends_the_threads():

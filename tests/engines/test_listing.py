@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.in_process_cluster import Background
-from tests.support.queues import dispatcher_of, state_of
+from tests.support.queues import chief_of, state_of
 from tests.support.sessions import (
     DEADLINE_SECS,
     draw,
@@ -187,7 +187,7 @@ class TestEagerMode:
         thread = threading.Thread(target=take_all, daemon=True)
         thread.start()
         # The second is completed when the next one is asked for.
-        wait_until(lambda: dispatcher_of(queue).ledger.completed == 2)
+        wait_until(lambda: chief_of(queue).ledger.completed == 2)
         queue.close()
         thread.join(DEADLINE_SECS)
         assert errors == [
@@ -200,7 +200,7 @@ class TestEagerMode:
             iterator = iter(queue.input_dataset().prefetch(4))
             assert [next(iterator).numpy() for _ in range(2)] == [b"a", b"b"]
             # Its prefetch has asked for a third by then, or will never.
-            wait_until(lambda: dispatcher_of(queue).ledger.completed == 2)
+            wait_until(lambda: chief_of(queue).ledger.completed == 2)
             del iterator
             gc.collect()
             queue.add_works(["c", "d"])

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.console import HANG_SECS, Console
-from tests.support.queues import dispatcher_of, state_of
+from tests.support.queues import chief_of, state_of
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 from wq_hooks.core.protocol import service_record
 from wq_hooks.engines import engine_of
@@ -246,9 +246,7 @@ def test_ctrl_c_ends_a_process_that_waits(new_queue, port, clients, read):
     begin = time.monotonic()
     assert client.wait() != 0
     assert time.monotonic() - begin < 30
-    wait_until(
-        lambda: not dispatcher_of(queue).others(engine_of(queue).task.name)
-    )
+    wait_until(lambda: not chief_of(queue).others(engine_of(queue).task.name))
 
 
 def test_processes_that_just_end_have_left(new_queue, port):

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.in_process_cluster import Background, InProcessCluster
-from tests.support.queues import dispatcher_of
+from tests.support.queues import feeder_of
 from tests.support.sessions import draw, element_of, items, raw_session, train
 from wq_hooks import WorkQueue, readers, sources
 from wq_hooks.core.items.slice_text import parse_slice
@@ -155,7 +155,7 @@ def test_a_slice_that_has_shrunk_is_named_and_stays_open(files):
             with pytest.raises(tf.errors.OpError, match=r"1\.txt"):
                 draw(session, batch)
             # Who has what is reported a little later.
-            dispatcher_of(queue).settle(10.0)
+            feeder_of(queue).flush(10.0)
             snapshot = queue.snapshot()
     (_, text, _, _) = json.loads(snapshot)["body"]["outstanding"][-1]
     assert parse_slice(text).path == files[1]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.support.environment import environment
 from tests.support.keras_version import has_keras_2
 from tests.support.paths import PROGRAMS
-from tests.support.queues import dispatcher_of
+from tests.support.queues import chief_of
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueCheckpoint
 from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.engines import engine_of
@@ -69,7 +69,7 @@ class Steps(keras.callbacks.Callback):
 
 def completed(queue):
     queue.snapshot()  # Waits until all is counted.
-    return dispatcher_of(queue).progress(ProgressMeter()).completed
+    return chief_of(queue).progress(ProgressMeter()).completed
 
 
 def new_model(**options):

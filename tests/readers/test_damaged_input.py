@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.postgres import postgresql  # noqa: F401
-from tests.support.queues import dispatcher_of
+from tests.support.queues import feeder_of
 from tests.support.sessions import draw, element_of, raw_session
 from wq_hooks import WorkQueue, readers, sources
 from wq_hooks.core.items.slice_text import parse_slice
@@ -265,7 +265,7 @@ def check(work, source, reader, change, caplog):
                     break
                 num_trained += 10
             # Who has what is reported a little later.
-            dispatcher_of(queue).settle(10.0)
+            feeder_of(queue).flush(10.0)
             snapshot = queue.snapshot()
     assert "target" in str(error) + caplog.text
     position = Snapshot.from_json(snapshot)

@@ -1,4 +1,4 @@
-"""A cluster by a simulated clock: the real dispatcher and ledger, no waiting.
+"""A cluster by a simulated clock: the real feeder and ledger, no waiting.
 
     cluster = SimulatedCluster(plan, secs_of, num_workers=4, take_secs=0.001)
     cluster.run()  # when the last item is completed
@@ -14,8 +14,9 @@ import collections
 import heapq
 import itertools
 
-from wq_hooks.core.chief import dispatcher as dispatcher_module
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief import feeder as feeder_module
+from wq_hooks.core.chief.chief import Chief
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.consumer import consumer as consumer_module
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
@@ -24,7 +25,7 @@ from wq_hooks.core.protocol.messages import Claim, Report
 
 
 class SimulatedCluster:
-    """A chief's dispatcher, and workers of given speeds.
+    """A chief's feeder, and workers of given speeds.
 
     Args:
       plan: What is handed out.
@@ -57,9 +58,8 @@ class SimulatedCluster:
         self._is_draining = False
         self._events = []
         self._order = itertools.count()
-        self.dispatcher = Dispatcher(
-            "q", self.ledger, self, clock=lambda: self.now
-        )
+        chief = Chief("q", self.ledger, clock=lambda: self.now)
+        self.feeder = Feeder(chief, self, clock=lambda: self.now)
 
     def run(self):
         """Returns when the last item is completed, in seconds."""
@@ -78,8 +78,8 @@ class SimulatedCluster:
         heapq.heappush(self._events, (time, next(self._order), function))
 
     def _tick(self):
-        self.dispatcher.feed()
-        self.at(self.now + dispatcher_module._TICK_SECS, self._tick)
+        self.feeder.feed()
+        self.at(self.now + feeder_module._TICK_SECS, self._tick)
 
     def report(self, kind, sender, *claims):
         """Puts a report into its mailbox."""
@@ -92,34 +92,34 @@ class SimulatedCluster:
         rows, self._reports = self._reports, []
         self._is_draining = False
         waited_secs = max(0.0, self.now - self._drains_from)
-        self.dispatcher.apply(rows, waited_secs=waited_secs)
-        self._drains_from = self.now + self.dispatcher.gather_secs()
-        if self.dispatcher.has_to_feed():
-            self.dispatcher.feed()
+        self.feeder.apply(rows, waited_secs=waited_secs)
+        self._drains_from = self.now + self.feeder.gather_secs()
+        if self.feeder.has_to_feed():
+            self.feeder.feed()
 
     # The transport.
 
     def deliver(self, elements, board):
-        """See `wq_hooks.core.chief.dispatcher.Transport`."""
+        """See `wq_hooks.core.protocol.transports.ChiefTransport`."""
         self.board.update(board)
         self.work.extend(elements)
         while self.waiting and self.work:
             self.waiting.popleft().get()
 
     def look_up(self, *keys):
-        """See `wq_hooks.core.chief.dispatcher.Transport`."""
+        """See `wq_hooks.core.protocol.transports.ChiefTransport`."""
         return [self.board.get(key, "") for key in keys]
 
     def num_work(self):
-        """See `wq_hooks.core.chief.dispatcher.Transport`."""
+        """See `wq_hooks.core.protocol.transports.ChiefTransport`."""
         return len(self.work)
 
     def num_reports(self):
-        """See `wq_hooks.core.chief.dispatcher.Transport`."""
+        """See `wq_hooks.core.protocol.transports.ChiefTransport`."""
         return len(self._reports)
 
     def write_position(self, position):
-        """See `wq_hooks.core.chief.dispatcher.Transport`."""
+        """See `wq_hooks.core.protocol.transports.ChiefTransport`."""
 
 
 class _Worker:

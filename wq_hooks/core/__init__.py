@@ -1,5 +1,5 @@
 """What decides: plain Python without TensorFlow, with the time passed in.
 
 Order, works and plan say what there is to do; the ledger says who has what;
-dispatcher (chief) and consumer (worker) say when something is to be moved.
+feeder (chief) and consumer (worker) say when something is to be moved.
 """

@@ -1,7 +1,7 @@
 """A queue of this process in eager mode, for TensorFlow 2 loops and Keras.
 
     engine = EagerEngine(listing)
-    engine.dispatcher.ledger.is_done
+    engine.chief.ledger.is_done
 
 It keeps its own ledger, and may serve it to other processes. The trap: one pass
 over its dataset is all that is left of the queue, all epochs. Another pass goes
@@ -22,8 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.chief.dispatcher import Dispatcher
-from wq_hooks.core.chief.local_mailbox import LocalMailbox, NoTransport
+from wq_hooks.core.chief.chief import Chief
+from wq_hooks.core.chief.local_transport import LocalTransport
 from wq_hooks.core.chief.tasks import Task
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
@@ -42,7 +42,6 @@ from wq_hooks.runtime.strategies.worker_records import WorkerDatasets
 from wq_hooks.runtime.threads.process_threads import EagerService
 from wq_hooks.runtime.transport.queue_server import checked_port
 
-_SETTLE_SECS = 2.0
 _numbers = itertools.count(1)
 
 
@@ -62,18 +61,18 @@ class EagerEngine(ProcessEngine):
         self._listing = listing
         self._options = options = listing.options
         self._factory = listing.factory
-        self._dispatcher: Dispatcher | None = None
+        self._chief: Chief | None = None
         self._served: QueueService | None = None
         self._lock = threading.Lock()
         self.task = Task.find(device="", environ=os.environ)
-        find_dispatcher = _weakly(weakref.ref(self))
+        find_chief = _weakly(weakref.ref(self))
         super().__init__(
             listing.name,
             f"{listing.name}-{next(_numbers)}-{uuid.uuid4().hex}",
             EagerService(
                 listing.name,
                 Consumer(self.task.name, uuid.uuid4().hex[:12]),
-                LocalMailbox(find_dispatcher),
+                LocalTransport(find_chief),
                 num_clients=options.num_clients,
                 acks_on_take=options.acks_on_take,
             ),
@@ -86,7 +85,7 @@ class EagerEngine(ProcessEngine):
             self.workers = WorkerDatasets(
                 self.name,
                 self.service,
-                find_dispatcher,
+                find_chief,
                 num_workers=count_workers(),
                 num_clients=options.num_clients,
                 lease_secs=options.lease_secs,
@@ -141,10 +140,10 @@ class EagerEngine(ProcessEngine):
         self._pull_works()
 
     def num_added(self) -> int:
-        return self.dispatcher.num_added
+        return self.chief.num_added
 
     def size(self) -> Any:
-        remaining = self.dispatcher.ledger.remaining
+        remaining = self.chief.ledger.remaining
         # Not a Python number: TensorFlow would keep it; see ItemPort.
         return tf.constant(np.int64(-1 if remaining is None else remaining))
 
@@ -156,19 +155,20 @@ class EagerEngine(ProcessEngine):
 
     def snapshot(self) -> str:
         self.service.flush()
-        dispatcher = self.dispatcher
-        dispatcher.settle(_SETTLE_SECS)
-        self._factory.sidecars.keep(dispatcher.ledger)
-        return dispatcher.snapshot().to_json()
+        chief = self.chief
+        if self._served is not None:
+            self._served.flush()
+        self._factory.sidecars.keep(chief.ledger)
+        return chief.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:
         with self._lock:
             self._factory.continue_from(snapshot)
             # What was handed out before is of a generation that is over.
-            self._dispatcher = None
+            self._chief = None
         if self._served is not None:
             # Connected processes wait for it.
-            self._find_dispatcher()
+            self._find_chief()
 
     def serialize(self) -> str:
         return self.snapshot() if self._options.save else ""
@@ -205,15 +205,15 @@ class EagerEngine(ProcessEngine):
             port,
             self.task.name,
             in_step=in_step,
-            find_dispatcher=self._find_dispatcher,
+            find_chief=self._find_chief,
             close=self.close,
         )
         with self._lock:
-            former, self._dispatcher = self._dispatcher, None
+            former, self._chief = self._chief, None
             self._served = served
             if former is not None:
-                self._dispatcher = self._new_dispatcher(former.ledger)
-        self._find_dispatcher()
+                self._chief = self._new_chief(former.ledger)
+        self._find_chief()
         self.service = served.new_service(
             self._options.num_clients, _weak_is_end(weakref.ref(self))
         )
@@ -231,8 +231,8 @@ class EagerEngine(ProcessEngine):
 
     def close(self, *, is_through: bool) -> None:
         """Ends the threads; a new queue may have the name."""
-        if is_through and not self.is_closed and self._dispatcher is not None:
-            self._dispatcher.forgive()
+        if is_through and not self.is_closed and self._chief is not None:
+            self._chief.forgive()
         super().close(is_through=is_through)
         if self._served is not None:
             self._served.end(is_through=is_through)
@@ -248,76 +248,72 @@ class EagerEngine(ProcessEngine):
     @property
     def has_its_name(self) -> bool:
         """Whether no other queue of the process may have its name."""
-        dispatcher = self._dispatcher
-        is_done = dispatcher is not None and dispatcher.ledger.is_done
+        chief = self._chief
+        is_done = chief is not None and chief.ledger.is_done
         return not (is_done or self.is_closed or self.service.is_interrupted)
 
     @property
     def has_ended(self) -> bool:
         """Whether a reader has met the end of data, and it still is there."""
-        return (
-            self.service.readers.has_ended
-            and self.dispatcher.ledger.is_exhausted
-        )
+        return self.service.readers.has_ended and self.chief.ledger.is_exhausted
 
     @property
     def is_done(self) -> bool:
         """Whether every item is completed."""
-        return self.dispatcher.ledger.is_done
+        return self.chief.ledger.is_done
 
     @property
-    def dispatcher(self) -> Dispatcher:
-        """The owner of the ledger, which begins when it is asked for."""
-        return self._find_dispatcher()
+    def chief(self) -> Chief:
+        """The chief, which begins when it is asked for."""
+        return self._find_chief()
 
     def is_end(self) -> bool:
         """Waits, where others read too, for what they may hand back."""
-        dispatcher = self.dispatcher
-        is_end = dispatcher.wait_for_end(self.task.name, lambda: self.is_closed)
+        chief = self.chief
+        is_end = chief.wait_for_end(self.task.name, lambda: self.is_closed)
         # A restore may have come in between.
-        return is_end and dispatcher is self.dispatcher
+        return is_end and chief is self.chief
 
     def keep_beside(self, directory: str) -> None:
         """Notes where the checkpoints are, and what is kept beside them."""
         self._factory.sidecars.directory = directory
         with self._lock:
-            begun = self._dispatcher
+            begun = self._chief
             is_untouched = begun is not None and not begun.ledger.consumers
             if self._served is None and is_untouched:
                 # It did not know of what is kept there.
-                self._dispatcher = None
+                self._chief = None
 
     def forgive(self) -> None:
         """Notes that no item has failed, as at the end of training."""
-        self.dispatcher.forgive()
+        self.chief.forgive()
 
     # Inside.
 
-    def _find_dispatcher(self) -> Dispatcher:
+    def _find_chief(self) -> Chief:
         with self._lock:
-            if self._dispatcher is None:
+            if self._chief is None:
                 ledger = self._factory.begin("")
-                self._dispatcher = self._new_dispatcher(ledger)
-            return self._dispatcher
+                self._chief = self._new_chief(ledger)
+            return self._chief
 
-    def _new_dispatcher(self, ledger: Ledger) -> Dispatcher:
+    def _new_chief(self, ledger: Ledger) -> Chief:
         new_attempts = self._factory.new_attempts
         if self._served is not None:
             attempts = new_attempts(self.task.name, lambda _: False)
-            return self._served.new_dispatcher(ledger, attempts)
+            return self._served.new_chief(ledger, attempts)
         self._warn_of_use()
-        return Dispatcher(
+        return Chief(
             self.name,
             ledger,
-            NoTransport(),
             attempts=new_attempts(None, self.service.readers.reads_records),
         )
 
     def _pull_works(self) -> None:
         with self._lock:
-            dispatcher = self._dispatcher
-        if dispatcher is not None:
-            dispatcher.pull_works()
+            chief = self._chief
+        if chief is not None:
+            chief.pull_works()
 
     def _warn_of_use(self) -> None:
         if self.task.job != "local":
@@ -356,17 +352,17 @@ class EagerEngine(ProcessEngine):
         super()._expect_eager(method)
 
 
-def _weakly(reference: weakref.ref[EagerEngine]) -> Callable[[], Dispatcher]:
+def _weakly(reference: weakref.ref[EagerEngine]) -> Callable[[], Chief]:
     """Returns what threads hold of a queue, which must not keep it alive."""
 
-    def find() -> Dispatcher:
+    def find() -> Chief:
         engine = reference()
         if engine is None:
             raise WorkQueueError(
                 "Expected a queue that is still there; nobody holds it any "
                 "more. Keep it in a variable while its dataset is in use."
             )
-        return engine._find_dispatcher()
+        return engine._find_chief()
 
     return find
 

@@ -19,7 +19,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.chief import Chief
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.chief.tasks import Task, is_of_servers
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
@@ -194,13 +195,13 @@ class GraphEngine(Engine):
         self._expect_chief("num_added")
         if self._last_service is not None:
             self._last_service.wait_until_ready(READY_SECS)
-        dispatcher = self.dispatcher
-        if dispatcher is None:
+        chief = self.chief
+        if chief is None:
             raise WorkQueueError(
                 "Expected num_added to be asked for while a session runs; "
                 "before, the checkpoint is not known."
             )
-        return int(dispatcher.num_added)
+        return int(chief.num_added)
 
     def size(self) -> Any:
         return self.mailbox.remaining
@@ -219,14 +220,14 @@ class GraphEngine(Engine):
         service = self._last_service
         if service is not None:
             service.wait_until_ready(READY_SECS)
-            if service.dispatcher is not None:
-                return service.dispatcher.snapshot().to_json()
+            if service.chief is not None:
+                return service.chief.snapshot().to_json()
         fresh = self._factory.fresh_ledger()
         return fresh.snapshot(self.name).to_json()
 
     def restore(self, snapshot: str) -> None:
         self._expect_chief("restore")
-        if self.dispatcher is not None:
+        if self.chief is not None:
             raise WorkQueueError(
                 "Expected restore before the session starts; the queue runs."
             )
@@ -245,12 +246,17 @@ class GraphEngine(Engine):
         return self._factory.sidecars.directory
 
     @property
-    def dispatcher(self) -> Dispatcher | None:
-        """The chief's dispatcher while a session runs, or None."""
+    def feeder(self) -> Feeder | None:
+        """The chief's feeder while a session runs, or None."""
         service = self._last_service
         if service is None or not service.is_live:
             return None
-        return service.dispatcher
+        return service.feeder
+
+    @property
+    def chief(self) -> Chief | None:
+        """The owner of the ledger while a session runs, or None."""
+        return None if self.feeder is None else self.feeder.chief
 
     @property
     def is_running(self) -> bool:
@@ -334,8 +340,8 @@ class GraphEngine(Engine):
     def _pull_works(self) -> None:
         # A ledger that is being made meanwhile finds them in the log.
         service = self._last_service
-        if service is not None and service.dispatcher is not None:
-            service.dispatcher.pull_works()
+        if service is not None and service.chief is not None:
+            service.chief.pull_works()
 
     def _add_dataset_port(self, kind: Any) -> Any:
         return self._add_port(

@@ -97,16 +97,16 @@ class GraphPosition:
         if service is not None:
             # TensorFlow saves as soon as it has started the threads.
             service.wait_until_ready(READY_SECS)
-        dispatcher = None
+        feeder = None
         if service is not None and service.is_live:
-            dispatcher = service.dispatcher
-        if service is None or dispatcher is None:
+            feeder = service.feeder
+        if service is None or feeder is None:
             yield
             return
-        self._factory.sidecars.keep(dispatcher.ledger)
+        self._factory.sidecars.keep(feeder.chief.ledger)
         # Here it may be known for the first time where to.
-        dispatcher.keep_attempts()
+        feeder.chief.keep_attempts()
         # What was trained before this instant may still have to be counted.
         service.flush()
-        with dispatcher.held_position():
+        with feeder.freeze_position():
             yield

@@ -1,7 +1,7 @@
 """What a queue of this process does while other processes read from it.
 
     service = QueueService(served, port=2222, task="worker:0", ...)
-    dispatcher = service.new_dispatcher(ledger, attempts=None)
+    chief = service.new_chief(ledger, attempts=None)
     consumers = service.new_service(1, is_end)
     service.join(None) or service.end(is_through=True)
 
@@ -21,7 +21,8 @@ import uuid
 from collections.abc import Callable
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.chief import Chief
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
@@ -33,7 +34,7 @@ from wq_hooks.runtime.transport.queue_server import QueueServer
 from wq_hooks.runtime.transport.remote_mailbox import RemoteMailbox
 
 _LOG_EVERY_SECS = 60.0
-_SETTLE_SECS = 2.0
+_FLUSH_SECS = 2.0
 _CONNECT_SECS = 60.0
 # The end of data may wait for a sign of life.
 _BEAT_SECS = 5.0
@@ -58,7 +59,7 @@ class QueueService:
       port: Port of the server; 0: any that is free.
       task: Name of this process.
       in_step: Whether the processes train in step with each other.
-      find_dispatcher: Returns the owner of the ledger.
+      find_chief: Returns the chief.
       close: Ends the queue with its process.
 
     Raises:
@@ -72,15 +73,16 @@ class QueueService:
         task: str,
         *,
         in_step: bool,
-        find_dispatcher: Callable[[], Dispatcher],
+        find_chief: Callable[[], Chief],
         close: Callable[..., None],
     ):
         self.close = close
         self._served = served
         self._task = task
         self._in_step = in_step
-        self._find_dispatcher = find_dispatcher
+        self._find_chief = find_chief
         self._stall = Stall()
+        self._feeder: Feeder | None = None
         self._server = QueueServer(served, port)
         self.port = self._server.port
         _live.add(self)
@@ -94,25 +96,25 @@ class QueueService:
             served.name,
         )
 
-    def new_dispatcher(
+    def new_chief(
         self, ledger: Ledger, attempts: AttemptsKeeper | None
-    ) -> Dispatcher:
-        """Returns what hands out the items of a ledger from now on.
+    ) -> Chief:
+        """Returns the chief of a ledger, which is asked from now on.
 
         Args:
           ledger: The ledger.
           attempts: Keeps the attempts at items; None: nobody asks.
         """
         ledger.serve(self._task, in_step=self._in_step)
-        dispatcher = Dispatcher(
-            self._served.name,
-            ledger,
-            self._server.mailbox,
-            chief=self._task,
-            attempts=attempts,
-        )
-        self._server.feed_from(dispatcher)
-        return dispatcher
+        chief = Chief(self._served.name, ledger, attempts=attempts)
+        self._feeder = Feeder(chief, self._server.mailbox, who=self._task)
+        self._server.feed_from(self._feeder)
+        return chief
+
+    def flush(self) -> None:
+        """Waits until what was reported before now is known."""
+        if self._feeder is not None:
+            self._feeder.flush(_FLUSH_SECS)
 
     def new_service(
         self, num_clients: int, is_end: Callable[[], bool]
@@ -142,10 +144,10 @@ class QueueService:
         begin = time.monotonic()
         end = math.inf if timeout_secs is None else begin + timeout_secs
         while True:
-            dispatcher = self._find_dispatcher()
+            chief = self._find_chief()
             left_secs = max(0.0, end - time.monotonic())
             secs = min(_LOG_EVERY_SECS, left_secs)
-            if dispatcher.wait_until_left(
+            if chief.wait_until_left(
                 self._task, secs, is_over=False, stall=self._stall
             ):
                 return True
@@ -164,15 +166,16 @@ class QueueService:
         _live.remove(self)
         try:
             if is_through:
-                self._let_leave(self._find_dispatcher())
+                self._let_leave()
         finally:
             self._server.shut()
 
-    def _let_leave(self, dispatcher: Dispatcher) -> None:
-        dispatcher.settle(_SETTLE_SECS)
-        if not dispatcher.ledger.is_exhausted:
-            dispatcher.stop(ends_job=True)
-        others = dispatcher.others(self._task)
+    def _let_leave(self) -> None:
+        self.flush()
+        chief = self._find_chief()
+        if self._feeder is not None and not chief.ledger.is_exhausted:
+            self._feeder.stop(ends_job=True)
+        others = chief.others(self._task)
         if others:
             logging.info(
                 "Work queue %s: waiting for %s to leave, %g s at most.",
@@ -180,10 +183,8 @@ class QueueService:
                 ", ".join(others),
                 self._served.lease_secs,
             )
-        dispatcher.wait_until_left(
-            self._task, self._served.lease_secs, is_over=True
-        )
-        progress = dispatcher.ledger
+        chief.wait_until_left(self._task, self._served.lease_secs, is_over=True)
+        progress = chief.ledger
         if not progress.is_done:
             logging.warning(
                 "Work queue %s is served no more; %s items remain, and %d are "

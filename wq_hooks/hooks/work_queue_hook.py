@@ -143,7 +143,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
                 functools.partial(self._read_and_report, session),
                 every_secs=self._every_n_secs,
                 is_live=lambda: any(
-                    queue.dispatcher is not None for queue in self._queues
+                    queue.chief is not None for queue in self._queues
                 ),
             )
             self._reporter.start()
@@ -211,10 +211,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             return
         self._bars_due = now + _BAR_EVERY_SECS
         for queue in self._queues:
-            dispatcher = queue.dispatcher
-            if dispatcher is None:
+            chief = queue.chief
+            if chief is None:
                 continue
-            progress = dispatcher.progress(self._bar_meters[queue.name])
+            progress = chief.progress(self._bar_meters[queue.name])
             if queue.name not in self._bars:
                 bar = new_bar(queue.name)
                 if bar is None:
@@ -240,10 +240,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
 
     def _report(self) -> None:
         for queue in self._queues:
-            dispatcher = queue.dispatcher
-            if dispatcher is None:
+            chief = queue.chief
+            if chief is None:
                 continue
-            view = dispatcher.view(self._viewers[queue.name])
+            view = chief.view(self._viewers[queue.name])
             logging.info("Work queue %s: %s.", queue.name, view.in_words())
             self._write_summary(queue, view)
 

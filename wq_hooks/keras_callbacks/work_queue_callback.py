@@ -255,7 +255,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 int(self.work_queue.size()),
             )
             return
-        view = self._engine.dispatcher.view(self._viewer)
+        view = self._engine.chief.view(self._viewer)
         logging.info(
             "Work queue %s: %s.",
             self.work_queue.name,

@@ -14,8 +14,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from wq_hooks.core.chief.dispatcher import Dispatcher
-from wq_hooks.core.chief.local_mailbox import NoTransport
+from wq_hooks.core.chief.chief import Chief
 from wq_hooks.core.items import added_works as feed_module
 from wq_hooks.core.items.added_works import AddedLog, AddedWorks
 from wq_hooks.core.items.plan import Plan
@@ -24,7 +23,6 @@ from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.position.resume_added_works import resume_with_added
 from wq_hooks.core.position.snapshot import Snapshot
-from wq_hooks.core.protocol.messages import sender_text
 from wq_hooks.errors import SnapshotError
 
 WORKER = Consumer("worker:0", "1")
@@ -128,18 +126,17 @@ class TestOpen:
 
     def test_a_consumer_in_the_process_waits_until_it_is_closed(self):
         log = AddedLog()
-        dispatcher = Dispatcher("q", start(["a"], log), NoTransport())
-        sender = sender_text(WORKER)
-        assert dispatcher.hand_out(sender, "").text == "a"
-        assert dispatcher.hand_out(sender, "") is None
-        assert dispatcher.wait_for_works(0.01)
+        chief = Chief("q", start(["a"], log))
+        assert chief.hand_out(WORKER, []).text == "a"
+        assert chief.hand_out(WORKER, []) is None
+        assert chief.wait_for_works(0.01)
         log.add(["b"])
         log.close()
-        dispatcher.pull_works()
+        chief.pull_works()
         # Added and closed between a question and this one.
-        assert dispatcher.wait_for_works(0.01)
-        assert dispatcher.hand_out(sender, "").text == "b"
-        assert not dispatcher.wait_for_works(0.01)
+        assert chief.wait_for_works(0.01)
+        assert chief.hand_out(WORKER, []).text == "b"
+        assert not chief.wait_for_works(0.01)
 
 
 class TestPriority:

@@ -315,7 +315,7 @@ class Job:
         heapq.heappush(self._events, entry)
 
     def _tick(self, now):
-        """What dispatcher and keepers do."""
+        """What feeder and keepers do."""
         for name, consumer in self.consumers.items():
             if self._lives(name, now):
                 self.ledger.heard(consumer, now)

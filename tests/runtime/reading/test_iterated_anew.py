@@ -10,7 +10,7 @@ import itertools
 import pytest
 import tensorflow as tf
 
-from tests.support.queues import dispatcher_of, state_of
+from tests.support.queues import feeder_of, state_of
 from tests.support.sessions import decoded, raw_session, wait_until
 from tests.support.text_files import write
 from wq_hooks import WorkQueue, WorkQueueHook
@@ -115,7 +115,7 @@ def test_what_the_former_has_waited_for_is_not_taken_for_ones_own():
         drawn = []
         for _ in works:
             drawn.append(decoded(session.run(item)))
-            dispatcher_of(queue).settle(2.0)
+            feeder_of(queue).flush(2.0)
             (worker,) = state_of(queue)["workers"]
             held = [item["text"] for item in worker["items"]]
             assert drawn[-1] in held

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import tensorflow as tf
 
-from tests.support.queues import dispatcher_of
+from tests.support.queues import chief_of
 from tests.support.sessions import decoded, element_of, raw_session, wait_until
 from tests.support.text_files import write
 from wq_hooks import WorkQueue, WorkQueueHook
@@ -141,9 +141,7 @@ class Training:
 
     def acknowledged(self):
         """Returns {item: how often the ledger has it as completed}."""
-        return completed(
-            self.queue, engine_of(self.queue)._last_service.dispatcher
-        )
+        return completed(self.queue, engine_of(self.queue)._last_service.chief)
 
     def saved(self):
         """Returns the same of the last checkpoint."""
@@ -152,8 +150,8 @@ class Training:
         return completed_in(position, list(self.files))
 
 
-def completed(queue, dispatcher):
-    return completed_in(dispatcher.snapshot().to_json(), queue.works)
+def completed(queue, chief):
+    return completed_in(chief.snapshot().to_json(), queue.works)
 
 
 def completed_in(position, works):
@@ -869,8 +867,7 @@ def train_through_errors(queue, dataset, error, completes):
         engine_of(queue).service(session).flush()
         wait_until(
             lambda: (
-                completed(queue, dispatcher_of(queue))
-                == dict.fromkeys(completes, 1)
+                completed(queue, chief_of(queue)) == dict.fromkeys(completes, 1)
             )
         )
     return num_trained, num_errors
@@ -1021,7 +1018,7 @@ def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
                     break
                 # The one that was just fetched is still in training.
                 engine_of(queue).service(session).flush()
-                for item in completed(queue, dispatcher_of(queue)):
+                for item in completed(queue, chief_of(queue)):
                     assert set(files[item]) <= set(trained)
                 trained.append(decoded(fetched))
             engine_of(queue).service(session).flush()
@@ -1029,7 +1026,7 @@ def test_errors_that_are_caught_do_not_complete_what_waits_to_be_fetched(
             assert sorted(trained) == sorted(set(all_of(files)) - bad)
             wait_until(
                 lambda: (
-                    completed(queue, dispatcher_of(queue))
+                    completed(queue, chief_of(queue))
                     == dict.fromkeys(list(files)[2:], 1)
                 )
             )
@@ -1105,7 +1102,7 @@ def test_a_task_that_trains_longer_than_its_lease_keeps_its_items(texts):
         with tf1.train.MonitoredSession(hooks=[WorkQueueHook()]) as session:
             session.run(lines)
             raw_session = engine_of(queue)._last_service.session
-            ledger = dispatcher_of(queue).ledger
+            ledger = chief_of(queue).ledger
             wait_until(lambda: 0 in ledger.leases)
             # Another one takes an item later, and is never heard of again.
             silent = MailboxSession(engine_of(queue).mailbox, raw_session)

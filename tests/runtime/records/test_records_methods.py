@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.queues import dispatcher_of, state_of
+from tests.support.queues import chief_of, state_of
 from tests.support.sessions import decoded, element_of, raw_session, wait_until
 from wq_hooks import WorkQueue
 from wq_hooks.core.position.snapshot import Snapshot
@@ -418,7 +418,7 @@ def test_batches_of_batches_end_in_a_session_too(files):
                 except tf.errors.OutOfRangeError:
                     break
             wait_until(
-                lambda: dispatcher_of(queue).ledger.is_done,
+                lambda: chief_of(queue).ledger.is_done,
             )
     assert shapes == [(3, 5), (2, 5)]
 

@@ -23,7 +23,7 @@ WORKS = [f"f{i}" for i in range(90)]
 
 
 def num_dropped(queue):
-    return engine_of(queue).dispatcher.state()["dropped_rows"]
+    return engine_of(queue).chief.state()["dropped_rows"]
 
 
 def put_all(stranger, number):
@@ -67,7 +67,7 @@ def test_a_session_completes_all_items_exactly(source, caplog):
         names += draw(session, item)
         wait_until(lambda: num_dropped(queue) >= num_put)
         assert num_dropped(queue) == num_put
-        wait_until(lambda: engine.dispatcher.ledger.is_done)
+        wait_until(lambda: engine.chief.ledger.is_done)
     assert names == WORKS * 2
     assert caplog.text.count("dropped a report that cannot be read") == 1
     assert "it begins with b''" in caplog.text

@@ -1,6 +1,6 @@
 """When the position is written: at a save, and of its own accord.
 
-    keeper = PositionKeeper(dispatcher.snapshot, transport.write_position)
+    keeper = PositionKeeper(chief.snapshot, transport.write_position)
     with keeper.held():   # a Saver is at work
         ...
     keeper.write_older()  # once in a period, for one that nobody told us of

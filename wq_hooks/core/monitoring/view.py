@@ -5,7 +5,7 @@
     view.scalars()["completed"], view.state, view.takes
 
 Pure: from the ledger to plain values. `hooks/summary.py` makes a TensorFlow
-Summary of them, the dispatcher a line for `wq-hooks status`.
+Summary of them, the feeder a line for `wq-hooks status`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import tensorflow as tf
 
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.chief.tasks import Task
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
@@ -56,8 +56,8 @@ class SessionQueue(Protocol):
         """What the chief's board says of the works, if they are the same."""
 
     @property
-    def dispatcher(self) -> Dispatcher | None:
-        """The chief's dispatcher while a session runs, or None."""
+    def feeder(self) -> Feeder | None:
+        """The chief's feeder while a session runs, or None."""
 
     @property
     def is_running(self) -> bool:

@@ -25,7 +25,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.host.tensorflow_private import STEP_READS, saved_by
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
@@ -100,7 +100,7 @@ def is_saved_without_queues(graph: tf.Graph) -> bool:
     )
 
 
-def save_again(session: tf1.Session, dispatcher: Dispatcher) -> None:
+def save_again(session: tf1.Session, feeder: Feeder) -> None:
     """Saves once more at the end, if the last save knows too little.
 
     TensorFlow does not save at the end where the last step happened to be one
@@ -108,10 +108,10 @@ def save_again(session: tf1.Session, dispatcher: Dispatcher) -> None:
 
     Args:
       session: The session that ends.
-      dispatcher: Dispatcher of the queue.
+      feeder: Feeder of the queue.
     """
     for guard in guards_of(session.graph):
-        guard.save_again(session, dispatcher)
+        guard.save_again(session, feeder)
 
 
 class SaverGuard:
@@ -170,13 +170,13 @@ class SaverGuard:
                 directory = os.path.dirname(save_path)
                 stack.enter_context(queue.freeze_position(directory))
             self._num_saved = {
-                queue.dispatcher.generation: queue.dispatcher.num_saved
+                queue.feeder.chief.generation: queue.feeder.num_saved
                 for queue in self._queues
-                if queue.dispatcher is not None
+                if queue.feeder is not None
             }
             return self._save(sess, save_path, *args, **kwargs)
 
-    def save_again(self, sess: Any, dispatcher: Dispatcher) -> None:
+    def save_again(self, sess: Any, feeder: Feeder) -> None:
         """Saves once more if items were completed since, without a step.
 
         The checkpoint stands beside the last one, under the same step: to
@@ -189,13 +189,13 @@ class SaverGuard:
             if session is not sess or step is None or step != step_of(sess):
                 return
             # What was reported last may not be known yet.
-            dispatcher.settle(_SETTLE_SECS)
-            num_saved = self._num_saved.get(dispatcher.generation)
-            if num_saved == dispatcher.ledger.completed:
+            feeder.flush(_SETTLE_SECS)
+            num_saved = self._num_saved.get(feeder.chief.generation)
+            if num_saved == feeder.chief.ledger.completed:
                 return
             # A thread of its own is in eager mode until it says otherwise.
-            with sess.graph.as_default(), dispatcher.held_position():
-                self._num_saved[dispatcher.generation] = dispatcher.num_saved
+            with sess.graph.as_default(), feeder.freeze_position():
+                self._num_saved[feeder.chief.generation] = feeder.num_saved
                 self._save(
                     sess,
                     f"{save_path}-end",
@@ -215,7 +215,7 @@ class SaverGuard:
         for queue in self._queues:
             has_position = queue.name not in missing
             queue.note_restore(save_path, has_position=has_position)
-            if queue.role.is_chief and queue.dispatcher is None:
+            if queue.role.is_chief and queue.feeder is None:
                 MailboxSession(queue.mailbox, sess).invalidate_items()
         if (
             not missing

@@ -23,7 +23,7 @@ from typing import Any
 import tensorflow as tf
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.chief import Chief
 from wq_hooks.core.consumer.batches_in_training import Watch
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import WorkQueueError
@@ -126,7 +126,7 @@ class WorkerDatasets:
     Args:
       name: Name of the queue.
       service: Service of the queue.
-      find_dispatcher: Returns the owner of its ledger.
+      find_chief: Returns its chief.
       num_workers: Number of workers of the strategy.
       num_clients: See WorkQueue.
       lease_secs: A worker that has not asked for a batch for so long loses
@@ -137,7 +137,7 @@ class WorkerDatasets:
         self,
         name: str,
         service: EagerService,
-        find_dispatcher: Callable[[], Dispatcher],
+        find_chief: Callable[[], Chief],
         *,
         num_workers: int,
         num_clients: int,
@@ -145,7 +145,7 @@ class WorkerDatasets:
     ):
         self._name = name
         self._service = service
-        self._find_dispatcher = find_dispatcher
+        self._find_chief = find_chief
         self.num_workers = num_workers
         self._num_clients = num_clients
         self._lease_secs = lease_secs
@@ -315,7 +315,7 @@ class WorkerDatasets:
 
     def _wait_for_more(self, readers: _WorkerReaders) -> bool | None:
         while not self._service.is_closed:
-            ledger = self._find_dispatcher().ledger
+            ledger = self._find_chief().ledger
             if ledger.has_to_issue():
                 return True
             if ledger.is_done:

@@ -26,7 +26,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.chief import Chief
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
 from wq_hooks.core.ledger.end_policy import LAST_STEPS_SECS, ChiefStop
@@ -114,7 +115,7 @@ class Service:
         coord: tf.train.Coordinator | None,
     ):
         self.session = session
-        self.dispatcher: Dispatcher | None = None
+        self.feeder: Feeder | None = None
         self._queue = work_queue
         self._coord = coord or tf1.train.Coordinator()
         self._is_alone = coord is None
@@ -200,8 +201,8 @@ class Service:
         """
         patience = Patience()
         step, moved = None, time.monotonic()
-        while self.dispatcher is not None and self.is_live:
-            tasks = self.dispatcher.in_last_steps(self._task.name)
+        while self.chief is not None and self.is_live:
+            tasks = self.chief.in_last_steps(self._task.name)
             now = time.monotonic()
             former, step = step, saver_guard.step_of(self.session)
             if step != former:
@@ -251,6 +252,11 @@ class Service:
             )
 
     @property
+    def chief(self) -> Chief | None:
+        """The owner of the ledger, where the chief feeds."""
+        return None if self.feeder is None else self.feeder.chief
+
+    @property
     def is_live(self) -> bool:
         """Whether its threads have not been asked to stop."""
         return not self._coord.should_stop()
@@ -279,16 +285,14 @@ class Service:
         if begun:
             return all(loop.has_ended for loop in begun)
         if self._queue.role.is_chief:
-            return self.dispatcher is not None and (
-                self.dispatcher.ledger.is_done
-            )
+            return self.chief is not None and (self.chief.ledger.is_done)
         return bool(self._mailbox.look_up(messages.END)[0])
 
     def note_end(self) -> None:
         """Notes, from a hook, that the session ends without an error."""
         self._has_hook_ended = True
-        if self.dispatcher is not None:
-            self.dispatcher.forgive()
+        if self.chief is not None:
+            self.chief.forgive()
 
     def wait_until_ready(self, timeout_secs: float = math.inf) -> None:
         """Waits, on the chief, until the queue has begun from its position.
@@ -306,7 +310,7 @@ class Service:
 
         Known everywhere of the end of data, before it on the chief alone.
         """
-        if self.dispatcher is not None and self.dispatcher.is_somebody_asking():
+        if self.chief is not None and self.chief.is_somebody_asking():
             return True
         return bool(self._mailbox.look_up(messages.END)[0])
 
@@ -316,8 +320,8 @@ class Service:
         Args:
           timeout_secs: Go on after that long.
         """
-        if self.dispatcher is not None and self.dispatcher.ledger.is_done:
-            self.dispatcher.wait_until_left(
+        if self.chief is not None and self.chief.ledger.is_done:
+            self.chief.wait_until_left(
                 self._task.name, timeout_secs, is_over=True
             )
 
@@ -325,40 +329,43 @@ class Service:
 
     def _feed(self) -> None:
         ledger = self._queue.new_ledger(self._mailbox.take_restored())
-        dispatcher = Dispatcher(
+        chief = Chief(
             self._queue.name,
             ledger,
-            self._mailbox,
-            chief=messages.chief_text(
-                self._task.name, is_presumed=self._queue.role.is_presumed_chief
-            ),
             attempts=self._queue.new_attempts(
                 self._task.name, self._group.reads_records
             ),
         )
-        self.dispatcher = dispatcher
+        feeder = Feeder(
+            chief,
+            self._mailbox,
+            who=messages.chief_text(
+                self._task.name, is_presumed=self._queue.role.is_presumed_chief
+            ),
+        )
+        self.feeder = feeder
         # From now on the board tells what is left over from an earlier life.
-        dispatcher.feed()
+        feeder.feed()
         self._ready.set()
-        self._start_daemon(dispatcher.drain_forever, "drainer")
-        self._start_daemon(self._stop_dispatcher, "stopper")
+        self._start_daemon(feeder.drain_forever, "drainer")
+        self._start_daemon(self._stop_feeder, "stopper")
         try:
-            dispatcher.feed_forever()
+            feeder.feed_forever()
         except TwoChiefsError:
             # What is reported from now on is for the other one.
-            dispatcher.stop(ends_job=False)
+            feeder.stop(ends_job=False)
             self._mailbox.report(messages.WAKE_UP, LEAVE_SECS)
             raise
         if self._has_ended_well():
             self._has_left.wait(LEAVE_SECS)
-            saver_guard.save_again(self.session, dispatcher)
-        dispatcher.settle(LEAVE_SECS)
+            saver_guard.save_again(self.session, feeder)
+        feeder.flush(LEAVE_SECS)
         is_over = ledger.end_policy.ends_job(
             has_ended_well=self._has_ended_well(),
             is_last_step=self._is_last_step(),
         )
         has_left = self._has_ended_well() and not is_over
-        dispatcher.stop(
+        feeder.stop(
             ends_job=is_over, left=self._stop_text() if has_left else ""
         )
         self._mailbox.report(messages.WAKE_UP, LEAVE_SECS)
@@ -383,26 +390,26 @@ class Service:
 
     def _wait_until_recorded(self) -> None:
         """Waits, on the chief, until it is kept what it has just taken."""
-        if self.dispatcher is not None:
-            self.dispatcher.settle(_RECORD_SECS)
+        if self.feeder is not None:
+            self.feeder.flush(_RECORD_SECS)
 
-    def _stop_dispatcher(self) -> None:
+    def _stop_feeder(self) -> None:
         self._coord.wait_for_stop()
-        if self.dispatcher is not None:
-            self.dispatcher.wake_to_stop()
+        if self.feeder is not None:
+            self.feeder.wake_to_stop()
 
     def _is_end(self) -> bool:
-        dispatcher = self.dispatcher
-        if dispatcher is None:
+        feeder = self.feeder
+        if feeder is None:
             return True
         is_stopped = self._coord.should_stop
-        if not dispatcher.wait_for_end(self._task.name, is_stopped):
+        if not feeder.chief.wait_for_end(self._task.name, is_stopped):
             return False
         # The ledger knows then what an iterator that was initialized again has
         # given back.
         self.flush()
-        dispatcher.settle(LEAVE_SECS)
-        return dispatcher.wait_for_end(self._task.name, is_stopped)
+        feeder.flush(LEAVE_SECS)
+        return feeder.chief.wait_for_end(self._task.name, is_stopped)
 
     # Every task.
 

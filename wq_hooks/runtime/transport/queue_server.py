@@ -1,10 +1,10 @@
 """Serves a queue of eager mode from a TensorFlow server in this process.
 
     server = QueueServer(Served("work_queue", 10, 60.0), port=2222)
-    server.feed_from(dispatcher)
+    server.feed_from(feeder)
 
 The mailboxes are those of graph mode, in a private graph on that server. Its
-threads feed the mailbox from the dispatcher and tell it what is reported.
+threads feed the mailbox from the chief and tell it what is reported.
 
 The trap: TensorFlow cannot stop a server. Its port stays taken, and is used
 again by the queues that this process serves on it later, until it ends.
@@ -20,7 +20,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.service_record import Served
 from wq_hooks.errors import WorkQueueError
@@ -73,7 +73,7 @@ class Registry:
 
 
 class _ServerMailbox(MailboxSession):
-    """The dispatcher's view; a checkpoint asks the dispatcher itself."""
+    """The feeder's view; a checkpoint asks the chief itself."""
 
     def write_position(self, position: str) -> None:
         """Has nowhere to write it."""
@@ -94,8 +94,8 @@ class QueueServer:
         server, self.port = _server_on(port)
         self.target = tf.compat.as_str(server.target)
         self._served = served
-        self._dispatcher: Dispatcher | None = None
-        self._feeder: threading.Thread | None = None
+        self._feeder: Feeder | None = None
+        self._feeding: threading.Thread | None = None
         self._drainer: threading.Thread | None = None
         self._is_shut = False
         graph = tf.Graph()
@@ -105,17 +105,17 @@ class QueueServer:
         self._session = tf1.Session(self.target, graph=graph)
         self.mailbox = _ServerMailbox(mailbox, self._session)
 
-    def feed_from(self, dispatcher: Dispatcher) -> None:
-        """Serves what a dispatcher hands out, instead of the last one.
+    def feed_from(self, feeder: Feeder) -> None:
+        """Serves what a feeder hands out, instead of the last one.
 
         Args:
-          dispatcher: Its transport is `mailbox`.
+          feeder: Its transport is `mailbox`.
         """
         self._stop_feeder()
         # Reports to the one before are of another generation, and dropped.
-        self._dispatcher = dispatcher
-        dispatcher.feed()
-        self._feeder = self._start(dispatcher.feed_forever)
+        self._feeder = feeder
+        feeder.feed()
+        self._feeding = self._start(feeder.feed_forever)
         if self._drainer is None:
             self._drainer = self._start(self._drain_forever)
             self._registry.add(self._session, self._served)
@@ -137,17 +137,17 @@ class QueueServer:
         self._session.close()
 
     def _stop_feeder(self) -> None:
-        if self._feeder is not None and self._dispatcher is not None:
-            self._dispatcher.wake_to_stop()
-            self._feeder.join(_JOIN_SECS)
-            self._feeder = None
+        if self._feeding is not None and self._feeder is not None:
+            self._feeder.wake_to_stop()
+            self._feeding.join(_JOIN_SECS)
+            self._feeding = None
 
     def _drain_forever(self) -> None:
         while not self._is_shut:
             rows = self.mailbox.receive()
-            dispatcher = self._dispatcher
-            if dispatcher is not None:
-                dispatcher.apply(rows)
+            feeder = self._feeder
+            if feeder is not None:
+                feeder.apply(rows)
 
     def _start(self, target: Callable[[], None]) -> threading.Thread:
         def run() -> None:

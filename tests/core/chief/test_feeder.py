@@ -10,8 +10,9 @@ from random import Random
 import pytest
 
 from wq_hooks.core.chief import board_writer, flow_control
-from wq_hooks.core.chief import dispatcher as dispatcher_module
-from wq_hooks.core.chief.dispatcher import Dispatcher
+from wq_hooks.core.chief import feeder as feeder_module
+from wq_hooks.core.chief.chief import Chief
+from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger import item_account
@@ -28,8 +29,8 @@ A = Consumer("worker:0", "a1")
 B = Consumer("worker:1", "b1")
 CHIEF = Consumer("chief:0", "c1")
 DEPTH = flow_control._MIN_DEPTH
-TICK = dispatcher_module._TICK_SECS
-PERIOD = dispatcher_module._POSITION_EVERY_SECS
+TICK = feeder_module._TICK_SECS
+PERIOD = feeder_module._POSITION_EVERY_SECS
 GRACE = item_account.MISSING_GRACE_SECS
 HANG_SECS = 30.0
 
@@ -120,8 +121,8 @@ class FakeMailbox:
         return self.work.popleft()
 
 
-class Chief:
-    """A dispatcher over a mailbox, with the threads' work done by hand."""
+class Job:
+    """A feeder over a mailbox, with the threads' work done by hand."""
 
     def __init__(
         self,
@@ -145,20 +146,19 @@ class Chief:
             )
             ledger = Ledger(plan, **kwargs)
         self.ledger = ledger
-        self.dispatcher = Dispatcher(
-            "q", ledger, self.mailbox, chief=name, clock=self.clock
-        )
+        chief = Chief("q", ledger, clock=self.clock)
+        self.feeder = Feeder(chief, self.mailbox, who=name, clock=self.clock)
 
     def run(self, secs=0.0):
         """Lets time pass, then drains and feeds until nothing changes."""
         self.clock.now += secs
         self.drain()
-        self.dispatcher.feed()
+        self.feeder.feed()
         self.drain()
 
     def drain(self):
         if self.mailbox.num_reports():
-            self.dispatcher.apply(self.mailbox.receive())
+            self.feeder.apply(self.mailbox.receive())
 
     def take(self, consumer, *completed):
         """Takes until something fresh comes; None if the mailbox is empty."""
@@ -213,10 +213,10 @@ class Thread:
 
 class TestFeeding:
     def test_items_go_into_the_mailbox_in_order(self):
-        chief = Chief("abcd", num_epochs=2)
+        chief = Job("abcd", num_epochs=2)
         chief.run()
         assert texts(chief.mailbox.work) == "abcdabcd"
-        generation = chief.dispatcher.generation
+        generation = chief.feeder.chief.generation
         assert list(chief.mailbox.work)[5] == (
             messages.ITEM,
             generation,
@@ -225,7 +225,7 @@ class TestFeeding:
         )
 
     def test_no_more_than_its_depth_waits_in_the_mailbox(self):
-        chief = Chief("a" * 200)
+        chief = Job("a" * 200)
         chief.run()
         assert len(chief.mailbox.work) == DEPTH
         taken = 0
@@ -235,7 +235,7 @@ class TestFeeding:
         assert chief.mailbox.most_work == DEPTH
 
     def test_the_depth_grows_with_the_consumers(self):
-        chief = Chief("a" * 200)
+        chief = Job("a" * 200)
         num_consumers = 3 * DEPTH
         for number in range(num_consumers):
             consumer = Consumer(f"worker:{number}", "1")
@@ -244,7 +244,7 @@ class TestFeeding:
         assert len(chief.mailbox.work) == 2 * num_consumers
 
     def test_refills_before_the_mailbox_is_empty_and_not_for_each_item(self):
-        chief = Chief("a" * 1000)
+        chief = Job("a" * 1000)
         chief.run()
         least = DEPTH
         before = chief.mailbox.num_deliveries
@@ -258,12 +258,12 @@ class TestFeeding:
         plan = Plan.fresh(
             Works([b"\xff\xfe"]), num_epochs=1, shuffle=False, seed=0
         )
-        chief = Chief(ledger=Ledger(plan))
+        chief = Job(ledger=Ledger(plan))
         chief.run()
         assert chief.mailbox.work[0][3] == b"\xff\xfe"
 
     def test_an_item_that_is_handed_back_comes_before_those_to_come(self):
-        chief = Chief("a" + "b" * 99)
+        chief = Job("a" + "b" * 99)
         chief.run()
         chief.take_item(A)
         chief.mailbox.report(messages.LEAVE, A)
@@ -273,7 +273,7 @@ class TestFeeding:
         assert "a" in texts(chief.mailbox.work)
 
     def test_an_item_that_was_taken_and_never_reported_comes_back(self):
-        chief = Chief("abc")
+        chief = Job("abc")
         chief.run()
         assert chief.mailbox.lose()[3] == b"a"
         chief.run(TICK)
@@ -282,12 +282,12 @@ class TestFeeding:
         assert texts(chief.mailbox.work) == "bca"
 
     def test_reports_that_wait_are_no_missing_items(self):
-        chief = Chief("abc")
+        chief = Job("abc")
         chief.run()
         chief.mailbox.take(A)
         for _ in range(20):
             chief.clock.now += GRACE
-            chief.dispatcher.feed()
+            chief.feeder.feed()
         chief.drain()
         assert chief.ledger.in_flight == 1
         assert texts(chief.mailbox.work) == "bc"
@@ -295,13 +295,13 @@ class TestFeeding:
 
 class TestBoard:
     def test_tells_generation_level_remaining_and_works(self):
-        chief = Chief("abcd", num_epochs=2)
+        chief = Job("abcd", num_epochs=2)
         chief.run()
         works = chief.ledger.plan.works
         board = dict(chief.mailbox.board)
         assert json.loads(board.pop(messages.STATUS))["remaining"] == 8
         assert board == {
-            messages.ITEM: chief.dispatcher.generation,
+            messages.ITEM: chief.feeder.chief.generation,
             messages.END: "",
             messages.REMAINING: "8",
             messages.LEVEL: "2.0",
@@ -312,12 +312,12 @@ class TestBoard:
         }
 
     def test_follows_the_ledger_but_is_not_written_for_every_item(self):
-        chief = Chief("abcdefgh")
+        chief = Job("abcdefgh")
         chief.run()
         before = chief.mailbox.num_deliveries
         for _ in range(4):
             chief.take_item(A)
-        chief.dispatcher.feed()
+        chief.feeder.feed()
         assert chief.mailbox.num_deliveries == before
         chief.run(1.0)
         assert chief.mailbox.board[messages.REMAINING] == "4"
@@ -326,7 +326,7 @@ class TestBoard:
     def test_is_left_alone_when_nothing_changes(self, monkeypatch):
         # But for the status, which says that the chief is there.
         monkeypatch.setattr(board_writer, "pause_secs", lambda _: 1e9)
-        chief = Chief("abcd")
+        chief = Job("abcd")
         chief.run(1.0)
         before = chief.mailbox.num_deliveries
         for _ in range(10):
@@ -334,7 +334,7 @@ class TestBoard:
         assert chief.mailbox.num_deliveries == before
 
     def test_shuts_the_gate_of_a_consumer_that_would_only_delay_the_end(self):
-        chief = Chief("abcdef")
+        chief = Job("abcdef")
         chief.run()
         slow = chief.take_item(A)
         for _ in range(3):
@@ -354,13 +354,13 @@ class TestBoard:
         assert chief.ledger.is_done
 
     def test_a_gate_is_shut_and_opened_at_once(self):
-        chief = Chief("abcdef")
+        chief = Job("abcdef")
         chief.run()
         held_back = {"worker:0"}
         chief.ledger.held_back = lambda now: frozenset(held_back)
         chief.take_item(B)
         gate = messages.gate_of("worker:0")
-        assert chief.mailbox.board[gate] == chief.dispatcher.generation
+        assert chief.mailbox.board[gate] == chief.feeder.chief.generation
         num_work = len(chief.mailbox.work)
         assert chief.mailbox.take(A) is None
         assert len(chief.mailbox.work) == num_work
@@ -373,33 +373,33 @@ class TestBoard:
         assert chief.take_item(A).ticket == 1
 
     def test_gates_are_open_when_the_chief_has_ended(self):
-        chief = Chief(["a", "b"])
+        chief = Job(["a", "b"])
         chief.ledger.held_back = lambda now: frozenset({"worker:0"})
-        chief.dispatcher.feed()
+        chief.feeder.feed()
 
-        chief.dispatcher.stop(ends_job=True)
+        chief.feeder.stop(ends_job=True)
 
         # Or who has come late would ask for ever.
         assert chief.mailbox.board[messages.gate_of("worker:0")] == ""
 
     def test_a_gate_that_an_earlier_life_has_shut_is_open(self):
-        first = Chief("abcdef")
+        first = Job("abcdef")
         first.run()
         first.ledger.held_back = lambda now: frozenset({"worker:0"})
         first.take_item(B)
-        second = Chief("abcdef", mailbox=first.mailbox)
+        second = Job("abcdef", mailbox=first.mailbox)
         second.run()
         assert second.take_item(A).ticket == 0
 
     def test_without_end_minus_one_remains(self):
-        chief = Chief("ab", num_epochs=None)
+        chief = Job("ab", num_epochs=None)
         chief.run()
         assert chief.mailbox.board[messages.REMAINING] == "-1"
 
 
 class TestEnd:
     def test_comes_when_nothing_remains_to_be_handed_out(self):
-        chief = Chief("ab")
+        chief = Job("ab")
         chief.run()
         chief.take_item(A)
         assert chief.mailbox.board[messages.END] == ""
@@ -411,20 +411,20 @@ class TestEnd:
         assert element == (messages.END, token, "-1", b"")
 
     def test_comes_and_goes_without_waiting_for_the_next_tick(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
-        assert not chief.dispatcher.has_to_feed()
+        assert not chief.feeder.has_to_feed()
         chief.mailbox.take(A)
         chief.drain()
-        assert chief.dispatcher.has_to_feed()
-        chief.dispatcher.feed()
-        assert not chief.dispatcher.has_to_feed()
+        assert chief.feeder.has_to_feed()
+        chief.feeder.feed()
+        assert not chief.feeder.has_to_feed()
         chief.mailbox.report(messages.LEAVE, A)
         chief.drain()
-        assert chief.dispatcher.has_to_feed()
+        assert chief.feeder.has_to_feed()
 
     def test_everybody_gets_it_and_again_on_every_later_take(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         claim = chief.take_item(A)
         assert all(chief.take_end(B) for _ in range(3))
@@ -433,7 +433,7 @@ class TestEnd:
         assert all(chief.take_end(A) for _ in range(3))
 
     def test_is_withdrawn_when_an_item_is_handed_back(self):
-        chief = Chief("ab")
+        chief = Job("ab")
         chief.run()
         chief.take_item(A)
         claim = chief.take_item(B)
@@ -447,7 +447,7 @@ class TestEnd:
         assert (element.is_fresh, element.text) == (True, b"a")
 
     def test_comes_again_after_the_item_that_was_handed_back(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         chief.take_item(A)
         first = chief.mailbox.board[messages.END]
@@ -460,7 +460,7 @@ class TestEnd:
         assert chief.ledger.is_done
 
     def test_is_replaced_when_a_taker_dies_with_it_in_its_hands(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         claim = chief.take_item(A)
         assert chief.mailbox.lose()[0] == messages.END
@@ -480,12 +480,12 @@ class TestEnd:
             shuffle=False,
             seed=None,
         )
-        chief = Chief(ledger=Ledger(resumption.plan, resumption=resumption))
+        chief = Job(ledger=Ledger(resumption.plan, resumption=resumption))
         chief.run()
         assert chief.take_end(A)
 
     def test_with_backup_tasks_comes_when_everything_is_completed(self):
-        chief = Chief("abc", backup_tasks=True)
+        chief = Job("abc", backup_tasks=True)
         chief.run()
         for _ in range(2):
             claim = chief.take_item(B)
@@ -502,37 +502,37 @@ class TestEnd:
         assert chief.ledger.is_done
 
     def test_never_comes_without_end(self):
-        chief = Chief("a", num_epochs=None)
+        chief = Job("a", num_epochs=None)
         chief.run()
         claims = [chief.take_item(A) for _ in range(100)]
         assert [claim.ticket for claim in claims] == list(range(100))
 
     def test_a_chief_that_ends_the_job_gives_it_to_all(self):
-        chief = Chief("a" * 100)
+        chief = Job("a" * 100)
         chief.run()
-        chief.dispatcher.stop(ends_job=True)
+        chief.feeder.stop(ends_job=True)
         for _ in range(DEPTH):
             chief.mailbox.take(A)
         assert chief.mailbox.take(A).slot == messages.END
         assert chief.mailbox.take(B).slot == messages.END
 
     def test_a_chief_that_ends_the_job_twice_gives_it_once(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         chief.take_item(A)
-        chief.dispatcher.stop(ends_job=True)
-        chief.dispatcher.stop(ends_job=True)
+        chief.feeder.stop(ends_job=True)
+        chief.feeder.stop(ends_job=True)
         assert len(chief.mailbox.work) == 1
 
     def test_a_chief_that_fails_leaves_them_waiting(self):
-        chief = Chief("ab")
-        chief.dispatcher.stop(ends_job=False)
+        chief = Job("ab")
+        chief.feeder.stop(ends_job=False)
         assert not chief.mailbox.work
 
 
 class TestReports:
     def test_a_take_is_a_lease_and_acknowledges_the_one_before(self):
-        chief = Chief("abc")
+        chief = Job("abc")
         chief.run()
         first = chief.take_item(A)
         assert chief.ledger.leases[first.ticket].consumer == A
@@ -541,7 +541,7 @@ class TestReports:
         assert chief.ledger.completed == 1
 
     def test_acknowledgements_by_themselves(self):
-        chief = Chief("abc")
+        chief = Job("abc")
         chief.run()
         claims = [chief.take_item(A), chief.take_item(A)]
         chief.mailbox.report(messages.ACK, A, *claims)
@@ -549,7 +549,7 @@ class TestReports:
         assert chief.ledger.completed == 2
 
     def test_a_consumer_that_leaves_says_what_it_has_completed(self):
-        chief = Chief("abc")
+        chief = Job("abc")
         chief.run()
         first, _ = chief.take_item(A), chief.take_item(A)
         chief.mailbox.report(messages.LEAVE, A, first)
@@ -557,7 +557,7 @@ class TestReports:
         assert (chief.ledger.completed, chief.ledger.in_flight) == (1, 0)
 
     def test_a_consumer_says_that_it_has_met_the_end_of_data(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         claim = chief.take_item(A)
         chief.mailbox.report(messages.ENDED, A)
@@ -573,7 +573,7 @@ class TestReports:
         "kind", [messages.ASK, messages.ACK, messages.LEASE, messages.LEAVE]
     )
     def test_what_is_of_an_earlier_life_of_the_chief_is_dropped(self, kind):
-        chief = Chief("abc")
+        chief = Job("abc")
         chief.run()
         chief.take_item(A)
         chief.mailbox.report(kind, B, Claim("earlier", 0), Claim("earlier", 1))
@@ -583,7 +583,7 @@ class TestReports:
         assert chief.ledger.repeated == 0
 
     def test_generations_may_be_mixed_in_one_report(self):
-        chief = Chief("abc")
+        chief = Job("abc")
         chief.run()
         first, second = chief.take_item(A), chief.take_item(A)
         earlier = Claim("earlier", second.ticket)
@@ -593,10 +593,10 @@ class TestReports:
         assert set(chief.ledger.leases) == {second.ticket}
 
     def test_two_lives_have_two_generations(self):
-        assert Chief().dispatcher.generation != Chief().dispatcher.generation
+        assert Job().feeder.chief.generation != Job().feeder.chief.generation
 
     def test_a_heartbeat_keeps_all_leases_of_a_task(self):
-        chief = Chief("abc", lease_secs=10.0)
+        chief = Job("abc", lease_secs=10.0)
         chief.run()
         chief.take_item(A)
         chief.take_item(Consumer("worker:0/2", "a1"))
@@ -609,7 +609,7 @@ class TestReports:
         assert chief.ledger.end_policy.num_held_by_others("worker:0") == 0
 
     def test_silence_costs_the_lease(self):
-        chief = Chief("ab", lease_secs=10.0)
+        chief = Job("ab", lease_secs=10.0)
         chief.run()
         chief.take_item(A)
         chief.run(10.5)
@@ -617,13 +617,13 @@ class TestReports:
         assert texts(chief.mailbox.work) == "ba"
 
     def test_a_wake_changes_nothing(self):
-        chief = Chief("ab")
+        chief = Job("ab")
         chief.mailbox.report(messages.WAKE, Consumer("", ""))
         chief.run()
         assert chief.ledger.consumers == {}
 
     def test_a_lost_consumer_is_told_by_name(self, caplog):
-        chief = Chief("ab", lease_secs=10.0)
+        chief = Job("ab", lease_secs=10.0)
         chief.run()
         chief.take_item(A)
         with caplog.at_level("WARNING"):
@@ -631,7 +631,7 @@ class TestReports:
         assert "worker:0 was lost" in caplog.text
 
     def test_an_item_that_is_given_up_is_told_by_name(self, caplog):
-        chief = Chief(["poison", "b"], lease_secs=10.0, max_attempts=1)
+        chief = Job(["poison", "b"], lease_secs=10.0, max_attempts=1)
         chief.run()
         chief.take_item(A)
         with caplog.at_level("WARNING"):
@@ -641,9 +641,9 @@ class TestReports:
 
 class TestTwoChiefs:
     def test_the_one_that_was_first_fails(self):
-        first = Chief("ab")
+        first = Job("ab")
         first.run()
-        second = Chief("ab", mailbox=first.mailbox)
+        second = Job("ab", mailbox=first.mailbox)
         second.run()
         with pytest.raises(TwoChiefsError, match=r"only chief .* 'q'"):
             first.run(TICK)
@@ -651,15 +651,15 @@ class TestTwoChiefs:
         second.run(TICK)
 
     def test_a_chief_that_restarts_is_no_second_one(self):
-        first = Chief("ab")
+        first = Job("ab")
         first.run()
-        first.dispatcher.stop(ends_job=False)
-        second = Chief("ab", mailbox=first.mailbox)
+        first.feeder.stop(ends_job=False)
+        second = Job("ab", mailbox=first.mailbox)
         for _ in range(5):
             second.run(TICK)
 
     def test_a_parameter_server_that_forgot_the_board_is_none_either(self):
-        chief = Chief("ab")
+        chief = Job("ab")
         chief.run()
         chief.mailbox.board.clear()
         chief.run(TICK)
@@ -675,18 +675,18 @@ class TestRestart:
             shuffle=False,
             seed=None,
         )
-        return Chief(
+        return Job(
             mailbox=chief.mailbox,
             clock=chief.clock,
             ledger=Ledger(resumption.plan, resumption=resumption),
         )
 
     def test_what_is_left_over_is_recognised_and_dropped(self):
-        chief = Chief("abcd")
+        chief = Job("abcd")
         chief.run()
         first = chief.take_item(A)
         second = chief.take_item(A, first)
-        with chief.dispatcher.held_position():
+        with chief.feeder.freeze_position():
             pass
         third = chief.take_item(A, second)
         # The crash. The mailbox holds d, and soon acknowledgements.
@@ -700,9 +700,9 @@ class TestRestart:
         assert again.take_end(B)
 
     def test_the_end_of_the_earlier_life_does_not_count(self):
-        chief = Chief("ab")
+        chief = Job("ab")
         chief.run()
-        with chief.dispatcher.held_position():
+        with chief.feeder.freeze_position():
             pass
         chief.take_item(A)
         chief.take_item(A)
@@ -725,7 +725,7 @@ class TestPosition:
         chief.drain()
 
     def test_the_position_written_is_one_period_old(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
         assert self.completed(chief) == []
         for _ in range(4):
@@ -735,7 +735,7 @@ class TestPosition:
         assert self.completed(chief) == [0, 1, 2, 3]
 
     def test_nothing_is_written_more_often_or_without_a_change(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
         for _ in range(10):
             chief.run(PERIOD / 20)
@@ -745,24 +745,24 @@ class TestPosition:
         assert self.completed(chief) == [0]
 
     def test_a_save_gets_the_position_of_this_instant(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
         self.train(chief)
         self.train(chief)
-        with chief.dispatcher.held_position():
+        with chief.feeder.freeze_position():
             assert self.completed(chief) == [2]
-        assert chief.dispatcher.snapshot().completed == 2
+        assert chief.feeder.chief.snapshot().completed == 2
 
     def test_during_a_save_the_position_stays_as_it_is(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
         self.train(chief)
-        with chief.dispatcher.held_position():
+        with chief.feeder.freeze_position():
             for _ in range(5):
                 self.train(chief)
                 chief.clock.now += PERIOD
                 # The feeder is another thread.
-                Thread(chief.dispatcher.feed).result()
+                Thread(chief.feeder.feed).result()
             assert self.completed(chief) == [1]
         for _ in range(3):
             self.train(chief)
@@ -771,31 +771,31 @@ class TestPosition:
         assert self.completed(chief) == [1, 7, 8]
 
     def test_a_save_that_fails_lets_the_position_go(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
         with (
             pytest.raises(OSError, match="disk"),
-            chief.dispatcher.held_position(),
+            chief.feeder.freeze_position(),
         ):
             raise OSError("disk full")
         for _ in range(3):
             self.train(chief)
             chief.clock.now += PERIOD
-            Thread(chief.dispatcher.feed).result()
+            Thread(chief.feeder.feed).result()
         assert self.completed(chief)[-1] == 2
 
     def test_two_savers_at_once(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
-        with chief.dispatcher.held_position():
-            with chief.dispatcher.held_position():
+        with chief.feeder.freeze_position():
+            with chief.feeder.freeze_position():
                 pass
             chief.clock.now += PERIOD
-            Thread(chief.dispatcher.feed).result()
+            Thread(chief.feeder.feed).result()
             assert self.completed(chief) == [0, 0]
 
     def test_a_save_waits_for_reports_that_are_on_their_way(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
         claim = chief.take_item(A)
         chief.mailbox.report(messages.ACK, A, claim)
@@ -811,7 +811,7 @@ class TestPosition:
         chief.mailbox.mark = mark_and_tell
 
         def save():
-            with chief.dispatcher.held_position(settle_secs=60.0):
+            with chief.feeder.freeze_position(flush_secs=60.0):
                 return self.completed(chief)
 
         saving = Thread(save)
@@ -819,35 +819,35 @@ class TestPosition:
         # The mailbox is empty, and what was in it is not known yet.
         rows = chief.mailbox.receive()
         assert saving.is_running
-        chief.dispatcher.apply(rows)
+        chief.feeder.apply(rows)
         assert saving.result() == [1]
 
     def test_a_save_does_not_wait_for_ever(self):
-        chief = Chief("a" * 50)
+        chief = Job("a" * 50)
         chief.run()
         chief.mailbox.report(messages.ACK, A, chief.take_item(A))
         chief.clock.step = 0.3
-        with chief.dispatcher.held_position(settle_secs=1.0):
+        with chief.feeder.freeze_position(flush_secs=1.0):
             assert self.completed(chief) == [0]
 
     def test_names_the_queue_and_where_the_works_are_kept(self):
-        chief = Chief()
-        chief.dispatcher.ledger.items.note_sidecars("/model")
-        snapshot = chief.dispatcher.snapshot()
+        chief = Job()
+        chief.feeder.chief.ledger.items.note_sidecars("/model")
+        snapshot = chief.feeder.chief.snapshot()
         assert (snapshot.name, snapshot.sidecar_directory) == ("q", "/model")
 
 
 class TestIsSomebodyAsking:
     def test_from_the_question_to_the_item(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
-        assert not chief.dispatcher.is_somebody_asking()
+        assert not chief.feeder.chief.is_somebody_asking()
         chief.take_item(A)
         chief.run()
-        assert not chief.dispatcher.is_somebody_asking()
+        assert not chief.feeder.chief.is_somebody_asking()
         chief.mailbox.report(messages.ASK, A)
         chief.run()
-        assert chief.dispatcher.is_somebody_asking()
+        assert chief.feeder.chief.is_somebody_asking()
 
 
 class TestWaitForEnd:
@@ -862,7 +862,7 @@ class TestWaitForEnd:
             return is_stopped()
 
         thread = Thread(
-            lambda: chief.dispatcher.wait_for_end(
+            lambda: chief.feeder.chief.wait_for_end(
                 "chief:0", is_stopped_and_tell
             )
         )
@@ -870,27 +870,27 @@ class TestWaitForEnd:
         return thread
 
     def test_is_the_end_when_nobody_holds_anything(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         claim = chief.take_item(A)
         chief.mailbox.report(messages.ACK, A, claim)
         chief.run()
-        assert chief.dispatcher.wait_for_end("chief:0", lambda: False)
+        assert chief.feeder.chief.wait_for_end("chief:0", lambda: False)
 
     def test_is_the_end_when_only_the_chief_itself_holds_something(self):
-        chief = Chief("ab")
+        chief = Job("ab")
         chief.run()
         chief.take_item(CHIEF)
         chief.take_item(Consumer("chief:0/2", "c1"))
-        assert chief.dispatcher.wait_for_end("chief:0", lambda: False)
+        assert chief.feeder.chief.wait_for_end("chief:0", lambda: False)
 
     def test_asks_again_when_something_remains(self):
-        chief = Chief("ab")
+        chief = Job("ab")
         chief.run()
-        assert not chief.dispatcher.wait_for_end("chief:0", lambda: False)
+        assert not chief.feeder.chief.wait_for_end("chief:0", lambda: False)
 
     def test_waits_for_what_others_hold(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         claim = chief.take_item(A)
         waiting = self.waiting(chief)
@@ -900,7 +900,7 @@ class TestWaitForEnd:
         assert waiting.result() is True
 
     def test_goes_back_to_work_when_it_is_handed_back(self):
-        chief = Chief("a", lease_secs=10.0)
+        chief = Job("a", lease_secs=10.0)
         chief.run()
         chief.take_item(A)
         waiting = self.waiting(chief)
@@ -909,22 +909,22 @@ class TestWaitForEnd:
         chief.run()
         claim = chief.take_item(CHIEF)
         assert chief.take_end(CHIEF, claim)
-        assert chief.dispatcher.wait_for_end("chief:0", lambda: False)
+        assert chief.feeder.chief.wait_for_end("chief:0", lambda: False)
 
     def test_a_take_that_ends_after_its_consumer_has_left_does_not_block(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         chief.mailbox.report(messages.ASK, A)
         chief.mailbox.report(messages.LEAVE, A)
         chief.mailbox.take(A)
         chief.run()
-        assert not chief.dispatcher.wait_for_end("chief:0", lambda: False)
+        assert not chief.feeder.chief.wait_for_end("chief:0", lambda: False)
         chief.run()
         chief.take_item(CHIEF)
-        assert chief.dispatcher.wait_for_end("chief:0", lambda: False)
+        assert chief.feeder.chief.wait_for_end("chief:0", lambda: False)
 
     def test_gives_up_when_the_session_stops(self):
-        chief = Chief("a")
+        chief = Job("a")
         chief.run()
         chief.take_item(A)
         stopped = threading.Event()
@@ -932,12 +932,12 @@ class TestWaitForEnd:
         stopped.set()
         assert waiting.result() is True
 
-    def test_gives_up_when_the_dispatcher_stops(self):
-        chief = Chief("a")
+    def test_gives_up_when_the_chief_stops(self):
+        chief = Job("a")
         chief.run()
         chief.take_item(A)
         waiting = self.waiting(chief)
-        chief.dispatcher.wake_to_stop()
+        chief.feeder.wake_to_stop()
         assert waiting.result() is True
 
 
@@ -945,51 +945,51 @@ class TestGather:
     """How long reports wait for each other."""
 
     def test_longer_from_time_to_time_where_items_go_slowly(self):
-        chief = Chief(map(str, range(200)))
+        chief = Job(map(str, range(200)))
         chief.run()
         gathers = []
         for _ in range(5):
             chief.take_item(A)
-            gathers.append(chief.dispatcher.gather_secs())
+            gathers.append(chief.feeder.gather_secs())
         assert gathers == [0.04, 0.08, 0.16, 0.25, 0.25]
 
     def test_short_behind_a_silence(self):
-        chief = Chief(map(str, range(200)))
+        chief = Job(map(str, range(200)))
         chief.run()
         for _ in range(5):
             chief.take_item(A)
-        chief.dispatcher.apply([], waited_secs=30.0)
-        assert chief.dispatcher.gather_secs() == 0.02
+        chief.feeder.apply([], waited_secs=30.0)
+        assert chief.feeder.gather_secs() == 0.02
 
     def test_short_near_the_end(self):
-        chief = Chief("abcd")
+        chief = Job("abcd")
         chief.run()
         chief.take_item(A)
-        assert 0 < chief.dispatcher.gather_secs() < 0.005
+        assert 0 < chief.feeder.gather_secs() < 0.005
 
     def test_longer_near_the_end_where_many_may_ask(self):
-        chief = Chief(map(str, range(100)))
+        chief = Job(map(str, range(100)))
         for number in range(100):
             chief.mailbox.report(messages.ASK, Consumer(f"w{number}", "x"))
         chief.drain()
         assert chief.ledger.is_near_end
-        assert chief.dispatcher.gather_secs() == 0.02
+        assert chief.feeder.gather_secs() == 0.02
 
     def test_what_is_lost_is_looked_for_right_behind_a_drain(self):
-        chief = Chief(map(str, range(200)))
+        chief = Job(map(str, range(200)))
         chief.run()
         lost = chief.mailbox.lose()
         for _ in range(2 * int(GRACE)):
             # At no tick all is known that was reported.
             chief.clock.now += 2 * TICK
             chief.mailbox.report(messages.ALIVE, A)
-            chief.dispatcher.feed()
+            chief.feeder.feed()
             chief.drain()
             chief.clock.now += TICK / 2
             chief.mailbox.report(messages.ALIVE, A)
             chief.drain()
-            if chief.dispatcher.has_to_feed():
-                chief.dispatcher.feed()
+            if chief.feeder.has_to_feed():
+                chief.feeder.feed()
         assert int(lost[2]) in {chief.take(A).ticket for _ in range(DEPTH)}
 
 
@@ -1002,7 +1002,7 @@ class TestThreads:
             shuffle=False,
             seed=0,
         )
-        dispatcher = Dispatcher("q", Ledger(plan), mailbox)
+        feeder = Feeder(Chief("q", Ledger(plan)), mailbox)
         arrived = threading.Condition()
         deliver = mailbox.deliver
 
@@ -1012,8 +1012,8 @@ class TestThreads:
                 arrived.notify_all()
 
         mailbox.deliver = deliver_and_tell
-        feeding = Thread(dispatcher.feed_forever)
-        draining = Thread(dispatcher.drain_forever)
+        feeding = Thread(feeder.feed_forever)
+        draining = Thread(feeder.drain_forever)
 
         def consume(consumer):
             trained, completed = [], []
@@ -1035,34 +1035,34 @@ class TestThreads:
         ]
         trained = [text for c in consumers for text in c.result()]
         assert sorted(trained) == sorted(f"w{i}".encode() for i in range(300))
-        dispatcher.wake_to_stop()
+        feeder.wake_to_stop()
         feeding.result()
-        dispatcher.stop(ends_job=False)
+        feeder.stop(ends_job=False)
         mailbox.report(messages.WAKE, Consumer("", ""))
         draining.result()
-        assert dispatcher.ledger.is_done
-        assert dispatcher.ledger.repeated == 0
+        assert feeder.chief.ledger.is_done
+        assert feeder.chief.ledger.repeated == 0
 
     def test_an_error_of_the_transport_ends_the_thread(self):
-        chief = Chief("a")
+        chief = Job("a")
 
         def deliver(elements, board):
             raise RuntimeError("session closed")
 
         chief.mailbox.deliver = deliver
         with pytest.raises(RuntimeError, match="session closed"):
-            Thread(chief.dispatcher.feed_forever).result()
+            Thread(chief.feeder.feed_forever).result()
 
 
 def test_progress_and_state_are_those_of_the_ledger():
-    chief = Chief("abcd")
+    chief = Job("abcd")
     chief.run()
     chief.take_item(A)
     chief.clock.now += 2.0
-    progress = chief.dispatcher.progress(ProgressMeter())
+    progress = chief.feeder.chief.progress(ProgressMeter())
     assert (progress.remaining, progress.in_flight) == (3, 1)
     assert progress.oldest_in_flight_secs == 2.0
-    state = chief.dispatcher.state()
+    state = chief.feeder.chief.state()
     assert state["workers"][0]["items"][0]["text"] == "a"
 
 
@@ -1089,7 +1089,7 @@ def simulate(seed):
     plan = Plan.fresh(
         Works(works), num_epochs=num_epochs, shuffle=False, seed=seed
     )
-    chief = Chief(ledger=Ledger(plan, lease_secs=10.0))
+    chief = Job(ledger=Ledger(plan, lease_secs=10.0))
     mailbox, clock = chief.mailbox, chief.clock
     workers = [Worker(f"worker:{i}") for i in range(random.randint(1, 4))]
     trained = collections.Counter()
@@ -1127,7 +1127,7 @@ def simulate(seed):
         elif dice < 0.92:
             clock.now += 11.0
         elif dice < 0.96:
-            with chief.dispatcher.held_position():
+            with chief.feeder.freeze_position():
                 saved = mailbox.positions[-1], trained.copy()
         elif dice < 0.98 and saved is not None:
             position, was_trained = saved
@@ -1142,7 +1142,7 @@ def simulate(seed):
             ledger = Ledger(
                 resumption.plan, resumption=resumption, lease_secs=10.0
             )
-            chief = Chief(mailbox=mailbox, clock=clock, ledger=ledger)
+            chief = Job(mailbox=mailbox, clock=clock, ledger=ledger)
             # Sessions are made again together: none has ended.
             for each in workers:
                 each.start()
@@ -1155,7 +1155,7 @@ def simulate(seed):
             chief.drain()
             others = chief.ledger.end_policy.num_held_by_others("chief:0")
             # Rather than to wait for the others, let time pass.
-            last.has_ended = not others and chief.dispatcher.wait_for_end(
+            last.has_ended = not others and chief.feeder.chief.wait_for_end(
                 "chief:0", lambda: False
             )
     return chief, trained, [t.encode() for t in works * num_epochs]
@@ -1172,7 +1172,7 @@ def test_any_job_ends_with_every_item_trained(first_seed):
 
 
 def test_records_are_counted_from_any_report():
-    chief = Chief()
+    chief = Job()
     chief.run()
     item = chief.take_item(A)
     chief.mailbox.report(messages.ALIVE, A, records=20)
@@ -1185,7 +1185,7 @@ def test_records_are_counted_from_any_report():
 
 
 def test_the_status_is_told_from_time_to_time_and_at_the_end():
-    chief = Chief("abcd")
+    chief = Job("abcd")
     chief.run()
     first = chief.mailbox.board[messages.STATUS]
     item = chief.take_item(A)
@@ -1196,14 +1196,14 @@ def test_the_status_is_told_from_time_to_time_and_at_the_end():
     assert (state["name"], state["in_flight"]) == ("q", 1)
     assert state["workers"][0]["items"][0]["text"] == "a"
     chief.take_item(A, item)
-    chief.dispatcher.stop(ends_job=True)
+    chief.feeder.stop(ends_job=True)
     state = json.loads(chief.mailbox.board[messages.STATUS])
     assert state["completed"] == 1
 
 
 def test_who_is_lost_and_what_it_held_and_who_is_back(caplog):
     caplog.set_level("INFO", logger="absl")
-    chief = Chief("abcd", lease_secs=5.0)
+    chief = Job("abcd", lease_secs=5.0)
     chief.run()
     chief.take_item(A)
     chief.run(6.0)

@@ -1,0 +1,348 @@
+"""Keeps a mailbox filled and drained: a chief that is asked through one.
+
+    feeder = Feeder(chief, transport, who="chief:0")
+    feeder.feed_forever()          # one thread
+    feeder.drain_forever()         # another one
+    with feeder.freeze_position(): ...        # a Saver is at work
+
+Both threads speak to a ChiefTransport, which is a mailbox seen through a
+session. The trap: anybody may write to the mailbox. A row that cannot be read
+is counted and dropped. Without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+
+from wq_hooks.core import log as logging
+from wq_hooks.core.chief.board_writer import BoardWriter
+from wq_hooks.core.chief.chief import Chief
+from wq_hooks.core.chief.flow_control import Flow
+from wq_hooks.core.chief.position_writer import PositionKeeper
+from wq_hooks.core.items.works import encoded
+from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.dropped_rows import DroppedRows
+from wq_hooks.core.protocol.transports import ChiefTransport
+from wq_hooks.errors import TwoChiefsError
+
+_TICK_SECS = 0.5
+# If the last one could not tell what is missing.
+_MIN_TICK_SECS = 0.2
+_POSITION_EVERY_SECS = 1.0
+_FEED_EVERY_SECS = 0.2
+# To find what was taken and not reported, there must be a moment when all that
+# was reported is known.
+_LOOK_EVERY_SECS = 2.0
+
+
+class Feeder:
+    """Feeds a mailbox from a chief, and the chief from the reports.
+
+    Args:
+      chief: Chief of the queue.
+      transport: The mailboxes.
+      who: Who that is; see `messages.chief_text`.
+      clock: Returns seconds; the chief's.
+
+    Attributes:
+      chief: The chief.
+    """
+
+    def __init__(
+        self,
+        chief: Chief,
+        transport: ChiefTransport,
+        *,
+        who: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.chief = chief
+        self._ledger = ledger = chief.ledger
+        self._changed = chief.changed
+        self._who = who
+        self._board = BoardWriter(chief.name, ledger, chief.generation, who)
+        self._transport = transport
+        self._clock = clock
+        self._flow = Flow()
+        self._dropped = DroppedRows(chief.name, "a report")
+        self._position = PositionKeeper(
+            chief.snapshot, transport.write_position
+        )
+        self._is_closed = False
+        self._end_token = ""
+        self._num_marks = 0
+        self._last_mark = 0
+        self._awaited_mark = 0
+        self._last_look = -math.inf
+        self._last_tick = -math.inf
+        self._next_tick = 0.0
+        self._next_position = 0.0
+
+    # Threads.
+
+    def feed_forever(self) -> None:
+        """Feeds until `stop`."""
+        while not self.chief.is_stopped:
+            self.feed()
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self.chief.is_stopped or self.has_to_feed(),
+                    _FEED_EVERY_SECS,
+                )
+
+    def drain_forever(self) -> None:
+        """Applies reports until `stop`, and the next report after it."""
+        while True:
+            begin = self._clock()
+            rows = self._transport.receive()
+            self.apply(rows, waited_secs=self._clock() - begin)
+            if self._is_closed:
+                return
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: (
+                        self._is_closed or self._last_mark < self._awaited_mark
+                    ),
+                    self.gather_secs(),
+                )
+
+    def wake_to_stop(self) -> None:
+        """Lets `feed_forever` return."""
+        self.chief.stop()
+
+    def stop(self, *, ends_job: bool, left: str = "") -> None:
+        """Lets both threads end.
+
+        Args:
+          ends_job: Whether the consumers get the end of data, since nobody
+            will feed them any more.
+          left: Else: how the chief has left, for the board; "": by an error,
+            which says nothing. See `wq_hooks.core.ledger.end_policy`.
+        """
+        self.wake_to_stop()
+        self._is_closed = True
+        if not ends_job and not left:
+            return
+        elements = []
+        if ends_job and not self._end_token:
+            self._end_token = uuid.uuid4().hex[:12]
+            elements.append(_end(self._end_token))
+        with self._changed:
+            if not ends_job and not self._ledger.end_policy.is_end:
+                # What the chief has handed back remains.
+                self._end_token = ""
+            board = self._board.last_entries(
+                self._end_token,
+                self._clock(),
+                has_ended=ends_job,
+                left=left,
+            )
+        self._transport.deliver(elements, board)
+
+    # Steps, also for tests.
+
+    def feed(self) -> None:
+        """Brings the work mailbox, the board and the position up to date.
+
+        The board is not written for every item.
+        """
+        now = self._clock()
+        if now >= self._next_tick:
+            self._last_tick = now
+            self._next_tick = now + _TICK_SECS
+            self._tick(now)
+        with self._changed:
+            self.chief.has_news = False
+            self._ledger.plan_backup(now)
+            num_left = self._ledger.num_issued
+            room = self._flow.room(num_left, len(self._ledger.consumers))
+            elements = [
+                (
+                    messages.ITEM,
+                    self.chief.generation,
+                    str(item.ticket),
+                    encoded(item.text),
+                )
+                for item in self._ledger.issue(room, now)
+            ]
+            self._flow.note_issued(len(elements), num_left=num_left, now=now)
+            end_token = self._end_token
+            if not self._ledger.end_policy.is_end:
+                end_token = ""
+            elif not end_token:
+                end_token = uuid.uuid4().hex[:12]
+                elements.append(_end(end_token))
+            self._end_token = end_token
+            board = self._board.entries(end_token, now)
+        changes = self._board.changes(board)
+        if elements or (changes and self._board.is_due(changes, now)):
+            self._transport.deliver(elements, changes)
+            self._board.note_written(changes, now)
+        if now >= self._next_position:
+            self._next_position = now + _POSITION_EVERY_SECS
+            self._position.write_older()
+
+    def apply(
+        self,
+        rows: Sequence[bytes],
+        *,
+        waited_secs: float = 0.0,
+    ) -> None:
+        """Tells the ledger what the reports say.
+
+        Args:
+          rows: What came out of the mailbox. What cannot be read is counted,
+            logged once and dropped.
+          waited_secs: How long there was none before.
+        """
+        with self._changed:
+            now = self._clock()
+            self._flow.note_waited(waited_secs, now)
+            num_issued = self._ledger.num_issued
+            for row in rows:
+                try:
+                    report = messages.parse_report(row)
+                except messages.UnreadableError as e:
+                    self._dropped.note(row, e)
+                    self._ledger.dropped_rows = self._dropped.num
+                    continue
+                if report.kind != messages.WAKE:
+                    self.chief.apply(report, now)
+                elif report.mark <= self._num_marks:
+                    self._last_mark = max(self._last_mark, report.mark)
+            has_news = self.chief.record_changes()
+            num_taken = num_issued - self._ledger.num_issued
+            self._flow.note_taken(num_taken, now)
+            # Far from the end they can wait for the next items.
+            self.chief.has_news |= has_news or self._ledger.is_near_end
+            if now > self._last_look + _LOOK_EVERY_SECS:
+                # At no other time are so few reports on their way.
+                self._next_tick = min(
+                    self._next_tick, self._last_tick + _MIN_TICK_SECS
+                )
+            self._changed.notify_all()
+
+    def gather_secs(self) -> float:
+        """Returns how long reports may gather."""
+        ledger = self._ledger
+        return self._flow.gather_secs(
+            ledger.num_issued,
+            len(ledger.consumers),
+            is_near_end=ledger.is_near_end,
+        )
+
+    def has_to_feed(self) -> bool:
+        """Returns whether `feed` has something to do now."""
+        is_end = self._ledger.end_policy.is_end
+        if self.chief.has_news or bool(self._end_token) != is_end:
+            return True
+        if self._clock() >= self._next_tick:
+            return True
+        ledger = self._ledger
+        room = self._flow.room(ledger.num_issued, len(ledger.consumers))
+        return room > 0 and ledger.has_to_issue()
+
+    # The position.
+
+    @property
+    def num_saved(self) -> int | None:
+        """Number of items that were completed at the last save, if any."""
+        return self._position.num_saved
+
+    @contextlib.contextmanager
+    def freeze_position(self, flush_secs: float = 1.0) -> Iterator[None]:
+        """Writes the position, and keeps it as it is inside the block.
+
+        Args:
+          flush_secs: How long to wait for reports that are on their way;
+            what they acknowledge would otherwise be done again.
+        """
+        self.flush(flush_secs)
+        with self._position.held():
+            yield
+
+    def flush(self, secs: float) -> None:
+        """Waits until what was reported before now is known.
+
+        Args:
+          secs: Give up after that long.
+        """
+        # An empty mailbox would not tell: it may just have been emptied.
+        with self._changed:
+            self._num_marks += 1
+            number = self._num_marks
+        if not self._transport.mark(number):
+            return
+        deadline = self._clock() + secs
+        with self._changed:
+            self._changed.notify_all()
+            self._awaited_mark = max(self._awaited_mark, number)
+            while (
+                self._last_mark < number
+                and self._clock() < deadline
+                and not self._is_closed
+            ):
+                self._changed.wait(0.02)
+
+    # Inside.
+
+    def _tick(self, now: float) -> None:
+        """What has to be done from time to time."""
+        num_work = self._transport.num_work()
+        # What was reported before the mailbox was measured must be known.
+        if self._transport.num_reports() == 0:
+            with self._changed:
+                self._ledger.find_missing(num_work, now)
+                self._last_look = now
+        generation, chief = self._transport.look_up(
+            messages.ITEM, messages.CHIEF
+        )
+        if self._board.is_written and generation not in (
+            "",
+            self.chief.generation,
+        ):
+            self._meet_other_chief(chief)
+        if self._end_token and num_work == 0:
+            # A taker died while it had the end of data in its hands.
+            self._transport.deliver([_end(self._end_token)], {})
+        with self._changed:
+            self.chief.tick(now)
+
+    def _meet_other_chief(self, other: str) -> None:
+        """Gives way to another chief, unless that one only presumes to be it.
+
+        Args:
+          other: What the board says of it.
+
+        Raises:
+          TwoChiefsError: If it is not for this one to stay.
+        """
+        name, is_presumed = messages.parse_chief(other)
+        own_name, is_own_presumed = messages.parse_chief(self._who)
+        if not is_presumed or is_own_presumed:
+            raise TwoChiefsError(
+                f"Expected to be the only chief of work queue "
+                f"{self.chief.name!r}; another process ({name or 'unknown'}) "
+                f"has begun to feed it, "
+                f"and this one is {own_name or 'unknown'}. Give the queue a "
+                "name or container of its own, or is_chief=False on all tasks "
+                "but one; where TF_CONFIG tells, give all tasks the same "
+                "cluster."
+            )
+        logging.warning(
+            "Work queue %s: %s takes itself for the chief, since its TF_CONFIG "
+            "and session name none; the chief is %s, and goes on. Give all "
+            "tasks the same cluster in TF_CONFIG.",
+            self.chief.name,
+            name,
+            own_name,
+        )
+        self._board.forget()
+
+
+def _end(token: str) -> tuple[int, str, str, bytes]:
+    return (messages.END, token, "-1", b"")
