@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from wq_hooks import WorkQueue, WorkQueueCallback
+from wq_hooks.engines import engine_of
 from wq_hooks.keras_callbacks import WorkQueueCheckpoint
 
 NUM_FILES, NUM_LINES = 12, 50
@@ -78,7 +79,7 @@ def test_it_goes_on_where_it_had_saved(tmp_path, monkeypatch, callback):
                 exec(textwrap.dedent(example), names)
             finally:
                 num_steps = names["model"].steps.num
-            return num_steps, queue.is_done
+            return num_steps, engine_of(queue).is_done
 
     with pytest.raises(InterruptedFitError):
         run(SAVED + 30)
