@@ -758,7 +758,7 @@ def test_a_save_knows_what_was_fetched_after_the_last_report(tmp_path):
 
     class PatientTraining(Training):
         def _look(self, names):
-            (port,) = engine_of(self.queue)._last_service._ports
+            (port,) = engine_of(self.queue)._last_service._group.ports
             if not self.num_looks:
                 wait_until(lambda: 3 in numbers_of(port.tracker))
             return super()._look(names)
