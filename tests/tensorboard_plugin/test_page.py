@@ -188,7 +188,7 @@ def test_every_part_of_a_card_is_there(server, tab, dark):
     assert tab.count(".epoch-mark") >= 1
     assert tab.count("tbody tr") == 7
     assert tab.texts("tr.is-slow .badge.slow") == ["slow"]
-    assert "life 2" in tab.texts(".badge.lives")[0]
+    assert "start 2" in tab.texts(".badge.starts")[0]
     assert tab.texts("thead th") == [
         "Worker",
         "Items",

@@ -179,7 +179,7 @@ class TestCard:
         (again,) = [bar for bar in timeline["bars"] if bar[4] == "again"]
         assert again[1] == lost[1]
         (worker,) = [w for w in card["workers"] if w["name"] == "worker:1"]
-        assert worker["lives"] == 2
+        assert worker["num_starts"] == 2
 
     def test_rows_add_up(self):
         card = watched(workers(4, 10.0)).run_until(100.0)

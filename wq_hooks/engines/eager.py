@@ -27,7 +27,7 @@ from wq_hooks.core.chief.local_transport import LocalTransport
 from wq_hooks.core.chief.tasks import Task
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
-from wq_hooks.core.protocol.service_record import Served
+from wq_hooks.core.protocol.service_record import ServiceRecord
 from wq_hooks.engines import open_queues
 from wq_hooks.engines.listing import Listing
 from wq_hooks.engines.process import ProcessEngine
@@ -201,7 +201,9 @@ class EagerEngine(ProcessEngine):
                 "before take, input_dataset and records."
             )
         served = QueueService(
-            Served(self.name, self.num_items(), self._options.lease_secs),
+            ServiceRecord(
+                self.name, self.num_items(), self._options.lease_secs
+            ),
             port,
             self.task.name,
             in_step=in_step,

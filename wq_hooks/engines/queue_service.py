@@ -26,7 +26,7 @@ from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
-from wq_hooks.core.protocol.service_record import Served
+from wq_hooks.core.protocol.service_record import ServiceRecord
 from wq_hooks.core.waits import Stall
 from wq_hooks.runtime.threads.process_threads import EagerService, close_all
 from wq_hooks.runtime.transport.interruptible_takes import PatientTakes
@@ -68,7 +68,7 @@ class QueueService:
 
     def __init__(
         self,
-        served: Served,
+        served: ServiceRecord,
         port: int,
         task: str,
         *,

@@ -1212,6 +1212,6 @@ def test_who_is_lost_and_what_it_held_and_who_is_back(caplog):
     ) in caplog.messages
     chief.take_item(Consumer("worker:0", "a2"))
     assert (
-        "Work queue q: worker:0 is back, in its life number 2."
+        "Work queue q: worker:0 is back, in its start number 2."
         in caplog.messages
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from wq_hooks.core.chief import flow_control as flow_module
-from wq_hooks.core.chief.flow_control import Flow
+from wq_hooks.core.chief.flow_control import FlowControl
 
 DEPTH = flow_module._MIN_DEPTH
 AHEAD_SECS = flow_module._AHEAD_SECS
@@ -13,7 +13,7 @@ MAX_SECS = flow_module._MAX_GATHER_SECS
 
 def filled(*, now=0.0):
     """Returns a flow whose mailbox was filled for the first time."""
-    flow = Flow()
+    flow = FlowControl()
     flow.note_issued(DEPTH, num_left=0, now=now)
     return flow
 
@@ -49,7 +49,7 @@ def usual_gather(flow, num_left, *, taken, secs, num_consumers=1):
     ("num_consumers", "depth"), [(1, DEPTH), (16, 32), (1000, 2000)]
 )
 def test_a_mailbox_is_filled_when_half_has_gone(num_consumers, depth):
-    flow = Flow()
+    flow = FlowControl()
     assert flow.room(0, num_consumers) == depth
     assert flow.room(depth // 2 + 1, num_consumers) == 0
     assert flow.room(depth // 2, num_consumers) == depth - depth // 2

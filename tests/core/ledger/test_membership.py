@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wq_hooks.core.ledger.consumer_state import Consumer
-from wq_hooks.core.ledger.membership import Members
+from wq_hooks.core.ledger.membership import Membership
 
 A = Consumer("worker:0", "a1")
 A_SECOND = Consumer("worker:0/2", "a1")
@@ -13,9 +13,9 @@ B = Consumer("worker:1", "b1")
 
 @pytest.fixture
 def members():
-    members = Members(lease_secs=10.0)
+    members = Membership(lease_secs=10.0)
     for consumer in (A_SECOND, A, B):
-        members.begin_life(consumer, 0.0)
+        members.begin_incarnation(consumer, 0.0)
     return members
 
 
@@ -24,15 +24,15 @@ class TestLives:
         state = members.states["worker:0"]
         state.taken, state.completed, state.records = 3, 2, 100
         state.held[7] = 0.0
-        members.begin_life(A_AGAIN, 5.0)
+        members.begin_incarnation(A_AGAIN, 5.0)
         fresh = members.states["worker:0"]
         assert fresh.consumer == A_AGAIN
         assert (fresh.taken, fresh.completed, fresh.records) == (3, 2, 100)
-        assert (fresh.lives, fresh.joined, fresh.held) == (2, 5.0, {})
+        assert (fresh.num_starts, fresh.joined, fresh.held) == (2, 5.0, {})
 
     def test_only_former_lives_are_retired(self, members):
         assert not members.is_retired(A)
-        members.begin_life(A_AGAIN, 5.0)
+        members.begin_incarnation(A_AGAIN, 5.0)
         assert members.is_retired(A)
         assert not members.is_retired(A_AGAIN)
         assert not members.is_retired(A_SECOND)
@@ -50,8 +50,8 @@ class TestRecords:
         assert found == {name: 5}
 
     def test_a_task_without_a_first_consumer(self):
-        members = Members(lease_secs=10.0)
-        members.begin_life(A_SECOND, 0.0)
+        members = Membership(lease_secs=10.0)
+        members.begin_incarnation(A_SECOND, 0.0)
         members.count_records("worker:0", 5)
         assert members.states["worker:0/2"].records == 5
 

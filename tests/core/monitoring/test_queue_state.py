@@ -82,7 +82,7 @@ class TestState:
         train(ledger, Consumer(A.name, "a2"), 1)
         ledger.count_records(Consumer(A.name, "a2"), 5)
         (worker,) = state_of(ledger, 0.0)["workers"]
-        assert (worker["lives"], worker["incarnation"]) == (2, "a2")
+        assert (worker["num_starts"], worker["incarnation"]) == (2, "a2")
         assert (worker["completed"], worker["records"]) == (3, 15)
         assert ledger.records == 15
 

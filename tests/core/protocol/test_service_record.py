@@ -5,15 +5,15 @@ import pytest
 from wq_hooks.core.protocol import service_record
 from wq_hooks.core.protocol.service_record import (
     NotServedError,
-    Served,
+    ServiceRecord,
     checked_task,
     find_served,
 )
 from wq_hooks.errors import WorkQueueError
 
 TARGET = "grpc://10.0.0.7:2222"
-TRAIN = Served("train", 10, 60.0)
-VALID = Served("valid", 3, 2.5)
+TRAIN = ServiceRecord("train", 10, 60.0)
+VALID = ServiceRecord("valid", 3, 2.5)
 
 
 def test_what_is_said_is_found():

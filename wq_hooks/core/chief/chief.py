@@ -380,11 +380,11 @@ class Chief:
                 )
             elif event.kind == "joined":
                 state = self.ledger.consumers.get(event.consumer)
-                if state is not None and state.lives > 1:
+                if state is not None and state.num_starts > 1:
                     logging.info(
-                        "Work queue %s: %s is back, in its life number %d.",
+                        "Work queue %s: %s is back, in its start number %d.",
                         self.name,
                         event.consumer,
-                        state.lives,
+                        state.num_starts,
                     )
         return bool(news)

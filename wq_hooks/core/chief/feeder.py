@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.board_writer import BoardWriter
 from wq_hooks.core.chief.chief import Chief
-from wq_hooks.core.chief.flow_control import Flow
+from wq_hooks.core.chief.flow_control import FlowControl
 from wq_hooks.core.chief.position_writer import PositionKeeper
 from wq_hooks.core.items.works import encoded
 from wq_hooks.core.protocol import messages
@@ -67,7 +67,7 @@ class Feeder:
         self._board = BoardWriter(chief.name, ledger, chief.generation, who)
         self._transport = transport
         self._clock = clock
-        self._flow = Flow()
+        self._flow_control = FlowControl()
         self._dropped = DroppedRows(chief.name, "a report")
         self._position = PositionKeeper(
             chief.snapshot, transport.write_position
@@ -159,7 +159,9 @@ class Feeder:
             self.chief.has_news = False
             self._ledger.plan_backup(now)
             num_left = self._ledger.num_issued
-            room = self._flow.room(num_left, len(self._ledger.consumers))
+            room = self._flow_control.room(
+                num_left, len(self._ledger.consumers)
+            )
             elements = [
                 (
                     messages.ITEM,
@@ -169,7 +171,9 @@ class Feeder:
                 )
                 for item in self._ledger.issue(room, now)
             ]
-            self._flow.note_issued(len(elements), num_left=num_left, now=now)
+            self._flow_control.note_issued(
+                len(elements), num_left=num_left, now=now
+            )
             end_token = self._end_token
             if not self._ledger.end_policy.is_end:
                 end_token = ""
@@ -201,7 +205,7 @@ class Feeder:
         """
         with self._changed:
             now = self._clock()
-            self._flow.note_waited(waited_secs, now)
+            self._flow_control.note_waited(waited_secs, now)
             num_issued = self._ledger.num_issued
             for row in rows:
                 try:
@@ -216,7 +220,7 @@ class Feeder:
                     self._last_mark = max(self._last_mark, report.mark)
             has_news = self.chief.record_changes()
             num_taken = num_issued - self._ledger.num_issued
-            self._flow.note_taken(num_taken, now)
+            self._flow_control.note_taken(num_taken, now)
             # Far from the end they can wait for the next items.
             self.chief.has_news |= has_news or self._ledger.is_near_end
             if now > self._last_look + _LOOK_EVERY_SECS:
@@ -229,7 +233,7 @@ class Feeder:
     def gather_secs(self) -> float:
         """Returns how long reports may gather."""
         ledger = self._ledger
-        return self._flow.gather_secs(
+        return self._flow_control.gather_secs(
             ledger.num_issued,
             len(ledger.consumers),
             is_near_end=ledger.is_near_end,
@@ -243,7 +247,7 @@ class Feeder:
         if self._clock() >= self._next_tick:
             return True
         ledger = self._ledger
-        room = self._flow.room(ledger.num_issued, len(ledger.consumers))
+        room = self._flow_control.room(ledger.num_issued, len(ledger.consumers))
         return room > 0 and ledger.has_to_issue()
 
     # The position.

@@ -1,6 +1,6 @@
 """How fast items go, and what follows from it for the mailboxes.
 
-    flow = Flow()
+    flow = FlowControl()
     number = flow.room(num_issued, num_consumers)      # items to issue now
     flow.note_issued(number, num_left=num_issued, now=t)
     flow.note_waited(secs, now=t)                      # for a report
@@ -30,7 +30,7 @@ _LAST_GATHER_SECS = 0.0005
 _QUIET_SECS = 0.1
 
 
-class Flow:
+class FlowControl:
     """Knows how fast items went; see the module. Not for several threads."""
 
     def __init__(self) -> None:

@@ -59,10 +59,19 @@ class AttemptsLedger(Protocol):
     """What a keeper needs of a ledger."""
 
     def failed_attempts(self, own_task: str | None) -> Attempts:
-        """Returns what would be known if the chief ended now."""
+        """Returns how often each item would have failed if a task ended now.
+
+        Args:
+          own_task: The task that ends, with what it holds; None: all do, and
+            what was handed back may have failed.
+        """
 
     def forgive(self, own_task: str | None) -> None:
-        """Notes that what is held has not failed."""
+        """Notes that what a task holds has not failed, no matter who returns it.
+
+        Args:
+          own_task: The task; None: all.
+        """
 
 
 class AttemptsKeeper:

@@ -1,6 +1,6 @@
 """How fast the consumers are, and who of them should take no more.
 
-    pacing = Pacing(plan)
+    pacing = ConsumerPaces(plan)
     pacing.held_back(states, open_items, num_ahead, tickets_ahead, now=t)
 
 A consumer's pace is in seconds for a unit of length where all that counts are
@@ -25,7 +25,7 @@ from wq_hooks.core.ledger.tail_scheduling import Pace, useless_at_the_end
 _MIN_SECS = 1e-6
 
 
-class Pacing:
+class ConsumerPaces:
     """Knows how long the items of a plan are.
 
     Args:

@@ -44,8 +44,8 @@ class ConsumerState:
     consumer: Consumer
     joined: float
     last_heard: float
-    # Of all lives of the consumer.
-    lives: int = 1
+    # Of all incarnations of the consumer.
+    num_starts: int = 1
     taken: int = 0
     completed: int = 0
     records: int = 0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from wq_hooks.core.ledger.backup_tasks import BackupTasks
 from wq_hooks.core.ledger.consumer_state import Lease, task_of
 from wq_hooks.core.ledger.item_account import ItemAccount
-from wq_hooks.core.ledger.membership import Members
+from wq_hooks.core.ledger.membership import Membership
 
 
 class EndPolicy:
@@ -68,7 +68,7 @@ wait for the next chief, or until `ChiefStop.is_over`. |
         self,
         account: ItemAccount,
         leases: Mapping[int, Lease],
-        members: Members,
+        members: Membership,
         backups: BackupTasks,
     ):
         self._account = account

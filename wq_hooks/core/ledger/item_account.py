@@ -174,7 +174,18 @@ class ItemAccount:
         self._low = self._open_heap[0] if self._open_heap else self._next
 
     def find_missing(self, mailbox_size: int, now: float) -> list[int]:
-        """Returns what was taken and never reported; see the ledger's."""
+        """Returns what was taken and never reported.
+
+        The mailbox is first in, first out: if it holds fewer items than were
+        issued and not reported, the oldest of those have left it. A step that
+        was aborted half-way loses its report; one that is merely under way
+        reports soon, hence a period of grace.
+
+        Args:
+          mailbox_size: Number of items in the mailbox. It must have been read
+            before the reports that the ledger has seen last.
+          now: Time in seconds.
+        """
         gap = len(self.issued) - mailbox_size
         suspects = list(self.issued)[:gap] if gap > 0 else []
         self._suspects = {t: self._suspects.get(t, now) for t in suspects}

@@ -157,7 +157,7 @@ class LeaseBook:
         self.note("returned", now, consumer, ticket)
 
     def failed_attempts(self, own_task: str | None) -> Attempts:
-        """Returns what `Ledger.failed_attempts` does."""
+        """Returns what would be known; see AttemptsLedger."""
 
         def is_ended(ticket: int) -> bool | None:
             if ticket not in self.leases:
@@ -177,7 +177,7 @@ class LeaseBook:
         )
 
     def forgive(self, own_task: str | None) -> None:
-        """Notes what `Ledger.forgive` does."""
+        """Notes that nothing has failed; see AttemptsLedger."""
         self.attempts.forgive(
             t for t in self.leases if self._is_held_by(own_task, t)
         )

@@ -19,14 +19,14 @@ from collections.abc import Callable, Sequence
 from wq_hooks.core.items.plan import Item, Plan
 from wq_hooks.core.ledger.attempts import Attempts
 from wq_hooks.core.ledger.backup_tasks import BackupTasks
-from wq_hooks.core.ledger.consumer_pace import Pacing
+from wq_hooks.core.ledger.consumer_pace import ConsumerPaces
 from wq_hooks.core.ledger.consumer_state import (
     Consumer,
     task_of,
 )
 from wq_hooks.core.ledger.end_policy import EndPolicy
 from wq_hooks.core.ledger.lease_book import LeaseBook
-from wq_hooks.core.ledger.membership import Members
+from wq_hooks.core.ledger.membership import Membership
 from wq_hooks.core.position.resume import Resumption
 from wq_hooks.core.position.snapshot import Snapshot
 
@@ -85,7 +85,7 @@ class Ledger:
         self.dropped_rows = 0
         self._ack_on_take = ack_on_take
         self._balance_tail = balance_tail
-        self.membership = Members(lease_secs)
+        self.membership = Membership(lease_secs)
         self.consumers = self.membership.states
         self.backups = BackupTasks(backup_tasks)
         self._book = LeaseBook(
@@ -99,7 +99,7 @@ class Ledger:
         self.leases = self._book.leases
         self.events = self._book.events
         self.durations = self._book.durations
-        self._pacing = Pacing(plan, is_one_unit=is_one_unit)
+        self._paces = ConsumerPaces(plan, is_one_unit=is_one_unit)
         self.end_policy = EndPolicy(
             self.items, self.leases, self.membership, self.backups
         )
@@ -210,7 +210,7 @@ class Ledger:
         remaining = self.remaining
         if not self._balance_tail or not remaining or not self.is_near_end:
             return frozenset()
-        return self._pacing.held_back(
+        return self._paces.held_back(
             self.membership.active(now),
             self.items.open,
             remaining,
@@ -249,11 +249,11 @@ class Ledger:
         return items
 
     def heard(self, consumer: Consumer, now: float) -> bool:
-        """Notes a sign of life; returns False if that life is over.
+        """Notes a sign of life; returns False if the incarnation is over.
 
-        A life is over when the consumer has left or a later incarnation of it
-        was heard. A consumer seen for the first time joins; a new incarnation
-        gives up at once what its predecessor held.
+        It is when the consumer has left, or a later incarnation was heard. A
+        consumer seen for the first time joins; a new incarnation gives up at
+        once what its predecessor held.
         """
         state = self.consumers.get(consumer.name)
         if state is not None and (
@@ -265,7 +265,7 @@ class Ledger:
             return False
         if state is not None and state.held:
             self._book.return_all(state, now, "lost")
-        self.membership.begin_life(consumer, now)
+        self.membership.begin_incarnation(consumer, now)
         self._book.note("joined", now, consumer)
         return True
 
@@ -364,15 +364,7 @@ class Ledger:
     def find_missing(self, mailbox_size: int, now: float) -> None:
         """Returns to the line what was taken and never reported.
 
-        The mailbox is first in, first out: if it holds fewer items than were
-        issued and not reported, the oldest of those have left it. A step that
-        was aborted half-way loses its report; one that is merely under way
-        reports soon, hence a period of grace.
-
-        Args:
-          mailbox_size: Number of items in the mailbox. It must have been read
-            before the reports that this ledger has seen last.
-          now: Time in seconds.
+        See `ItemAccount.find_missing`.
         """
         for ticket in self.items.find_missing(mailbox_size, now):
             self.backups.stop_waiting(ticket)
@@ -397,28 +389,13 @@ class Ledger:
     # The attempts, for those who keep them.
 
     def failed_attempts(self, own_task: str | None) -> Attempts:
-        """Returns how often each item would have failed if this ended now.
-
-        Args:
-          own_task: The task that ends, with what it holds; None: all do, and
-            what was handed back may have failed.
-        """
+        """Returns what would be known if a task ended; see AttemptsLedger."""
         return self._book.failed_attempts(own_task)
 
     def forgive(self, own_task: str | None) -> None:
-        """Notes that a task ends, or pauses, without a failure.
-
-        What it holds is no failed attempt then, no matter who returns it.
-
-        Args:
-          own_task: The task; None: all.
-        """
+        """Notes that a task ends without a failure; see AttemptsLedger."""
         self._book.forgive(own_task)
 
     def note_readers(self, reads_records: Callable[[str], bool]) -> None:
-        """Notes which consumers, by their names, read records.
-
-        What such a consumer has got last is being read, and else what it has
-        got first.
-        """
+        """Notes which consumers, by their names, read what they got last."""
         self._book.reads_records = reads_records

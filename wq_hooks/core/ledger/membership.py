@@ -1,12 +1,12 @@
 """Who takes items: which consumers there are, and whether they live.
 
-    members = Members(lease_secs=60.0)
-    members.begin_life(consumer, now=t)
+    members = Membership(lease_secs=60.0)
+    members.begin_incarnation(consumer, now=t)
     members.others("chief:0", now=t)           # ["worker:0", "worker:1"]
 
 A task may have several consumers, and comes back under its name when it is
-started again: another life of the same consumers. What a consumer holds is the
-ledger's business.
+started again: another incarnation of the same consumers. What a consumer
+holds is the ledger's business.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from collections.abc import Iterable
 from wq_hooks.core.ledger.consumer_state import Consumer, ConsumerState, task_of
 
 
-class Members:
+class Membership:
     """The consumers that were ever heard of.
 
     Args:
       lease_secs: Who was not heard of for this many seconds has fallen silent.
 
     Attributes:
-      states: States of the consumers by name, each of its latest life.
+      states: States of the consumers by name, each of its latest incarnation.
       lease_secs: See the class.
     """
 
@@ -35,17 +35,17 @@ class Members:
         self._names_of_task: dict[str, set[str]] = {}
 
     def is_retired(self, consumer: Consumer) -> bool:
-        """Whether a later life of a consumer was heard of."""
+        """Whether a later incarnation of a consumer was heard of."""
         return consumer.incarnation in self._retired.get(consumer.name, ())
 
-    def begin_life(self, consumer: Consumer, now: float) -> None:
-        """Notes a consumer that was never heard of, or another life of one."""
+    def begin_incarnation(self, consumer: Consumer, now: float) -> None:
+        """Notes a consumer that was never heard of, or another incarnation."""
         fresh = ConsumerState(consumer, now, now)
         former = self.states.get(consumer.name)
         if former is not None:
             retired = self._retired.setdefault(consumer.name, set())
             retired.add(former.consumer.incarnation)
-            fresh.lives = former.lives + 1
+            fresh.num_starts = former.num_starts + 1
             fresh.taken, fresh.completed = former.taken, former.completed
             fresh.records = former.records
         self.states[consumer.name] = fresh

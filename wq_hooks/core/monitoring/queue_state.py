@@ -82,7 +82,7 @@ def _workers_of(ledger: Ledger, now: float) -> list[dict[str, Any]]:
             worker = workers[task] = {
                 "name": shown(task),
                 "incarnation": shown(consumer.consumer.incarnation),
-                "lives": consumer.lives,
+                "num_starts": consumer.num_starts,
                 "taken": 0,
                 "completed": 0,
                 "records": 0,

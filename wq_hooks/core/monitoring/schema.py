@@ -113,7 +113,7 @@ QUEUE = (
 WORKER = (
     Number("name", "", Kind.TEXT, CARD | STATUS),
     Number("incarnation", "", Kind.TEXT, CARD),
-    Number("lives", "lives", _COUNT, CARD),
+    Number("num_starts", "starts", _COUNT, CARD),
     Number("taken", "items", _COUNT),
     Number("completed", "items", _COUNT, CARD | STATUS),
     Number("records", "records", _COUNT),

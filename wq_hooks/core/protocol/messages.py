@@ -61,7 +61,7 @@ _MAX_BYTES = 1 << 26
 _MAX_RECORDS = 10**12
 
 # Slots of the work mailbox: what an element is. The board says, for each, the
-# token of those that count; others are left over from an earlier life.
+# token of those that count; others are left over from an earlier generation.
 ITEM = 0
 END = 1
 

@@ -1,6 +1,6 @@
 """What a process that serves queues says of each of them.
 
-    text = Served("work_queue", num_items=1000, lease_secs=60.0).to_text()
+    text = ServiceRecord("work_queue", 1000, lease_secs=60.0).to_text()
     find_served([text], "work_queue", "grpc://10.0.0.7:2222")
 
 It stands in a table on the server, where those who connect look
@@ -45,7 +45,7 @@ class NotServedError(WorkQueueError):
 
 
 @dataclass(frozen=True)
-class Served:
+class ServiceRecord:
     """A queue that is served.
 
     Attributes:
@@ -76,7 +76,7 @@ class Served:
         )
 
 
-def find_served(texts: Iterable[str], name: str, target: str) -> Served:
+def find_served(texts: Iterable[str], name: str, target: str) -> ServiceRecord:
     """Returns what a server says of a queue.
 
     Args:
@@ -106,7 +106,9 @@ def find_served(texts: Iterable[str], name: str, target: str) -> Served:
             "of wq-hooks in all processes."
         )
     try:
-        return Served(name, int(entry["num_items"]), float(entry["lease_secs"]))
+        return ServiceRecord(
+            name, int(entry["num_items"]), float(entry["lease_secs"])
+        )
     except (KeyError, TypeError, ValueError) as e:
         raise WorkQueueError(
             f"Expected {target} to say how many items work queue {name!r} "

@@ -53,7 +53,7 @@ class MailboxSession:
         self._session = session
         self._steps = Steps(session)
         self._run = self._steps.run_repeatable
-        self._life = uuid.uuid4().hex[:12]
+        self._session_id = uuid.uuid4().hex[:12]
         self._num_delivered = itertools.count()
         self._num_drained: int | None = None
         self._dropped = DroppedRows(mailbox.name, "an item")
@@ -156,7 +156,10 @@ class MailboxSession:
         mailbox = self._mailbox
         if elements:
             number = next(self._num_delivered)
-            board = {**board, messages.DELIVERED: f"{self._life} {number}"}
+            board = {
+                **board,
+                messages.DELIVERED: f"{self._session_id} {number}",
+            }
         elif not board:
             return
         published = [[str(key) for key in board], list(board.values())]

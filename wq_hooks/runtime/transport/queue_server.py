@@ -1,6 +1,6 @@
 """Serves a queue of eager mode from a TensorFlow server in this process.
 
-    server = QueueServer(Served("work_queue", 10, 60.0), port=2222)
+    server = QueueServer(ServiceRecord("work_queue", 10, 60.0), port=2222)
     server.feed_from(feeder)
 
 The mailboxes are those of graph mode, in a private graph on that server. Its
@@ -22,7 +22,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.service_record import Served
+from wq_hooks.core.protocol.service_record import ServiceRecord
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.transport.mailbox import Mailbox
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
@@ -62,12 +62,12 @@ class Registry:
             text.decode(errors="replace") for text in session.run(self._texts)
         ]
 
-    def add(self, session: tf1.Session, served: Served) -> None:
+    def add(self, session: tf1.Session, served: ServiceRecord) -> None:
         """Adds a queue."""
         feeds = {self._key: served.key, self._text: served.to_text()}
         session.run(self._add, feeds)
 
-    def remove(self, session: tf1.Session, served: Served) -> None:
+    def remove(self, session: tf1.Session, served: ServiceRecord) -> None:
         """Removes a queue."""
         session.run(self._remove, {self._key: served.key})
 
@@ -90,7 +90,7 @@ class QueueServer:
       WorkQueueError: If the port is taken.
     """
 
-    def __init__(self, served: Served, port: int):
+    def __init__(self, served: ServiceRecord, port: int):
         server, self.port = _server_on(port)
         self.target = tf.compat.as_str(server.target)
         self._served = served

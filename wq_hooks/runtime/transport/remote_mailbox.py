@@ -29,7 +29,7 @@ from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim, Element, Report
 from wq_hooks.core.protocol.service_record import (
     NotServedError,
-    Served,
+    ServiceRecord,
     find_served,
 )
 from wq_hooks.core.waits import Patience
@@ -215,14 +215,14 @@ class RemoteMailbox:
             "an item."
         )
 
-    def _find(self, timeout_secs: float) -> Served:
+    def _find(self, timeout_secs: float) -> ServiceRecord:
         """Returns what the server says of the queue, when it answers."""
         begin = time.monotonic()
         deadline = begin + timeout_secs
         patience = Patience()
         while True:
             error = self._try(max(0.1, deadline - time.monotonic()))
-            if isinstance(error, Served):
+            if isinstance(error, ServiceRecord):
                 return error
             now = time.monotonic()
             if isinstance(error, NotServedError):
@@ -244,7 +244,7 @@ class RemoteMailbox:
                 )
             time.sleep(_PAUSE_SECS)
 
-    def _try(self, secs: float) -> Served | WorkQueueError:
+    def _try(self, secs: float) -> ServiceRecord | WorkQueueError:
         """Returns what the server says of the queue, or what is wrong now."""
         try:
             texts = read_registry(self._target, min(_ATTEMPT_SECS, secs))

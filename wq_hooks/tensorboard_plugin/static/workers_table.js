@@ -126,12 +126,12 @@ export class WorkersTable {
       worker.in_hand > 1
         ? el('span', {class: 'more'}, ` +${worker.in_hand - 1}`)
         : null;
-    const lives =
-      worker.lives > 1
+    const starts =
+      worker.num_starts > 1
         ? el(
             'span',
-            {class: 'badge lives', title: 'how often it was started'},
-            `life ${worker.lives}`
+            {class: 'badge starts', title: 'how often it was started'},
+            `start ${worker.num_starts}`
           )
         : null;
     const cells = [
@@ -146,7 +146,7 @@ export class WorkersTable {
       [worker.item ? name(worker.item) : '', more],
       [format.secs(worker.age_secs)],
       [worker.has_left ? '' : `${format.secs(worker.last_heard_secs)} ago`],
-      [name(worker.incarnation.slice(0, 6), {title: worker.incarnation}), lives],
+      [name(worker.incarnation.slice(0, 6), {title: worker.incarnation}), starts],
     ];
     const classes = [
       worker.slow ? 'is-slow' : '',
