@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wq_hooks.core.items.factoring import factor
@@ -100,6 +100,7 @@ SIZES = st.dictionaries(
     st.integers(0, 60),
     st.integers(0, 2**32),
 )
+@example({"a": 0, "b": 1}, {"a": 0}, "auto", None, 1, 0)
 @settings(max_examples=300, deadline=None)
 def test_whatever_changes_each_record_comes(old, new, before, after, num, seed):
     rng = random.Random(seed)

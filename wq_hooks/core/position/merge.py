@@ -106,8 +106,9 @@ def merge(
         is_masked = item.epoch == interrupted and old is old_slicing
         for place in candidates:
             key = moved.number, item.epoch, place
-            is_free = key not in used and (not is_masked or mask[place])
-            if place != _DROPPED and is_free:
+            if place == _DROPPED or key in used:
+                continue
+            if not is_masked or mask[place]:
                 used.add(key)
                 if is_masked:
                     mask[place] = False
