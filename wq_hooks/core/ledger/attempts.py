@@ -67,7 +67,7 @@ class AttemptsLedger(Protocol):
         """
 
     def forgive(self, own_task: str | None) -> None:
-        """Notes that what a task holds has not failed, no matter who returns it.
+        """Notes that what a task holds has not failed, whatever ends its lease.
 
         Args:
           own_task: The task; None: all.

@@ -202,10 +202,9 @@ class Ledger:
         return {task: tasks.count(task) for task in sorted(set(tasks))}
 
     def held_back(self, now: float) -> frozenset[str]:
-        """Returns the consumers that should take no more; see `tail`.
+        """Returns the consumers that should take no more at present.
 
-        Their items would end later than those of the others together. It
-        changes with time: one that is held back now may be let in again.
+        Their items would end later than those of the others together.
         """
         remaining = self.remaining
         if not self._balance_tail or not remaining or not self.is_near_end:
