@@ -1,16 +1,17 @@
-"""Loops that schedule functions with a ClusterCoordinator, in slots.
+"""Loops that schedule functions with a ClusterCoordinator.
 
-    for text in merged(coordinator, [items_slot(...), items_slot(...)]): ...
+    for text in merged(coordinator, [items_loop(...), items_loop(...)]): ...
 
-A slot schedules one function at a time and waits for it. There are enough of
+A loop schedules one function at a time and waits for it. There are enough of
 them that no worker is ever without a function to run: one that holds records
 while another waits for them would stop the job.
 
-The trap: a function that fails ends all slots, as in the coordinator itself.
+The trap: a function that fails ends all loops, as in the coordinator itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +22,10 @@ import tensorflow as tf
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 
 
-def items_slot(
+def items_loop(
     schedule: Callable[..., Any],
     function: Callable[[Any], Any],
-    loop: ConsumerLoop,
+    consumer: ConsumerLoop,
 ) -> Iterator[str]:
     """Yields each item of a consumer when its function has returned.
 
@@ -32,17 +33,17 @@ def items_slot(
     """
     try:
         while True:
-            fetched = loop.next_item()
+            fetched = consumer.next_item()
             if fetched is None:
                 return
             schedule(function, fetched[1]).fetch()
-            loop.complete_all()
+            consumer.complete_all()
             yield tf.compat.as_str(fetched[1])
     finally:
-        loop.hand_back()
+        consumer.hand_back()
 
 
-def steps_slot(
+def steps_loop(
     schedule: Callable[..., Any],
     function: Callable[[Any], Any],
     iterator: Any,
@@ -65,43 +66,39 @@ def schedule_of(coordinator: Any) -> Callable[..., Any]:
     return schedule
 
 
-def merged(coordinator: Any, slots: Sequence[Iterator[Any]]) -> Iterator[Any]:
-    """Yields what the slots yield, each of which runs in a thread.
+def merged(coordinator: Any, loops: Sequence[Iterator[Any]]) -> Iterator[Any]:
+    """Yields what the loops yield, each of which runs in a thread.
 
     Raises:
       Exception: What the first function that failed has raised.
     """
-    results: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
     is_over = threading.Event()
 
-    def run(slot: Any) -> None:
+    def run(loop: Any) -> None:
+        error = None
         try:
-            for result in slot:
-                results.put(("result", result))
-                if is_over.is_set():
-                    break
+            with contextlib.closing(loop):
+                for result in loop:
+                    results.put((True, result))
+                    if is_over.is_set():
+                        break
         except Exception as e:
-            results.put(("error", e))
-        finally:
-            slot.close()
-            results.put(("end", None))
+            error = e
+        results.put((False, error))
 
-    threads = [
-        threading.Thread(target=run, args=(slot,), daemon=True)
-        for slot in slots
-    ]
-    for thread in threads:
-        thread.start()
-    num_running = len(threads)
+    for loop in loops:
+        threading.Thread(target=run, args=(loop,), daemon=True).start()
+    num_running = len(loops)
     errors: list[Exception] = []
     try:
         while num_running:
-            kind, result = results.get()
-            if kind == "end":
-                num_running -= 1
-            elif kind == "result":
+            is_running, result = results.get()
+            if is_running:
                 yield result
-            else:
+                continue
+            num_running -= 1
+            if result is not None:
                 errors.append(result)
                 is_over.set()
                 try:
@@ -111,9 +108,7 @@ def merged(coordinator: Any, slots: Sequence[Iterator[Any]]) -> Iterator[Any]:
                     errors.insert(0, e)
     finally:
         is_over.set()
+    # A function that has failed cancels the others.
+    causes = [e for e in errors if not isinstance(e, tf.errors.CancelledError)]
     if errors:
-        # One that has failed cancels the others.
-        causes = [
-            e for e in errors if not isinstance(e, tf.errors.CancelledError)
-        ]
         raise (causes or errors)[0]

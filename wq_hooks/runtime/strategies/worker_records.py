@@ -36,10 +36,10 @@ from wq_hooks.runtime.strategies.parameter_servers import (
     without_callback,
 )
 from wq_hooks.runtime.strategies.scheduled_loops import (
-    items_slot,
+    items_loop,
     merged,
     schedule_of,
-    steps_slot,
+    steps_loop,
 )
 from wq_hooks.runtime.strategies.worker_ports import (
     CoordinatorItemPort,
@@ -229,11 +229,11 @@ class WorkerDatasets:
         """
         iterator = self.iterator(coordinator, dataset_fn)
         schedule = schedule_of(coordinator)
-        slots = [
-            steps_slot(schedule, train_step, iterator)
+        loops = [
+            steps_loop(schedule, train_step, iterator)
             for _ in range(2 * self.num_workers)
         ]
-        yield from merged(coordinator, slots)
+        yield from merged(coordinator, loops)
 
     def items(
         self, coordinator: Any, function: Callable[[Any], Any]
@@ -248,13 +248,13 @@ class WorkerDatasets:
           Exception: What a function raised; its item stays open.
         """
         schedule = schedule_of(coordinator)
-        slots = [
-            items_slot(
-                schedule, function, self._service.readers.new_taker(f"slot:{k}")
+        loops = [
+            items_loop(
+                schedule, function, self._service.readers.new_taker(f"loop:{k}")
             )
             for k in range(self.num_workers)
         ]
-        yield from merged(coordinator, slots)
+        yield from merged(coordinator, loops)
 
     def records(
         self,
