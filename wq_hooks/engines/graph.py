@@ -46,7 +46,8 @@ from wq_hooks.runtime.records.records import (
 )
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads import interrupt, session_wait
-from wq_hooks.runtime.threads.session_threads import Service, ServiceRunner
+from wq_hooks.runtime.threads.session_service import Service
+from wq_hooks.runtime.threads.session_threads import ServiceRunner
 from wq_hooks.runtime.transport.mailbox import Mailbox
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 

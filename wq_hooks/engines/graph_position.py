@@ -15,7 +15,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.saving.ledger_factory import LedgerFactory
-from wq_hooks.runtime.threads.session_threads import Service
+from wq_hooks.runtime.threads.session_service import Service
 
 # How long to wait, on the chief, until the queue has begun.
 READY_SECS = 10.0

@@ -22,7 +22,7 @@ from tests.support.trainers import WORKS, Trainer, bare
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.engines import engine_of
 from wq_hooks.errors import TwoChiefsError
-from wq_hooks.runtime.threads import session_threads
+from wq_hooks.runtime.threads import session_service
 
 tf1 = tf.compat.v1
 
@@ -264,7 +264,7 @@ class TestAWorkerWhoseClusterLacksTheChief:
         ):
             assert draw(session, chief.item, 1) == WORKS[:1]
             monkeypatch.setattr(
-                session_threads, "is_another_chief_there", see_nobody
+                session_service, "is_another_chief_there", see_nobody
             )
             with bare(worker, fails=True) as (_, coord):
                 assert coord.wait_for_stop(60)
