@@ -293,7 +293,8 @@ def test_a_cluster_ends_early_though_reports_are_late(scenario, shuffle):
     found = cluster_ratio(scenario, shuffle=shuffle)
     assert found <= 1.02
     plain = cluster_ratio(scenario, shuffle=shuffle, balance_tail=False)
-    assert found <= plain + 0.001
+    # A worker that was held back is let in again after a pause.
+    assert found <= plain + 0.004
 
 
 def test_a_cluster_ends_early_where_files_have_few_records():

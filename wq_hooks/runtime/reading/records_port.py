@@ -36,10 +36,14 @@ class RecordsPort:
 
     # Whether this process can read an item a second time.
     keeps_records = True
+    # Whether as many iterations as there are clients may read at a time.
+    is_shared = False
 
     def __init__(self, shared_name: str, num_clients: int = 1):
         self.num_clients = num_clients
-        self.channel = ItemChannel(shared_name, num_clients)
+        self.channel = ItemChannel(
+            shared_name, num_clients if self.is_shared else 1
+        )
         # Datasets whose elements are not the batches, or not all of them.
         self.regrouped: weakref.WeakSet[Any] = weakref.WeakSet()
         # In eager mode the ops below stand in a function, and the queues

@@ -38,6 +38,8 @@ _FLUSH_SECS = 2.0
 class GraphRecordsPort(RecordsPort):
     """A RecordsPort whose ops stand in a graph."""
 
+    is_shared = True
+
     def in_session(self, session: tf1.Session) -> RecordsPortSession:
         """Returns the port as seen through a session."""
         return RecordsPortSession(self, session)
@@ -282,7 +284,7 @@ class RecordsPortSession(SessionPort):
         self._watched = None
         self._watch_number = number
         # Of several clients, the others may go on with what they have.
-        if self._port.num_clients == 1:
+        if not self._port.channel.is_shared:
             self.tracker.begin_iteration(iteration, watch)
 
     def _finish(self, iteration: int) -> None:
