@@ -401,7 +401,7 @@ class TestPlacement:
         for name, device in self.devices(queue).items():
             is_local = any(
                 w in name
-                for w in ("demand", "proxy", "arrivals", "prod", "idle")
+                for w in ("numbers", "demand", "answers", "prod", "idle")
             )
             expected = local if is_local else shared
             assert device == f"{expected}/device:CPU:0", name
