@@ -49,7 +49,7 @@ _GONE_SECS = 2.0
 _MAX_ATTEMPTS = 3
 # A server that is slow is not gone yet.
 _MAX_SILENT = 2
-_BARRED_POLL_SECS = 0.2
+_HELD_BACK_POLL_SECS = 0.2
 _LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -111,7 +111,7 @@ class RemoteMailbox:
             # The server has served all, and its process has ended.
             return Element(messages.END)
         if element is None:
-            time.sleep(_BARRED_POLL_SECS)
+            time.sleep(_HELD_BACK_POLL_SECS)
             return None
         if element.is_fresh:
             self._has_ended = element.slot == messages.END
