@@ -73,7 +73,7 @@ def run(*, quick: bool) -> Result:
         for name, p50 in medians.items()
     ]
     result.bars = [
-        Bar("p50 of bare, one consumer", float(np.median(ratios)), "<=", 1.2),
+        Bar("p50 of bare, one consumer", float(np.median(ratios)), "<=", 2.0),
         Bar(
             "p50 of bound at the most works / at the fewest",
             of_bound[-1] / of_bound[0],
@@ -86,10 +86,11 @@ def run(*, quick: bool) -> Result:
         "the sizes are run one after the other, so that how flat the cost is "
         "shows in the ratio to it. The bare dequeue keeps no lease and no "
         "account.",
-        "A take() asks the parameter server within the reader's own step, and "
-        "sends it nothing. The item comes to the worker, where a reader wants "
-        "it; the bare dequeue is fetched from where it stands. The consumer "
-        "measured is the chief's, which feeds the mailbox meanwhile.",
+        "A take() asks a thread of its worker, which takes the item from the "
+        "parameter server and gives it to the reader: three steps, one of them "
+        "over the network. The bare dequeue is fetched from where it stands. "
+        "The consumer measured is the chief's, which feeds the mailbox "
+        "meanwhile.",
     ]
     return result
 
