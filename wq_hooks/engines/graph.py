@@ -24,7 +24,6 @@ from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.chief.tasks import Task, is_of_servers
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
-from wq_hooks.core.names import Names
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.transports import ConsumerTransport
 from wq_hooks.engines.base import Engine
@@ -66,12 +65,6 @@ def engines_in(graph: tf.Graph) -> list[GraphEngine]:
         setattr(graph, _ENGINES, [])
     engines: list[GraphEngine] = getattr(graph, _ENGINES)
     return engines
-
-
-def names_in_graph() -> Names:
-    """Returns the names of the queues of the current graph."""
-    engines = engines_in(tf1.get_default_graph())
-    return Names("the graph", lambda: [engine.name for engine in engines])
 
 
 class GraphEngine(Engine):

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.items.works import Works
+from wq_hooks.core.names import Names
 from wq_hooks.core.options import Options
 from wq_hooks.engines import open_queues
 from wq_hooks.engines.base import Engine
 from wq_hooks.engines.connected import ConnectedEngine, ServedWorks
 from wq_hooks.engines.eager import EagerEngine
-from wq_hooks.engines.graph import GraphEngine, names_in_graph
+from wq_hooks.engines.graph import GraphEngine, engines_in
 from wq_hooks.engines.listing import Listing
 from wq_hooks.local_work_mgr import LocalWorkMgr, expect_local_work_mgr
 from wq_hooks.sources.passwords import expect_no_passwords
@@ -54,7 +56,7 @@ def new_engine(
             "Expected local_work_mgr=None in eager mode; got a manager. "
             "Keep queue.snapshot() in a file, or make the queue in a graph."
         )
-    names = open_queues.names() if is_eager else names_in_graph()
+    names = open_queues.names() if is_eager else _names_in_graph()
     with names.claimed(options.name) as name:
         listing = Listing(
             listed,
@@ -68,3 +70,8 @@ def new_engine(
         if is_eager:
             return EagerEngine(listing)
         return GraphEngine(listing, manager)
+
+
+def _names_in_graph() -> Names:
+    engines = engines_in(tf1.get_default_graph())
+    return Names("the graph", lambda: [engine.name for engine in engines])
