@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -278,6 +281,39 @@ def test_the_process_that_serves_reads_too_and_leaves_last(new_queue, port):
     assert held == "a"
     assert mine == ["b", "a"]
     other.close()
+
+
+def num_connections_to(port):
+    """How many connections of this process lead to a port."""
+    links = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(link))
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    return sum(
+        int(row[2].rpartition(":")[2], 16) == port
+        and f"socket:[{row[9]}]" in links
+        for row in rows
+    )
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="looks at /proc/net/tcp"
+)
+def test_the_process_that_serves_reads_through_no_socket_of_its_own(
+    new_queue, port
+):
+    queue = new_queue()
+    assert [queue.take().numpy().decode() for _ in range(3)] == WORKS[:3]
+    assert num_connections_to(port) == 0
+    with WorkQueue.connect(f"grpc://127.0.0.1:{port}", "work_queue") as other:
+        other.take()
+        # Another address is another session, which takes the socket.
+        assert num_connections_to(port) > 0
 
 
 def test_in_step_nobody_waits_for_what_others_hold(new_queue, port):

@@ -49,6 +49,7 @@ ROOMS = [
     "cli",
 ]
 MAX_MODULES = 12
+MAX_LINES = 400
 
 
 def modules_in(root: Path) -> dict[str, Path]:
@@ -180,3 +181,11 @@ def test_an_import_for_types_alone_does_not_count(tree):
     )
     (tree / "wq_hooks/core/items/plan.py").write_text(text)
     assert not wrong_ways(modules_in(tree))
+
+
+def test_a_module_is_short():
+    lines = {
+        module: len(path.read_text().splitlines())
+        for module, path in MODULES.items()
+    }
+    assert not {m: n for m, n in lines.items() if n > MAX_LINES}

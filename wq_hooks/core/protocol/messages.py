@@ -42,7 +42,7 @@ THROUGH = "through"  # a step has met the end of data; claims as of LEAVE
 LEAVE = "leave"  # ends; the claims are what it has completed
 WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
-# In the place of a generation: no chief has begun, so no item counts.
+# Instead of a generation: no chief has begun, so no item counts.
 NOBODY = "none"
 _KINDS = frozenset(
     (ASK, LEASE, ACK, ALIVE, RETURN, ENDED, THROUGH, LEAVE, WAKE)

@@ -191,7 +191,7 @@ class ItemChannel:
         return self._answers.enqueue([*tf.unstack(numbers), text])
 
     def end(self) -> Any:
-        """Ends the answers: whoever asks meets OutOfRangeError."""
+        """Ends the answers: a question meets OutOfRangeError."""
         return self._answers.close()
 
     def shut(self) -> None:

@@ -38,7 +38,7 @@ END_SEEN = 13  # the train loop has met the end: the number of a watch
 MORE = 14
 DIVIDED = 15
 
-# In the place of a slot there may be the number of a batch: see
+# Instead of a slot there may be the number of a batch: see
 # `core/consumer/record_tracker.py`.
 
 # What is counted: items, which shows that there are counts; the records of a
