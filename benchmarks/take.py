@@ -86,11 +86,10 @@ def run(*, quick: bool) -> Result:
         "the sizes are run one after the other, so that how flat the cost is "
         "shows in the ratio to it. The bare dequeue keeps no lease and no "
         "account.",
-        "A take() asks a thread of its worker, which takes the item from the "
-        "parameter server and gives it to the reader: three steps, one of them "
-        "over the network. The bare dequeue is fetched from where it stands. "
-        "The consumer measured is the chief's, which feeds the mailbox "
-        "meanwhile.",
+        "A take() asks a step of its worker that lies ready, takes the item "
+        "from the parameter server and answers. The bare dequeue is fetched "
+        "from where it stands. The consumer measured is the chief's, which "
+        "feeds the mailbox meanwhile.",
     ]
     return result
 

@@ -33,8 +33,9 @@ from wq_hooks import WorkQueue
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
-from wq_hooks.core.protocol.messages import Claim, Report
+from wq_hooks.core.protocol.messages import Report
 from wq_hooks.engines import engine_of
+from wq_hooks.runtime.ports.port import Port
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.prepared_steps import is_refusal
 
@@ -46,21 +47,6 @@ _LEASE_SECS = 60.0
 _PAUSE_SECS = 1.0
 
 Take = Callable[[], object]
-
-
-class _Port:
-    """A reader that asks for an item when it wants one, and holds none."""
-
-    num_ahead = 0
-
-    def wait_for_demand(self) -> None:
-        """Does nothing: whoever asks calls for the item himself."""
-
-    def put(self, claim: Claim, text: bytes) -> None:
-        """Does nothing, likewise."""
-
-    def close(self) -> None:
-        """Does nothing, likewise."""
 
 
 def main() -> None:
@@ -136,7 +122,7 @@ def _parse_args() -> argparse.Namespace:
 
 
 def _consumer(name: str, mailbox: MailboxSession) -> Take:
-    return ConsumerLoop(Consumer(name, "life"), mailbox, _Port()).next_item
+    return ConsumerLoop(Consumer(name, "life"), mailbox, Port()).next_item
 
 
 def _beat(names: list[str], mailbox: MailboxSession) -> None:

@@ -9,7 +9,6 @@ session only for a while.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 import weakref
@@ -34,7 +33,7 @@ from wq_hooks.local_work_mgr import LocalWorkMgr
 from wq_hooks.runtime.host.role import Role
 from wq_hooks.runtime.host.session_origin import find_origin
 from wq_hooks.runtime.ports.dataset_ops import texts_of
-from wq_hooks.runtime.ports.item_channel import ItemChannel
+from wq_hooks.runtime.ports.item_port import GraphItemChannel
 from wq_hooks.runtime.ports.port import POLL_SECS, PortOps
 from wq_hooks.runtime.ports.producer_port import ProducerPort
 from wq_hooks.runtime.reading.records_port_session import GraphRecordsPort
@@ -127,7 +126,7 @@ class GraphEngine(Engine):
     # What users call; see WorkQueue.
 
     def take(self) -> Any:
-        port = self._add_port(ItemChannel)
+        port = self._add_item_channel()
         with self._worker_scope():
             return port.take()
 
@@ -135,15 +134,13 @@ class GraphEngine(Engine):
         # If the process ends, either the item that is drawn has ended it or
         # the one that lies ready: where attempts count, it is found out soon.
         poll_secs = _DRAWN_SECS if self.options.counts_attempts else POLL_SECS
-        queue = self._add_port(
-            functools.partial(ProducerPort, max_poll_secs=poll_secs)
-        ).queue
+        queue = self._add_port(lambda name: ProducerPort(name, poll_secs)).queue
         # Readers of tables see that the items are shared out already.
         queue._wq_hooks_engine = self
         return queue
 
     def input_dataset(self) -> Any:
-        port = self._add_dataset_port(ItemChannel)
+        port = self._add_item_channel(self.options.num_clients)
         with self._worker_scope():
             dataset = texts_of(port.items())
             dataset._wq_hooks_engine = self
@@ -153,7 +150,8 @@ class GraphEngine(Engine):
         self, reader: Callable[[Any], Any], cycle_length: int
     ) -> Records:
         expect_reader(reader)
-        port = self._add_dataset_port(GraphRecordsPort)
+        num_clients = self.options.num_clients
+        port = self._add_port(lambda name: GraphRecordsPort(name, num_clients))
 
         def from_items(make: Callable[[Any], Any]) -> Any:
             with tf.control_dependencies(None), self._worker_scope():
@@ -337,9 +335,12 @@ class GraphEngine(Engine):
         if service is not None and service.chief is not None:
             service.chief.pull_works()
 
-    def _add_dataset_port(self, kind: Any) -> Any:
+    def _add_item_channel(self, num_clients: int = 1) -> Any:
+        # Not in the reader's step where it is noted first who takes.
+        notes = self.options.counts_attempts or self._local_work_mgr is not None
+        mailbox = None if notes else self.mailbox
         return self._add_port(
-            functools.partial(kind, num_clients=self.options.num_clients)
+            lambda name: GraphItemChannel(name, num_clients, mailbox)
         )
 
     def _add_port(self, kind: Any) -> Any:

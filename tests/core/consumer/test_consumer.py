@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from wq_hooks.core.consumer.acknowledgement import OnLastRecord, OnNext
-from wq_hooks.core.consumer.consumer import ConsumerLoop
+from wq_hooks.core.consumer.consumer import ConsumerLoop, Given
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim, Element
@@ -42,8 +42,9 @@ class FakePort:
         self._demand = queue.Queue()
         self._items = queue.Queue()
 
-    def wait_for_demand(self):
+    def serve(self, consumer, completed):
         self._demand.get(timeout=HANG_SECS)
+        return Given()
 
     def put(self, claim, text):
         self._items.put((claim, text))
@@ -313,3 +314,58 @@ class TestEnd:
         with pytest.raises(StopIteration):
             running.check()
         assert not running.loop.has_ended
+
+
+class GivingPort(FakePort):
+    """A port that takes by itself; None: it has found nothing."""
+
+    def __init__(self, given):
+        super().__init__()
+        self._given = iter(given)
+        self.completed = []
+
+    def serve(self, consumer, completed):
+        assert consumer == CONSUMER
+        super().serve(consumer, completed)
+        self.completed.append([c.ticket for c in completed])
+        given = next(self._given)
+        if given.claim is not None:
+            self.put(given.claim, b"text-%d" % given.claim.ticket)
+        return given
+
+
+class TestGiven:
+    """Where the port takes by itself, the loop accounts for it."""
+
+    def loop(self, given, elements=(), **kwargs):
+        self.port = GivingPort(given)
+        return Running(elements, port=self.port, **kwargs)
+
+    def test_an_item_is_completed_by_the_next_question(self):
+        running = self.loop(
+            [Given(True, claim(0)), Given(True, claim(1)), Given(True)], [END]
+        )
+        assert [self.port.read() for _ in range(2)] == [0, 1]
+        assert self.port.is_closed()
+        running.join()
+        assert self.port.completed == [[], [0], [1]]
+        # What the chief was told is not told again.
+        assert running.transport.completed == [""]
+        assert running.loop.claims_at_end() == []
+
+    def test_who_was_not_told_is_told_with_the_question(self):
+        running = self.loop(
+            [Given(True, claim(0)), Given(False), Given(True, claim(2))],
+            [item(1)],
+        )
+        assert [self.port.read() for _ in range(3)] == [0, 1, 2]
+        assert self.port.completed == [[], [0], [1]]
+        assert running.transport.completed == ["gen 0"]
+
+    def test_several_readers_hold_one_item_each(self):
+        running = self.loop(
+            [Given(True, claim(ticket)) for ticket in range(4)], rule=OnNext(2)
+        )
+        assert [self.port.read() for _ in range(4)] == [0, 1, 2, 3]
+        assert self.port.completed == [[], [], [0], [1]]
+        running.check()

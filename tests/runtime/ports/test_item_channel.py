@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from wq_hooks import WorkQueue
 from wq_hooks.runtime.ports.item_channel import ItemChannel
+from wq_hooks.runtime.ports.item_port import GraphItemChannel, ItemPort
 
 tf1 = tf.compat.v1
 
@@ -34,7 +35,7 @@ def test_numbers_that_are_given_are_not_kept():
     channel = ItemChannel("given")
     slots = [10**12 + i for i in range(3)]
     before = [sys.getrefcount(slot) for slot in slots]
-    giver = served(channel.in_process(), slots)
+    giver = served(ItemPort(channel, None), slots)
     got = [int(slot) for slot, _ in channel.items()]
     giver.join()
     assert got == slots
@@ -74,7 +75,7 @@ class TestIterations:
             tf, "timestamp", lambda: tf.constant(next(seconds), tf.float64)
         )
         channel = ItemChannel("later")
-        port = channel.in_process()
+        port = ItemPort(channel, None)
         first = iter(channel.items().prefetch(1))
         loop = threading.Thread(target=next, args=(first,), daemon=True)
         loop.start()
@@ -92,7 +93,7 @@ class TestIterations:
 
     def test_numbers_do_not_run_out(self):
         channel = ItemChannel("many")
-        port = channel.in_process()
+        port = ItemPort(channel, None)
         numbers = [int(channel.new_number()) for _ in range(200)]
         giver = served(port, range(3))
         assert len(list(channel.items())) == 3
@@ -102,7 +103,7 @@ class TestIterations:
 
     def test_numbers_go_on_in_the_next_session(self):
         with tf.Graph().as_default():
-            channel = ItemChannel("next")
+            channel = GraphItemChannel("next")
             number = channel.new_number()
             seen = []
             for _ in range(2):

@@ -11,6 +11,7 @@ reader holds when it ends is completed only if it has met the end of data.
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,6 +30,9 @@ class Acknowledgement(Protocol):
         Args:
           num_ahead: Number of given items that no reader has asked for yet.
         """
+
+    def peek(self, num_ahead: int) -> list[Claim]:
+        """Returns what `ask` would, and keeps it."""
 
     def finish(self) -> list[Claim]:
         """Returns what is completed when the readers are through with all."""
@@ -50,6 +54,8 @@ class OnTake:
         """Returns nothing."""
         del num_ahead
         return []
+
+    peek = ask
 
     def finish(self) -> list[Claim]:
         """Returns nothing."""
@@ -78,9 +84,13 @@ class OnNext:
 
     def ask(self, num_ahead: int) -> list[Claim]:
         """Returns all but the latest items, one for each reader."""
+        return [self._given.popleft() for _ in self.peek(num_ahead)]
+
+    def peek(self, num_ahead: int) -> list[Claim]:
+        """Returns what `ask` would, and keeps it."""
         num_held = self._num_clients - 1 + num_ahead
         num_completed = max(len(self._given) - num_held, 0)
-        return [self._given.popleft() for _ in range(num_completed)]
+        return list(itertools.islice(self._given, num_completed))
 
     def finish(self) -> list[Claim]:
         """Returns all items that were given and not completed."""
@@ -114,6 +124,8 @@ class OnLastRecord:
         """Returns nothing."""
         del num_ahead
         return []
+
+    peek = ask
 
     def finish(self) -> list[Claim]:
         """Returns nothing: what is trained was told before."""

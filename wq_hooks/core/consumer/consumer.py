@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from wq_hooks.core.consumer.acknowledgement import Acknowledgement, OnNext
 from wq_hooks.core.ledger.consumer_state import Consumer
@@ -61,14 +61,31 @@ class Port(Protocol):
     def num_ahead(self) -> int:
         """How many items it holds that no reader has asked for yet."""
 
-    def wait_for_demand(self) -> None:
-        """Waits until the readers want one item more."""
+    def serve(self, consumer: Consumer, completed: Sequence[Claim]) -> Given:
+        """Waits until a reader asks, and gives it an item if it can itself.
+
+        Args:
+          consumer: The consumer that asks.
+          completed: The items that it will have completed by then.
+        """
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives them one; it may wait until they want the next."""
 
     def close(self) -> None:
         """Gives them the end of data, behind what is inside."""
+
+
+class Given(NamedTuple):
+    """What a port has done by itself for a reader that has asked.
+
+    Attributes:
+      is_told: Whether the chief was told what the reader has completed.
+      claim: The item that the reader has got; None: none yet.
+    """
+
+    is_told: bool = False
+    claim: Claim | None = None
 
 
 class ConsumerLoop:
@@ -115,8 +132,8 @@ class ConsumerLoop:
     def serve_forever(self) -> None:
         """Gives items to the readers until the end of data."""
         while True:
-            self._port.wait_for_demand()
-            self.has_begun = True
+            if self._is_served():
+                continue
             fetched = self.next_item()
             if fetched is None:
                 self._port.close()
@@ -124,6 +141,19 @@ class ConsumerLoop:
                 self._report(messages.ENDED, [])
                 return
             self._port.put(*fetched)
+
+    def _is_served(self) -> bool:
+        """Waits until a reader asks; returns whether the port has served it."""
+        with self._lock:
+            completed = self._rule.peek(self._port.num_ahead)
+        given = self._port.serve(self.consumer, completed)
+        self.has_begun = True
+        with self._lock:
+            if given.is_told:
+                self._rule.ask(self._port.num_ahead)
+            if given.claim is not None:
+                self._rule.give(given.claim)
+        return given.claim is not None
 
     def next_item(self) -> tuple[Claim, bytes] | None:
         """Returns the item for a reader that asks, None at the end of data."""

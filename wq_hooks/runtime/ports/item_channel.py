@@ -2,9 +2,7 @@
 
     channel = ItemChannel("train/1")
     dataset = channel.items()              # of (slot, text), for tf.data
-    port = channel.in_session(session)     # in eager mode: channel.in_process()
-    port.wait_for_demand()
-    port.put(claim, text)
+    port = ItemPort(channel, None)         # the consumer's end; see there
 
 Each time a dataset is iterated is an *iteration* with a number of its own. The
 numbers come from a counter of the channel: Python counts, and keeps some of
@@ -22,27 +20,24 @@ good, with 750 bytes (the cache of pywrap_tensor.cc); a NumPy number is not.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.core.protocol import messages
 from wq_hooks.runtime.ports.dataset_ops import queue_options
 from wq_hooks.runtime.ports.port import (
     UNLIMITED,
-    Port,
-    SessionPort,
     discard_op,
 )
+from wq_hooks.runtime.transport.mailbox import Mailbox
 
 # What a row of the answers is.
-_ITEM = 0
+ITEM = 0
 END = 1
-_ERROR = 2
+ERROR = 2
 
 _NUMBERS_READY = 256
 
@@ -53,10 +48,18 @@ class ItemChannel:
     Args:
       shared_name: Name of its queues, unique in this process.
       num_clients: Number of iterations that draw from it at a time.
+      mailbox: Mailbox from which an item is taken in the step that gives it,
+        as soon as a reader asks; None: in a step of its own.
     """
 
-    def __init__(self, shared_name: str, num_clients: int = 1):
+    def __init__(
+        self,
+        shared_name: str,
+        num_clients: int = 1,
+        mailbox: Mailbox | None = None,
+    ):
         self.is_shared = num_clients > 1
+        self.mailbox = mailbox
 
         def queue(name: str, *dtypes: Any) -> Any:
             return tf1.FIFOQueue(
@@ -149,19 +152,11 @@ class ItemChannel:
                     "time; a later one has taken the place of this one."
                 ],
             )
-            is_good = tf.debugging.Assert(tf.not_equal(kind, _ERROR), [text])
+            is_good = tf.debugging.Assert(tf.not_equal(kind, ERROR), [text])
         with tf.control_dependencies([is_mine, is_good]):
             return tf.identity(kind), tf.identity(slot), tf.identity(text)
 
     # In the consumer's thread.
-
-    def in_session(self, session: tf1.Session) -> ItemPort:
-        """Returns the port as seen through a session."""
-        return ItemPort(self, SessionPort(session, self._discard))
-
-    def in_process(self) -> ItemPort:
-        """Returns the port in eager mode."""
-        return ItemPort(self, None)
 
     def fresh_numbers(self, num_ready: int) -> list[int]:
         """Returns numbers that were not used yet, where too few are ready."""
@@ -216,110 +211,49 @@ class ItemChannel:
             "answer": (self.answer(numbers, text), (numbers, text)),
             "end": (self.end(), ()),
         }
-        self._discard = discard_op(*self.queues)
+        self.discard = discard_op(*self.queues)
+        if self.mailbox is not None:
+            question = tf1.placeholder(tf.string, [4])
+            steps = self._serve(self.mailbox, question)
+            self.steps["serve"] = (steps, (question,))
 
+    def _serve(self, mailbox: Mailbox, feed: Any) -> list[Any]:
+        """Returns a step that waits for a question and answers it.
 
-class ItemPort(Port):
-    """The consumer's end of an ItemChannel.
+        Python lies between two steps, and its reader waits for both. What this
+        one says to the chief is fixed before the reader asks, that its last
+        item is completed among it. So it takes nothing, and says nothing, where
+        another iteration asks than was expected.
 
-    Args:
-      channel: The channel.
-      session: Runs its steps; None: they are run eagerly, and the dataset may
-        be iterated again after the end of data.
-    """
-
-    def __init__(self, channel: ItemChannel, session: SessionPort | None):
-        super().__init__()
-        self._channel = channel
-        self._session = session
-        self._iteration = 0
-        self._is_asked = False
-        self._has_failed = False
-        self._lock = threading.Lock()
-        self._refill(int(self._call("num_ready")))
-
-    def wait_for_demand(self) -> None:
-        """Waits until the readers want one item more."""
-        while True:
-            iteration, num_ready = (int(x) for x in self._call("wait"))
-            self._refill(num_ready)
-            with self._lock:
-                is_over = iteration < self._iteration
-                if is_over and not self._channel.is_shared:
-                    continue
-                is_new = self._note_question(iteration)
-            if is_new:
-                self.on_new_iteration()
-            return
-
-    def _note_question(self, iteration: int) -> bool:
-        """Notes who asks; returns whether something was left by another."""
-        former, self._iteration = self._iteration, iteration
-        # What was under way when it failed was never given out.
-        has_failed, self._has_failed = self._has_failed, False
-        self._is_asked = True
-        # Of several clients, the others may go on with what they have.
-        is_new = iteration != former and not self._channel.is_shared
-        return (is_new and former > 0) or has_failed
-
-    def put(self, claim: Claim, text: bytes) -> None:
-        """Gives the readers one."""
-        del claim
-        self.put_slot(0, text)
-
-    def put_slot(self, slot: int, text: bytes) -> None:
-        """Gives the readers one, under the number by which they know it."""
-        self._answer(_ITEM, slot, text)
-
-    def close(self) -> None:
-        """Gives the readers the end of data."""
-        if self._session is None:
-            self._answer(END)
-        else:
-            self._call("end")
-
-    def fail(self, message: str) -> None:
-        """Raises an InvalidArgumentError where the dataset waits, if it does.
-
-        May be called from any thread.
+        Args:
+          mailbox: The mailbox.
+          feed: tf.string of shape [4]: see `Mailbox.taken`, and the number of
+            the iteration that is expected, "": any.
         """
-        self._answer(_ERROR, text=message.encode())
-
-    def discard(self) -> None:
-        """Ends what waits on the port, for good."""
-        if self._session is None:
-            self._channel.shut()
-        else:
-            self._session.discard()
-
-    def _refill(self, num_ready: int) -> None:
-        fresh = self._channel.fresh_numbers(num_ready)
-        if fresh:
-            self._call("add_numbers", np.array(fresh, np.int64))
-
-    def _answer(self, kind: int, slot: int = -1, text: bytes = b"") -> None:
-        with self._lock:
-            if self._is_asked:
-                self._is_asked = False
-                self._has_failed = kind == _ERROR
-                self._put_row(self._iteration, kind, slot, text)
-
-    def _put_row(
-        self, iteration: int, kind: int, slot: int, text: bytes
-    ) -> None:
-        self._call("answer", np.array([iteration, kind, slot], np.int64), text)
-
-    def _call(self, name: str, *values: Any) -> Any:
-        """Runs one of the channel's steps."""
-        if self._session is None:
-            return getattr(self._channel, name)(*values)
-        fetch, feeds = self._channel.steps[name]
-        return self._session.run(fetch, feeds, values)
+        iteration, num_ready = self.wait()
+        expected = feed[3]
+        is_expected = tf.logical_or(
+            tf.equal(expected, ""),
+            tf.equal(expected, tf.strings.as_string(iteration)),
+        )
+        found, is_told = mailbox.taken(tf.where(is_expected, feed[:3], ""))
+        rows = tf.identity(found)
+        slot, token, _, text, current = tf.unstack(rows, axis=1)
+        is_item = tf.logical_and(
+            tf.equal(slot, str(messages.ITEM)), tf.equal(token, current)
+        )
+        texts = tf.boolean_mask(text, is_item)
+        zeros = tf.zeros_like(texts, tf.int64)
+        put = self._answers.enqueue_many(
+            [zeros + iteration, zeros + ITEM, zeros, texts]
+        )
+        with tf.control_dependencies([put]):
+            return [iteration, num_ready, tf.identity(rows), is_told]
 
 
 def _is_item(kind: Any, slot: Any, text: Any) -> Any:
     del slot, text
-    return tf.equal(kind, _ITEM)
+    return tf.equal(kind, ITEM)
 
 
 def _strip(kind: Any, slot: Any, text: Any) -> Any:

@@ -19,6 +19,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.consumer.acknowledgement import Acknowledgement, OnNext
+from wq_hooks.core.consumer.consumer import Given
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.runtime.transport.prepared_steps import Steps
 
@@ -61,6 +63,12 @@ class Port:
           num_clients: See `OnNext`.
         """
         return OnNext(num_clients)
+
+    def serve(self, consumer: Consumer, completed: Sequence[Claim]) -> Given:
+        """Waits until a reader asks; see `wq_hooks.core.consumer.consumer`."""
+        del consumer, completed
+        self.wait_for_demand()
+        return Given()
 
     def wait_for_demand(self) -> None:
         """Waits until the readers want one item more."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.consumer.batches_in_training import Watch
-from wq_hooks.runtime.ports.item_channel import ItemPort
+from wq_hooks.runtime.ports.item_port import ItemPort
 from wq_hooks.runtime.reading.record_events import ALL_FETCHED, FLUSH, TRAINED
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.reading.records_port_session import RecordsPortSession
@@ -47,7 +47,7 @@ class ProcessRecordsPort(RecordsPortSession):
         self._has_warned_of_unknown = False
 
     def _item_port(self) -> ItemPort:
-        return self.records_port.channel.in_process()
+        return ItemPort(self.records_port.channel, None)
 
     def fail(self, message: str) -> None:
         """Raises an error where the dataset waits."""

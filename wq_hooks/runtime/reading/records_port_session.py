@@ -25,7 +25,7 @@ from wq_hooks.core.consumer.batches_in_training import Watch
 from wq_hooks.core.consumer.record_tracker import RecordTracker
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.runtime.ports.item_channel import ItemPort
+from wq_hooks.runtime.ports.item_port import ItemPort
 from wq_hooks.runtime.ports.port import SessionPort
 from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.element_counter import counts_in

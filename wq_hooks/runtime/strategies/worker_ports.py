@@ -19,7 +19,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from wq_hooks.runtime.ports.item_channel import END, ItemChannel, ItemPort
+from wq_hooks.runtime.ports.item_channel import END, ItemChannel
+from wq_hooks.runtime.ports.item_port import ItemPort
 from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.element_counter import new_counter
 from wq_hooks.runtime.reading.records_port import RecordsPort
@@ -89,6 +90,7 @@ class WorkerChannel(ItemChannel):
 
     def __init__(self, channels: Sequence[ItemChannel], index: Any):
         self.is_shared = False
+        self.mailbox = None
         self._device = channels[0].source.device
         self._numbers, self._demand, self._answers = (
             _Selected(queues, index)

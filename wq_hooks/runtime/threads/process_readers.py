@@ -24,6 +24,7 @@ from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.ports.item_channel import ItemChannel
+from wq_hooks.runtime.ports.item_port import ItemPort
 from wq_hooks.runtime.ports.port import Port
 from wq_hooks.runtime.reading.process_records_port import ProcessRecordsPort
 from wq_hooks.runtime.reading.record_events import ALL_FETCHED, ALL_THROUGH
@@ -135,7 +136,7 @@ class ProcessReaders:
         """
         with tf.init_scope(), tf.device(_CPU):
             channel = ItemChannel(shared_name)
-        port = channel.in_process()
+        port = ItemPort(channel, None)
         self.serve(port)
         return self._release_with(channel.items(), port)
 

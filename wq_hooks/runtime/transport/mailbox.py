@@ -167,7 +167,8 @@ class Mailbox:
 
         Args:
           question: tf.string of shape [3]: the consumer's gate, what it
-            reports first, and `messages.lease_text` of it.
+            reports first, and `messages.lease_text` of it. An empty gate asks
+            for nothing, and nothing is reported.
 
         Returns:
           tf.string of shape [1, 5], an element and the token that counts at
@@ -178,11 +179,18 @@ class Mailbox:
             gate, ask, lease = tf.unstack(question)
             # Each op of a queue passes to another thread. The one who waits for
             # the element does not wait for those that tell of it.
-            asked = self.reports.enqueue(ask)
+            is_asked = tf.not_equal(gate, "")
+            num_asked = tf.cast(is_asked, tf.int32)
+            asked = self.reports.enqueue_many(
+                [tf.expand_dims(ask, 0)[:num_asked]]
+            )
+            gate = tf.where(is_asked, gate, "0")
             held_back_in = self.look_up(tf.strings.to_number(gate, tf.int64))
             # Another default: who asks before the chief has begun waits.
             generation = self.look_up(messages.ITEM, default=messages.NOBODY)
-            may_take = tf.not_equal(held_back_in, generation)
+            may_take = tf.logical_and(
+                is_asked, tf.not_equal(held_back_in, generation)
+            )
             # One element, or none: without control flow.
             element = self.work.dequeue_many(tf.cast(may_take, tf.int32))
             slot, token = element[:, 0], element[:, 1]

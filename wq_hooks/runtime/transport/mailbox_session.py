@@ -63,20 +63,10 @@ class MailboxSession:
     ) -> Element | None:
         """Takes; see `ConsumerTransport`."""
         mailbox = self._mailbox
-        question = [
-            str(messages.gate_of(consumer.name)),
-            Report(messages.ASK, consumer, tuple(completed)).to_text(),
-            messages.lease_text(consumer),
-        ]
+        question = question_of(consumer, completed)
         # Nobody would know of what was taken out by a step that is repeated.
         rows = self._steps.run(mailbox.take, [mailbox.take_feed], [question])
-        for row in rows:
-            try:
-                return messages.parse_element(*row)
-            except messages.UnreadableError as e:
-                self._dropped.note(b" ".join(row), e)
-                return Element(messages.ITEM, is_fresh=False)
-        return None
+        return element_in(rows, self._dropped)
 
     def report(self, report: Report, timeout_secs: float = 0.0) -> None:
         """Reports; see `ConsumerTransport`."""
@@ -210,3 +200,28 @@ class MailboxSession:
     def write_position(self, position: str) -> None:
         """Writes the position, for the next save."""
         self.deliver([], {messages.POSITION: position})
+
+
+def question_of(consumer: Consumer, completed: Sequence[Claim]) -> list[str]:
+    """Returns what asks for an element; see `Mailbox.taken`."""
+    return [
+        str(messages.gate_of(consumer.name)),
+        Report(messages.ASK, consumer, tuple(completed)).to_text(),
+        messages.lease_text(consumer),
+    ]
+
+
+def element_in(rows: Any, dropped: DroppedRows) -> Element | None:
+    """Returns what was taken; None: the gate is closed.
+
+    Args:
+      rows: See `Mailbox.taken`.
+      dropped: Counts what cannot be read.
+    """
+    for row in rows:
+        try:
+            return messages.parse_element(*row)
+        except messages.UnreadableError as e:
+            dropped.note(b" ".join(row), e)
+            return Element(messages.ITEM, is_fresh=False)
+    return None

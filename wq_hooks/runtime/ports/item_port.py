@@ -1,0 +1,167 @@
+"""The consumer's end of an ItemChannel.
+
+    port = ItemPort(channel, SessionPort(session, channel.discard))
+    port.serve(consumer, completed)        # waits until a reader asks
+    port.put(claim, text)
+
+The trap: a reader that has asked may have been replaced by another iteration.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core.consumer.consumer import Given
+from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.protocol.dropped_rows import DroppedRows
+from wq_hooks.core.protocol.messages import Claim
+from wq_hooks.runtime.ports.item_channel import (
+    END,
+    ERROR,
+    ITEM,
+    ItemChannel,
+)
+from wq_hooks.runtime.ports.port import Port, SessionPort
+from wq_hooks.runtime.transport.mailbox_session import element_in, question_of
+
+
+class GraphItemChannel(ItemChannel):
+    """An ItemChannel whose ops stand in a graph."""
+
+    def in_session(self, session: tf1.Session) -> ItemPort:
+        """Returns the port as seen through a session."""
+        return ItemPort(self, SessionPort(session, self.discard))
+
+
+class ItemPort(Port):
+    """The consumer's end of an ItemChannel.
+
+    Args:
+      channel: The channel.
+      session: Runs its steps; None: they are run eagerly, and the dataset may
+        be iterated again after the end of data.
+    """
+
+    def __init__(self, channel: ItemChannel, session: SessionPort | None):
+        super().__init__()
+        self._channel = channel
+        self._session = session
+        self._iteration = 0
+        self._is_asked = False
+        self._has_failed = False
+        self._lock = threading.Lock()
+        self._dropped: DroppedRows | None = None
+        if session is not None and channel.mailbox is not None:
+            self._dropped = DroppedRows(channel.mailbox.name, "an item")
+        self._refill(int(self._call("num_ready")))
+
+    def serve(self, consumer: Consumer, completed: Sequence[Claim]) -> Given:
+        """Waits until a reader asks, and gives it an item in the same step."""
+        if self._dropped is None:
+            return super().serve(consumer, completed)
+        while True:
+            expected = "" if self._channel.is_shared else str(self._iteration)
+            iteration, num_ready, rows, *_ = self._call(
+                "serve", [*question_of(consumer, completed), expected]
+            )
+            element = element_in(rows, self._dropped)
+            claim = None if element is None else element.claim
+            is_told = expected in ("", str(iteration))
+            if self._has_asked(int(iteration), int(num_ready), claim):
+                return Given(is_told, claim)
+
+    def wait_for_demand(self) -> None:
+        """Waits until the readers want one item more."""
+        while True:
+            iteration, num_ready = (int(x) for x in self._call("wait"))
+            if self._has_asked(iteration, num_ready):
+                return
+
+    def _has_asked(
+        self, iteration: int, num_ready: int, given: Claim | None = None
+    ) -> bool:
+        """Notes who asks; returns whether it is no former iteration.
+
+        Args:
+          iteration: The iteration that asks.
+          num_ready: How many numbers are ready.
+          given: What it was given in the same step.
+        """
+        self._refill(num_ready)
+        with self._lock:
+            if iteration < self._iteration and not self._channel.is_shared:
+                return False
+            is_new = self._note_question(iteration)
+            self._is_asked = given is None
+        if is_new:
+            self.on_new_iteration()
+        return True
+
+    def _note_question(self, iteration: int) -> bool:
+        """Notes who asks; returns whether something was left by another."""
+        former, self._iteration = self._iteration, iteration
+        # What was under way when it failed was never given out.
+        has_failed, self._has_failed = self._has_failed, False
+        self._is_asked = True
+        # Of several clients, the others may go on with what they have.
+        is_new = iteration != former and not self._channel.is_shared
+        return (is_new and former > 0) or has_failed
+
+    def put(self, claim: Claim, text: bytes) -> None:
+        """Gives the readers one."""
+        del claim
+        self.put_slot(0, text)
+
+    def put_slot(self, slot: int, text: bytes) -> None:
+        """Gives the readers one, under the number by which they know it."""
+        self._answer(ITEM, slot, text)
+
+    def close(self) -> None:
+        """Gives the readers the end of data."""
+        if self._session is None:
+            self._answer(END)
+        else:
+            self._call("end")
+
+    def fail(self, message: str) -> None:
+        """Raises an InvalidArgumentError where the dataset waits, if it does.
+
+        May be called from any thread.
+        """
+        self._answer(ERROR, text=message.encode())
+
+    def discard(self) -> None:
+        """Ends what waits on the port, for good."""
+        if self._session is None:
+            self._channel.shut()
+        else:
+            self._session.discard()
+
+    def _refill(self, num_ready: int) -> None:
+        fresh = self._channel.fresh_numbers(num_ready)
+        if fresh:
+            self._call("add_numbers", np.array(fresh, np.int64))
+
+    def _answer(self, kind: int, slot: int = -1, text: bytes = b"") -> None:
+        with self._lock:
+            if self._is_asked:
+                self._is_asked = False
+                self._has_failed = kind == ERROR
+                self._put_row(self._iteration, kind, slot, text)
+
+    def _put_row(
+        self, iteration: int, kind: int, slot: int, text: bytes
+    ) -> None:
+        self._call("answer", np.array([iteration, kind, slot], np.int64), text)
+
+    def _call(self, name: str, *values: Any) -> Any:
+        """Runs one of the channel's steps."""
+        if self._session is None:
+            return getattr(self._channel, name)(*values)
+        fetch, feeds = self._channel.steps[name]
+        return self._session.run(fetch, feeds, values)
