@@ -16,9 +16,9 @@ def claim(ticket):
     return Claim("g", ticket)
 
 
-def started(*sizes, lanes=None, num_clients=1):
+def started(*sizes, lanes=None, num_parallel_steps=1):
     """A tracker of items 1, 2, ... of such sizes, all read to the end."""
-    tracker = RecordTracker(num_clients)
+    tracker = RecordTracker(num_parallel_steps)
     lanes = lanes or [0] * len(sizes)
     num_read: Counter[int] = Counter()
     for slot, (size, lane) in enumerate(zip(sizes, lanes), 1):
@@ -52,7 +52,7 @@ def test_a_batch_is_trained_when_the_next_one_is_asked_for():
 
 
 def test_with_several_clients_so_many_batches_are_in_training():
-    tracker = started(1, 1, 1, num_clients=2)
+    tracker = started(1, 1, 1, num_parallel_steps=2)
 
     batch(tracker, {1: 1})
     batch(tracker, {2: 1})
@@ -192,7 +192,7 @@ def test_at_the_end_of_the_data_the_last_batch_is_trained():
 
 
 def test_at_the_end_of_the_data_batches_may_still_be_in_training():
-    tracker = started(1, 1, 2, num_clients=3)
+    tracker = started(1, 1, 2, num_parallel_steps=3)
     for slot in (1, 2, 3):
         batch(tracker, {slot: 1})
 
@@ -242,14 +242,14 @@ def test_what_an_earlier_session_left_behind_changes_nothing():
     batch_size=st.integers(1, 30),
     keep=st.sampled_from([1.0, 0.6]),
     lost=st.sampled_from([0.0, 0.02]),
-    num_clients=st.integers(1, 3),
+    num_parallel_steps=st.integers(1, 3),
     random=st.randoms(use_true_random=False),
 )
 def test_no_record_is_untrained_when_its_item_is_completed(
-    sizes, num_lanes, buffer, batch_size, keep, lost, num_clients, random
+    sizes, num_lanes, buffer, batch_size, keep, lost, num_parallel_steps, random
 ):
     """A pipeline in miniature: lanes, a filter, a shuffle buffer, batches."""
-    tracker = RecordTracker(num_clients)
+    tracker = RecordTracker(num_parallel_steps)
     seen, completed, failed = Counter(), set(), set()
     in_training = []
     num_trained = 0
@@ -305,7 +305,7 @@ def test_no_record_is_untrained_when_its_item_is_completed(
     def step(records):
         # The clients train; the oldest batch is through when one more comes.
         in_training.append(Counter(records))
-        if len(in_training) > num_clients:
+        if len(in_training) > num_parallel_steps:
             seen.update(in_training.pop(0))
         batch(tracker, Counter(records))
         look()
@@ -705,14 +705,14 @@ class TestLanesThatMakeBatches:
     buffer=st.integers(1, 5),
     lost=st.sampled_from([0.0, 0.1]),
     kept=st.sampled_from([1.0, 0.7]),
-    num_clients=st.integers(1, 3),
+    num_parallel_steps=st.integers(1, 3),
     random=st.randoms(use_true_random=False),
 )
 def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
-    sizes, batch_size, buffer, lost, kept, num_clients, random
+    sizes, batch_size, buffer, lost, kept, num_parallel_steps, random
 ):
     """A pipeline in miniature: a lane that makes batches, then a shuffle."""
-    tracker = RecordTracker(num_clients)
+    tracker = RecordTracker(num_parallel_steps)
     lane = random.randrange(1 << 30)
     seen, completed, failed = Counter(), set(), set()
     in_training = []
@@ -790,7 +790,7 @@ def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
 
     for number, rows in shuffled():
         in_training.append(rows)
-        if len(in_training) > num_clients:
+        if len(in_training) > num_parallel_steps:
             seen.update(in_training.pop(0))
         batch(tracker, {number: len(rows)})
         look()

@@ -40,12 +40,12 @@ class BatchesInTraining:
     """The batches of one iteration that are not known to be trained.
 
     Args:
-      num_clients: How many batches are being trained at a time.
+      num_parallel_steps: How many batches are being trained at a time.
     """
 
-    def __init__(self, num_clients: int = 1):
+    def __init__(self, num_parallel_steps: int = 1):
         self.watch = Watch.ASKED
-        self._num_clients = num_clients
+        self._num_parallel_steps = num_parallel_steps
         self.begin(Watch.ASKED)
 
     def __len__(self) -> int:
@@ -75,12 +75,12 @@ class BatchesInTraining:
         """Notes that a batch leaves the pipeline."""
         self._batches.append(batch)
         self._num_delivered += 1
-        self._note_fetched(self._num_clients)
+        self._note_fetched(self._num_parallel_steps)
 
     def pass_on(self, num_batches: int) -> None:
         """Notes how many batches the train loop has fetched in all."""
         self._num_passed = num_batches
-        self._note_fetched(self._num_clients)
+        self._note_fetched(self._num_parallel_steps)
 
     def end(self, num_in_training: int) -> None:
         """Notes that the pipeline has met the end of data.

@@ -32,15 +32,15 @@ class RecordTracker:
     """Knows the records of each item; may be used from several threads.
 
     Args:
-      num_clients: How many batches are being trained at a time.
+      num_parallel_steps: How many batches are being trained at a time.
     """
 
-    def __init__(self, num_clients: int = 1):
+    def __init__(self, num_parallel_steps: int = 1):
         self.num_trained = 0
         self.num_dropped = 0
         self.items = OpenItems()
         self._lock = self.items.lock
-        self._in_training = BatchesInTraining(num_clients)
+        self._in_training = BatchesInTraining(num_parallel_steps)
         # Of the iteration that is read; None: nobody says which.
         self._iteration: int | None = None
         # By iteration: the batches that were not fetched yet, by number.

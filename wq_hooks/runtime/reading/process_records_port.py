@@ -42,7 +42,7 @@ class ProcessRecordsPort(RecordsPortSession):
         self.records_port = port
         super().__init__(port, session)
         # A strategy meets the end of data before it has trained them.
-        self.num_in_training = port.num_clients - 1
+        self.num_in_training = port.num_parallel_steps - 1
         self.has_step_counter = False
         self._has_warned_of_unknown = False
 

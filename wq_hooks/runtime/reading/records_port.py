@@ -31,7 +31,7 @@ class RecordsPort:
 
     Args:
       shared_name: Name of its queues, unique in this process.
-      num_clients: How many batches are trained at a time.
+      num_parallel_steps: How many batches are trained at a time.
     """
 
     # Whether this process can read an item a second time.
@@ -39,10 +39,10 @@ class RecordsPort:
     # Whether as many iterations as there are clients may read at a time.
     is_shared = False
 
-    def __init__(self, shared_name: str, num_clients: int = 1):
-        self.num_clients = num_clients
+    def __init__(self, shared_name: str, num_parallel_steps: int = 1):
+        self.num_parallel_steps = num_parallel_steps
         self.channel = ItemChannel(
-            shared_name, num_clients if self.is_shared else 1
+            shared_name, num_parallel_steps if self.is_shared else 1
         )
         # Datasets whose elements are not the batches, or not all of them.
         self.regrouped: weakref.WeakSet[Any] = weakref.WeakSet()

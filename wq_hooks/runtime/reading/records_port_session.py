@@ -61,7 +61,7 @@ class RecordsPortSession(SessionPort):
 
     def __init__(self, port: RecordsPort, session: tf1.Session):
         super().__init__(session, port.discard)
-        self.tracker = RecordTracker(port.num_clients)
+        self.tracker = RecordTracker(port.num_parallel_steps)
         self._port = port
         self.items = self._item_port()
         self.items.on_new_iteration = self._begin_again

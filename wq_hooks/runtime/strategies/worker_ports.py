@@ -126,7 +126,7 @@ class WorkerRecordsPort(RecordsPort):
         index: Any,
         counts_name: str,
     ):
-        self.num_clients = ports[0].num_clients
+        self.num_parallel_steps = ports[0].num_parallel_steps
         self.regrouped = weakref.WeakSet()
         self._events = _Selected([port._events for port in ports], index)
         self.counter = new_counter(counts_name, is_remote=True)

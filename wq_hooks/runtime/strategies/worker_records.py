@@ -348,9 +348,7 @@ class WorkerDatasets:
         session = FunctionSession()
         with tf.init_scope(), tf.device(self._device):
             port = session.build(
-                lambda: RecordsPort(
-                    f"{shared_name}/records", num_clients=self._num_clients
-                )
+                lambda: RecordsPort(f"{shared_name}/records", self._num_clients)
             )
             # In eager mode, not while `dataset_fn` is traced: the item port
             # asks its channel at once.

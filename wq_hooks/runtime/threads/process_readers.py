@@ -161,9 +161,7 @@ class ProcessReaders:
         session = FunctionSession()
         with tf.device(_CPU):
             port = session.build(
-                lambda: RecordsPort(
-                    f"{shared_name}/records", num_clients=self._num_clients
-                )
+                lambda: RecordsPort(f"{shared_name}/records", self._num_clients)
             )
         readers = ProcessRecordsPort(port, session)
         readers.has_step_counter = self._has_step_counter
