@@ -364,7 +364,7 @@ def completions(monkeypatch):
     tickets = []
 
     def recording(self, said, timeout_secs=0.0):
-        if said.kind in (messages.ACK, messages.LEAVE):
+        if said.kind in (messages.ACK, messages.THROUGH, messages.LEAVE):
             tickets.extend(claim.ticket for claim in said.claims)
         report(self, said, timeout_secs)
 

@@ -15,8 +15,8 @@ from tests.support.queues import chief_of
 from tests.support.sessions import decoded, element_of, raw_session, wait_until
 from tests.support.text_files import write
 from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.position.snapshot import Snapshot
-from wq_hooks.core.protocol import messages
 from wq_hooks.engines import engine_of
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
@@ -1106,8 +1106,7 @@ def test_a_task_that_trains_longer_than_its_lease_keeps_its_items(texts):
             wait_until(lambda: 0 in ledger.leases)
             # Another one takes an item later, and is never heard of again.
             silent = MailboxSession(engine_of(queue).mailbox, raw_session)
-            gate = messages.gate_of("worker:9")
-            claimed = silent.take(gate, "worker:9 life", "").ticket
+            claimed = silent.take(Consumer("worker:9", "first"), []).ticket
             wait_until(lambda: claimed in ledger.leases)
             wait_until(lambda: claimed not in ledger.leases)
 

@@ -60,9 +60,17 @@ class ProducerPortSession(SessionPort):
     def __init__(self, port: ProducerPort, session: tf1.Session):
         super().__init__(session, port.discard)
         self._port = port
+        # Whether an item was put since the last one was missed.
+        self._is_put = False
 
     def is_drawn(self) -> bool:
-        """Returns whether the readers have drawn all that was put."""
+        """Returns whether the readers have drawn the item taken last.
+
+        One that was taken and is not put yet lies ahead as well.
+        """
+        return self._is_put and self._is_empty()
+
+    def _is_empty(self) -> bool:
         return not self.run(self._port.size)
 
     def wait_for_demand(self) -> None:
@@ -72,14 +80,16 @@ class ProducerPortSession(SessionPort):
         place would hold a second item.
         """
         pause = _MIN_POLL_SECS
-        while not self.is_drawn():
+        while not self._is_empty():
             time.sleep(pause)
             pause = min(2 * pause, self._port.max_poll_secs)
+        self._is_put = False
 
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives the readers one."""
         del claim
         self.run(self._port.put, [self._port.text], [[text]])
+        self._is_put = True
 
     def close(self) -> None:
         """Gives the readers the end of data."""
