@@ -102,3 +102,12 @@ def test_nothing_is_said_before_a_reader_asks(source):
         feeder_of(queue).flush(2.0)
         assert state_of(queue)["completed"] == 4
         assert state_of(queue)["in_flight"] == 1
+
+
+def test_programs_of_tensorflow_1_find_the_methods_of_its_datasets():
+    """As DeepRec's own tests, which call them."""
+    queue = WorkQueue(WORKS, shuffle=False)
+    iterator = queue.input_dataset().make_initializable_iterator()
+    item = iterator.get_next()
+    with raw_session(init=[iterator.initializer]) as session:
+        assert draw(session, item) == WORKS

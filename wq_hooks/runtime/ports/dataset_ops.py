@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+import tensorflow.compat.v1 as tf1
 
 
 def queue_options() -> tf.data.Options:
@@ -28,9 +29,17 @@ def queue_options() -> tf.data.Options:
 
 
 def texts_of(items: Any) -> Any:
-    """Returns the texts of a dataset of (slot, text)."""
+    """Returns the texts of a dataset of (slot, text).
+
+    In a graph it is a tf.compat.v1.data.Dataset: programs of TensorFlow 1 call
+    methods of it that later datasets lack.
+    """
     text_of = tf.autograph.experimental.do_not_convert(lambda _, text: text)
-    return items.map(text_of).with_options(queue_options())
+    texts = items.map(text_of)
+    if not tf.executing_eagerly():
+        as_it_is = tf.autograph.experimental.do_not_convert(lambda _: texts)
+        texts = tf1.data.Dataset.from_tensors(0).flat_map(as_it_is)
+    return texts.with_options(queue_options())
 
 
 def when_reached(note: Callable[[], Any], dataset: Any) -> Any:
