@@ -41,11 +41,8 @@ class Acknowledgement(Protocol):
         """Returns what goes back to the line when the readers stop early."""
 
 
-class OnTake:
-    """Completes an item when it is handed out, as DeepRec does.
-
-    The ledger does so with the lease, so a consumer has nothing to say.
-    """
+class _Silent:
+    """Says nothing of an item: somebody else knows when it is completed."""
 
     def give(self, claim: Claim) -> None:
         """Keeps nothing."""
@@ -64,6 +61,13 @@ class OnTake:
     def abandon(self) -> list[Claim]:
         """Returns nothing."""
         return []
+
+
+class OnTake(_Silent):
+    """Completes an item when it is handed out, as DeepRec does.
+
+    The ledger does so with the lease, so a consumer has nothing to say.
+    """
 
 
 class OnNext:
@@ -103,7 +107,7 @@ class OnNext:
         return self.finish()
 
 
-class OnLastRecord:
+class OnLastRecord(_Silent):
     """Completes an item when its last record has been trained.
 
     A `RecordTracker` counts the records and tells the consumer; questions for
@@ -116,20 +120,6 @@ class OnLastRecord:
 
     def __init__(self, abandon: Callable[[], list[Claim]]):
         self._abandon = abandon
-
-    def give(self, claim: Claim) -> None:
-        """Keeps nothing: the tracker does."""
-
-    def ask(self, num_ahead: int) -> list[Claim]:
-        """Returns nothing."""
-        del num_ahead
-        return []
-
-    peek = ask
-
-    def finish(self) -> list[Claim]:
-        """Returns nothing: what is trained was told before."""
-        return []
 
     def abandon(self) -> list[Claim]:
         """Returns the items of which not all records were trained."""

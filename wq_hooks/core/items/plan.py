@@ -149,11 +149,6 @@ class Plan:
         slicing = self.slicings[segment.slicing]
         return len(self.works) if slicing is None else slicing.num_items
 
-    def slicing_of(self, segment: Segment) -> Slicing:
-        """Returns how the works of a segment are cut."""
-        slicing = self.slicings[segment.slicing]
-        return slicing or Slicing.whole(len(self.works))
-
     def segment_of(self, ticket: int) -> Segment:
         """Returns the segment of a ticket; IndexError: there is none."""
         segment = self._find(ticket)

@@ -104,18 +104,24 @@ def merge(
             # Each copy of a whole work may stand for another one.
             candidates += copies.get(old_plan.works[item.index], [])
         is_masked = item.epoch == interrupted and old is old_slicing
-        for place in candidates:
-            key = moved.number, item.epoch, place
-            if place == _DROPPED or key in used:
-                continue
-            if not is_masked or mask[place]:
-                used.add(key)
-                if is_masked:
-                    mask[place] = False
-                groups.setdefault(moved.number, []).append(
-                    (item.epoch, place, open_item.attempts)
-                )
-                break
+        place = next(
+            (
+                place
+                for place in candidates
+                if place != _DROPPED
+                and (moved.number, item.epoch, place) not in used
+                and (not is_masked or mask[place])
+            ),
+            _DROPPED,
+        )
+        if place == _DROPPED:
+            continue
+        used.add((moved.number, item.epoch, place))
+        if is_masked:
+            mask[place] = False
+        groups.setdefault(moved.number, []).append(
+            (item.epoch, place, open_item.attempts)
+        )
 
     segments: list[Segment] = []
     attempts: dict[int, int] = {}

@@ -28,10 +28,7 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.protocol import messages
 from wq_hooks.runtime.ports.dataset_ops import queue_options
-from wq_hooks.runtime.ports.port import (
-    UNLIMITED,
-    discard_op,
-)
+from wq_hooks.runtime.ports.port import UNLIMITED
 from wq_hooks.runtime.transport.mailbox import Mailbox
 
 # What a row of the answers is.
@@ -205,13 +202,11 @@ class ItemChannel:
         fresh = tf1.placeholder(tf.int64, [None])
         self.steps = {
             "wait": (self.wait(), ()),
-            "num_questions": (self.num_questions(), ()),
             "num_ready": (self.num_ready(), ()),
             "add_numbers": (self.add_numbers(fresh), (fresh,)),
             "answer": (self.answer(numbers, text), (numbers, text)),
             "end": (self.end(), ()),
         }
-        self.discard = discard_op(*self.queues)
         if self.mailbox is not None:
             question = tf1.placeholder(tf.string, [4])
             steps = self._serve(self.mailbox, question)

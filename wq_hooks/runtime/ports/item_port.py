@@ -1,6 +1,6 @@
 """The consumer's end of an ItemChannel.
 
-    port = ItemPort(channel, SessionPort(session, channel.discard))
+    port = ItemPort(channel, session_port)
     port.serve(consumer, completed)        # waits until a reader asks
     port.put(claim, text)
 
@@ -26,16 +26,26 @@ from wq_hooks.runtime.ports.item_channel import (
     ITEM,
     ItemChannel,
 )
-from wq_hooks.runtime.ports.port import Port, SessionPort
+from wq_hooks.runtime.ports.port import Port, SessionPort, discard_op
+from wq_hooks.runtime.transport.mailbox import Mailbox
 from wq_hooks.runtime.transport.mailbox_session import element_in, question_of
 
 
 class GraphItemChannel(ItemChannel):
-    """An ItemChannel whose ops stand in a graph."""
+    """An ItemChannel of its own in a graph; see ItemChannel."""
+
+    def __init__(
+        self,
+        shared_name: str,
+        num_clients: int = 1,
+        mailbox: Mailbox | None = None,
+    ):
+        super().__init__(shared_name, num_clients, mailbox)
+        self._discard = discard_op(*self.queues)
 
     def in_session(self, session: tf1.Session) -> ItemPort:
         """Returns the port as seen through a session."""
-        return ItemPort(self, SessionPort(session, self.discard))
+        return ItemPort(self, SessionPort(session, self._discard))
 
 
 class ItemPort(Port):
@@ -96,18 +106,22 @@ class ItemPort(Port):
         with self._lock:
             if iteration < self._iteration and not self._channel.is_shared:
                 return False
-            is_new = self._note_question(iteration)
-            self._is_asked = given is None
+            is_new = self._note_question(iteration, is_open=given is None)
         if is_new:
             self.on_new_iteration()
         return True
 
-    def _note_question(self, iteration: int) -> bool:
-        """Notes who asks; returns whether something was left by another."""
+    def _note_question(self, iteration: int, *, is_open: bool = True) -> bool:
+        """Notes who asks; returns whether something was left by another.
+
+        Args:
+          iteration: The iteration that asks.
+          is_open: Whether it is to be given an answer yet.
+        """
         former, self._iteration = self._iteration, iteration
         # What was under way when it failed was never given out.
         has_failed, self._has_failed = self._has_failed, False
-        self._is_asked = True
+        self._is_asked = is_open
         # Of several clients, the others may go on with what they have.
         is_new = iteration != former and not self._channel.is_shared
         return (is_new and former > 0) or has_failed

@@ -39,7 +39,6 @@ class ProcessRecordsPort(RecordsPortSession):
     unreported = Watch.UNSEEN
 
     def __init__(self, port: RecordsPort, session: FunctionSession):
-        self.records_port = port
         super().__init__(port, session)
         # A strategy meets the end of data before it has trained them.
         self.num_in_training = port.num_parallel_steps - 1

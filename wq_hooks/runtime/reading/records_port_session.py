@@ -62,7 +62,7 @@ class RecordsPortSession(SessionPort):
     def __init__(self, port: RecordsPort, session: tf1.Session):
         super().__init__(session, port.discard)
         self.tracker = RecordTracker(port.num_parallel_steps)
-        self._port = port
+        self.records_port = port
         self.items = self._item_port()
         self.items.on_new_iteration = self._begin_again
         # What an earlier session left behind in the queues is recognised by
@@ -79,7 +79,7 @@ class RecordsPortSession(SessionPort):
         self._is_counting = False
 
     def _item_port(self) -> ItemPort:
-        return ItemPort(self._port.channel, self)
+        return ItemPort(self.records_port.channel, self)
 
     def new_rule(self, num_clients: int) -> Acknowledgement:
         """Returns the rule that heeds the records alone."""
@@ -144,7 +144,9 @@ class RecordsPortSession(SessionPort):
             )
 
     def _report_flush(self, number: int) -> None:
-        self.run(self._port.flush, [self._port.flush_number], [number])
+        self.run(
+            self.records_port.flush, [self.records_port.flush_number], [number]
+        )
 
     def take_num_trained(self) -> int:
         """Returns how many records were trained and are not reported yet."""
@@ -156,7 +158,7 @@ class RecordsPortSession(SessionPort):
 
     def count_events(self) -> list[Claim]:
         """Waits for events; returns the items that they complete."""
-        messages, summaries, summary = self.run(self._port.next_events)
+        messages, summaries, summary = self.run(self.records_port.next_events)
         for message, counts in zip(messages, summaries):
             kind, *numbers = events.numbers_of(message)
             self._count(kind, numbers, counts_in(counts))
@@ -176,13 +178,13 @@ class RecordsPortSession(SessionPort):
             return _counts_of(lane, counts)
 
         tracker = self.tracker
-        feeds = self._port.look_ahead.feeds
+        feeds = self.records_port.look_ahead.feeds
         for slot, num_read in tracker.items.unknown_ends(counts_of):
             # As far again as was read: so all that is read once more, however
             # often somebody asks, is some times the item.
             try:
                 num_more = self.run(
-                    self._port.look_ahead.num_more,
+                    self.records_port.look_ahead.num_more,
                     feeds,
                     [slot, num_read, num_read],
                 )
@@ -207,7 +209,7 @@ class RecordsPortSession(SessionPort):
 
     def forget_closed(self) -> None:
         """Forgets what was kept of items that are not open any more."""
-        look_ahead = self._port.look_ahead
+        look_ahead = self.records_port.look_ahead
         for slot in self.tracker.items.take_closed():
             self.run(look_ahead.forget, look_ahead.feeds[:1], [slot])
 
@@ -284,7 +286,7 @@ class RecordsPortSession(SessionPort):
         self._watched = None
         self._watch_number = number
         # Of several clients, the others may go on with what they have.
-        if not self._port.channel.is_shared:
+        if not self.records_port.channel.is_shared:
             self.tracker.begin_iteration(iteration, watch)
 
     def _finish(self, iteration: int) -> None:

@@ -130,8 +130,9 @@ class WorkerRecordsPort(RecordsPort):
         self.regrouped = weakref.WeakSet()
         self._events = _Selected([port._events for port in ports], index)
         self.counter = new_counter(counts_name, is_remote=True)
-        channel = WorkerChannel([port.channel for port in ports], index)
-        self.channel = self._items = channel
+        self.channel: WorkerChannel = WorkerChannel(
+            [port.channel for port in ports], index
+        )
 
     def note_ready(self, iteration: Any, number: Any, slots: Any) -> Any:
         """Returns an op that reports a batch that waits to be fetched."""
@@ -147,7 +148,7 @@ class WorkerRecordsPort(RecordsPort):
     def in_passes(self, dataset: Any) -> Any:
         """Returns pass after pass of a dataset, until there is no more."""
         is_more = tf.autograph.experimental.do_not_convert(
-            lambda _: self._items.wait_for_more()
+            lambda _: self.channel.wait_for_more()
         )
         passes = tf.data.Dataset.from_tensors(0).repeat().take_while(is_more)
         return passes.flat_map(lambda _: dataset)

@@ -153,8 +153,8 @@ class ProcessReaders:
 
         Args:
           shared_name: Name of its queues, unique in this process.
-          reader: See `lanes.pairs_read`.
-          cycle_length: See `lanes.pairs_read`.
+          reader: See `reader_streams.pairs_read`.
+          cycle_length: See `reader_streams.pairs_read`.
           queue: Lives as long as what is made of them.
           is_endless: Whether the items never end.
         """

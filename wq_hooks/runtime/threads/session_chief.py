@@ -1,8 +1,8 @@
 """The chief in one session: feeds the queue, and leaves last.
 
-    chief = SessionChief(queue, session, mailbox, "chief:0", threads, group)
-    chief.feed()                   # in a thread, until the session stops
-    chief.is_end()                 # for the chief's own consumers
+    chief = SessionChief(queue, session, mailbox, "chief:0", threads)
+    chief.feed(group)              # in a thread, until the session stops
+    chief.is_end(group)            # for the chief's own consumers
 
 The trap: on a worker all of this is there and does nothing.
 """

@@ -39,8 +39,6 @@ from wq_hooks.runtime.transport.meeting import (
     meet_chief,
 )
 
-_RECORD_SECS = 10.0
-_POLL_SECS = 0.1
 _OVER_POLL_SECS = 0.05
 _MAX_NAMES = 20
 
