@@ -68,8 +68,8 @@ class Console:
     """Writes whole lines, each after the name of its task.
 
     Args:
-      stdout: Where the tasks' stdout goes.
-      stderr: Where the tasks' stderr goes, and what the launcher has to say.
+      stdout: Stream that the tasks' stdout is written to.
+      stderr: Stream for the tasks' stderr and for the launcher's messages.
       on_broken: Called when the reader of one of the two is gone.
     """
 
@@ -148,7 +148,7 @@ def supervise(
 
     Args:
       cluster: The tasks; their ends come by `events`.
-      events: What happens.
+      events: Queue of the events to handle.
       num_restarts: How often each task is started again when it fails.
       log: Called with what there is to say.
     """

@@ -26,9 +26,9 @@ class Names:
     """The names of the queues of one place.
 
     Args:
-      place: What the queues belong to, for errors.
+      place: Owner of the names, for errors, such as the graph.
       taken: Returns the names of the queues that are open there.
-      fix: What else may be done about a name that is taken, for errors.
+      fix: Another remedy for a name that is taken, for errors.
     """
 
     def __init__(

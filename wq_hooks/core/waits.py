@@ -91,7 +91,7 @@ def reason_in_words(
     """Returns what a task waits for that asks for an item.
 
     Args:
-      status: What the chief has left on the board; see
+      status: Text that the chief has left on the board; see
         `core.monitoring.board_status`.
       task: Name of the task that waits.
       chief: Name of the chief.

@@ -70,7 +70,7 @@ class ConnectedEngine(ProcessEngine):
     where it was left.
 
     Args:
-      served: Where the queue is served.
+      served: Address of the served queue.
       options: Name and number of clients; the rest is the server's.
 
     Raises:

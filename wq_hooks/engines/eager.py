@@ -52,7 +52,7 @@ class EagerEngine(ProcessEngine):
     process. Under a ParameterServerStrategy the workers have datasets, too.
 
     Args:
-      listing: What the queue was made of.
+      listing: Arguments that the queue was made of.
     """
 
     mode = "eager"

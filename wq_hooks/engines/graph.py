@@ -70,7 +70,7 @@ class GraphEngine(Engine):
     """The part of a queue in the graph that is current.
 
     Args:
-      listing: What the queue was made of.
+      listing: Arguments that the queue was made of.
       local_work_mgr: Notes what this task takes; None: nobody does.
     """
 
@@ -310,7 +310,7 @@ class GraphEngine(Engine):
         """Returns the ledger that a session of the chief starts with.
 
         Args:
-          position: What a Saver has restored, "" if nothing.
+          position: Text that a Saver has restored, "" if none.
         """
         return self._position.begin(self.mailbox.device, position)
 

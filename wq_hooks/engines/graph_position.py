@@ -55,7 +55,7 @@ class GraphPosition:
 
         Args:
           where: Device of the mailboxes.
-          position: What a Saver has restored; "" if nothing.
+          position: Text that a Saver has restored; "" if none.
         """
         if not saver_guard.is_trained_from(self._graph):
             position = ""

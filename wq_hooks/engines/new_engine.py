@@ -38,7 +38,7 @@ def new_engine(
     """Returns the engine of a new queue; see WorkQueue for the arguments.
 
     Args:
-      works: What is listed, or a `ServedWorks`.
+      works: Listed works, or a `ServedWorks`.
       prefix: The prefix.
       options: The options as given, with or without a name.
       source: Returns the source of a work.

@@ -28,7 +28,7 @@ class ProcessEngine(Engine):
     Args:
       name: Name of the queue.
       shared_name: Begins the names of its TensorFlow queues; unique.
-      service: What runs for the queue in this process.
+      service: Threads that run for the queue in this process.
       is_endless: Whether the items never end.
     """
 

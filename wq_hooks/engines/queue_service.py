@@ -55,7 +55,7 @@ class QueueService:
     """A queue, as others see it.
 
     Args:
-      served: What the server says of the queue to processes that connect.
+      served: Record of the queue, for processes that connect.
       port: Port of the server; 0: any that is free.
       task: Name of this process.
       in_step: Whether the processes train in step with each other.
@@ -206,7 +206,7 @@ def new_remote_service(
     """Returns the consumers of a process that takes from a server.
 
     Args:
-      mailbox: Where from.
+      mailbox: Mailbox that they come from.
       task: The name of the process.
       num_clients: How many readers draw from one consumer at a time.
       is_end: See EagerService.

@@ -19,9 +19,9 @@ class Reason:
     """Why a method is refused.
 
     Attributes:
-      expected: What was expected and what came; it is formatted.
-      fix: What to do about it.
-      what: What the user asked for; "": the method.
+      expected: Expectation and received value; it is formatted.
+      fix: Remedy.
+      what: Name of what the user asked for; "": the method.
     """
 
     expected: str

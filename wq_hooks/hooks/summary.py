@@ -35,7 +35,7 @@ def view_pb(
     """Returns all that is written of a queue at one step.
 
     Args:
-      view: What the queue looks like.
+      view: View of the queue.
       with_level: Whether to write DeepRec's tag
         `<name>/fraction_of_<items of an epoch>_full`; False where
         `add_summary` does.
@@ -79,7 +79,7 @@ def write_v2(
 
     Args:
       writer: A tf.summary.SummaryWriter that nobody else writes with.
-      view: What the queue looks like.
+      view: View of the queue.
       step: Must not go backwards.
       with_level: See `view_pb`.
       with_layout: See `view_pb`.

@@ -51,7 +51,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         the graph.
       every_n_secs: How often to report, in seconds; None: by steps.
       every_n_steps: How often to report, in global steps; None: by seconds.
-      summary_dir: Where the chief writes summaries; None: beside the
+      summary_dir: Directory of the chief's summaries; None: beside the
         checkpoints, from the first save or restore on.
       is_chief: Whether this task keeps the ledgers; None: as each queue finds
         out, from the session's creator above all.

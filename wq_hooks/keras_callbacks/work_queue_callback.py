@@ -52,7 +52,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         callback; None: no summaries.
       every_n_secs: How often to report, in seconds; None: by steps.
       every_n_steps: How often to report, in steps; None: by seconds.
-      beside: What another callback saves the weights to: the `backup_dir` of
+      beside: Path that another callback saves weights to: the `backup_dir` of
         BackupAndRestore, or the `filepath` of ModelCheckpoint. The position is
         kept in a file beside it, each time that the weights there change. To
         load the weights is up to that callback, or to you.

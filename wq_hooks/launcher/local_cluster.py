@@ -58,7 +58,7 @@ class Cluster:
       slow: Task -> how many times slower than the others it is to be, >= 1. The
         task gets it in the environment variable `WQ_HOOKS_SLOW`, and has to
         honour it.
-      env: What to add to the environment of every task.
+      env: Variables to add to the environment of every task.
       grace_secs: Seconds between SIGTERM and SIGKILL when tasks are ended.
       keep_lines: Whether to keep all output in memory, for `lines` and
         `wait_for_line`.
@@ -172,7 +172,7 @@ class Cluster:
 
         Args:
           *tasks: What to start.
-          env: What to add to their environment this time.
+          env: Variables to add to their environment this time.
 
         Raises:
           RuntimeError: If a task is running, or outside of the context.

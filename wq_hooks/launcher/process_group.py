@@ -88,7 +88,7 @@ class ProcessGroup:
 
     Args:
       command: The program and its arguments.
-      env: Its whole environment.
+      env: Whole environment of the process.
       guard: Guard of the group.
       on_line: Called with "stdout" or "stderr" and a line without its end, in a
         thread for each of the two.

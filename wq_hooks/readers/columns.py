@@ -46,9 +46,9 @@ class Column:
     """What a column is read as.
 
     Attributes:
-      dtype: Its type.
+      dtype: Type of the column.
       shape: Shape of one value: (), or (n,) of lists of n numbers.
-      default: What stands for NULL; None: NULL is an error.
+      default: Value in place of NULL; None: NULL is an error.
     """
 
     dtype: Any

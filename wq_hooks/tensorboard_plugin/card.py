@@ -28,7 +28,7 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
     """Returns the card of a queue.
 
     Args:
-      found: What the log holds.
+      found: Content of the log.
       now: Time in seconds since 1970.
     """
     state = checked_state(found.state)

@@ -33,9 +33,9 @@ class Verdict:
 
     Attributes:
       status: "done", "draining", "ok", "straggler", "stalled" or "no data".
-      text: One sentence or two.
+      text: Text of one sentence or two.
       eta_secs: Seconds to the end; None where nothing can be said.
-      eta_note: What to know of it, or "".
+      eta_note: Remark about the estimated end, or "".
     """
 
     status: str

@@ -38,9 +38,9 @@ class BoardWriter:
 
     Args:
       name: Name of the queue.
-      ledger: What is told of; nobody else may use it meanwhile.
+      ledger: Ledger to publish; nobody else may use it meanwhile.
       generation: Generation of the chief.
-      chief: Who it is; see `messages.chief_text`.
+      chief: Name of the chief; see `messages.chief_text`.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class Feeder:
     Args:
       chief: Chief of the queue.
       transport: The mailboxes.
-      who: Who that is; see `messages.chief_text`.
+      who: Name of the chief; see `messages.chief_text`.
       clock: Returns seconds; the chief's.
 
     Attributes:
@@ -320,7 +320,7 @@ class Feeder:
         """Gives way to another chief, unless that one only presumes to be it.
 
         Args:
-          other: What the board says of it.
+          other: Text on the board about the other chief.
 
         Raises:
           TwoChiefsError: If it is not for this one to stay.

@@ -56,7 +56,7 @@ class FlowControl:
         """Notes that items were issued, instead of those that went.
 
         Args:
-          number: How many.
+          number: Number of items.
           num_left: How many were in the mailbox before.
           now: Time in seconds.
         """
@@ -74,7 +74,7 @@ class FlowControl:
         """Notes how long no report came, before those that came now.
 
         Args:
-          secs: So long.
+          secs: Duration in seconds.
           now: Time in seconds.
         """
         if secs <= _QUIET_SECS:

@@ -33,7 +33,7 @@ class Task:
 
     Attributes:
       job: Name, such as "worker", or "local" without a cluster.
-      index: Its number in the job.
+      index: Number of the task in its job.
       is_chief: Whether it keeps the ledger: the job chief (or master), else
         worker 0, else task 0 of a job of another name; a process without a
         cluster and an evaluator are their own.

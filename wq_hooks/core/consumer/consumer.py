@@ -31,7 +31,7 @@ class RecordedTakes:
     """A transport that gives an item only when it is kept who took it.
 
     Args:
-      transport: Where items come from.
+      transport: Transport that items come from.
       wait_until_recorded: Called when one was taken.
     """
 
@@ -92,9 +92,9 @@ class ConsumerLoop:
     """Feeds one port from the work mailbox.
 
     Args:
-      consumer: Who takes.
+      consumer: Consumer that takes the items.
       transport: The mailboxes.
-      port: Where the items go.
+      port: Port that the items go to.
       rule: Says which items are completed; None: `OnNext()`.
       is_end: Called at the end of data; False means to ask again.
       pause: Waits that many seconds before a consumer that is to take no more

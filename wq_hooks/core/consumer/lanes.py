@@ -34,7 +34,7 @@ def batch_number(lane: Any, index: Any) -> Any:
     """Returns what stands for a batch that a lane has made; no slot is < 0.
 
     Args:
-      lane: Its number; an int or a tensor.
+      lane: Number of the lane; an int or a tensor.
       index: How many batches it has made before; likewise.
     """
     return -1 - (lane % MAX_LANES * MAX_BATCHES + index)

@@ -61,7 +61,7 @@ class OpenItems:
 
         Args:
           slot: Slot of the item.
-          lane: Its number.
+          lane: Number of the lane.
           num_read: How many records the lane has read before.
           num_batches: How many batches it has made before.
           batch_size: Number of records; 0: it makes none.

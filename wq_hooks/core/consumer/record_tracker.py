@@ -53,7 +53,7 @@ class RecordTracker:
         Those of the former one that are not known to be trained were not.
 
         Args:
-          iteration: Its number.
+          iteration: Number of the iteration.
           watch: How it shows what was trained.
         """
         with self._lock:

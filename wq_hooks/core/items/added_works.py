@@ -30,7 +30,7 @@ class Added:
 
     Attributes:
       begin: The first ticket behind the listed works.
-      first_ticket: That of the first name; all before it are done.
+      first_ticket: Ticket of the first name; all before it are done.
       names: Names of works that are not done, and of some that are.
       num_added: How many were ever added, those done and forgotten too.
       log: The token of the log that they came from last.
@@ -87,7 +87,7 @@ class AddedWorks:
 
     Args:
       begin: The first ticket behind the listed works.
-      log: Where added works come from.
+      log: Log that added works come from.
       names: Works added before, from ticket `begin` on.
       priorities: Priorities of these works; empty: all are 0.
       num_begun: How many of them were handed out, and so keep their place.

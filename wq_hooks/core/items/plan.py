@@ -40,11 +40,11 @@ class Item:
     """One work, or one slice of it, in one epoch: what is handed out.
 
     Attributes:
-      ticket: Its number in the order of issue, from 0.
+      ticket: Number of the item in the order of issue, from 0.
       epoch: Number of its epoch, from 0.
-      index: Its work's place in the list of works; where works are cut, its
+      index: Place of its work in the list of works; where works are cut, the
         place among all slices.
-      text: What the reader gets: the work with the prefix joined in front.
+      text: Text for the reader: the work, with the prefix in front.
     """
 
     ticket: int
@@ -103,7 +103,7 @@ class Plan:
       segments: Segments in the order of their tickets, without gaps.
       slicings: What the segments' `slicing` points into: how the works are
         cut; None: they are whole.
-      num_slices: What the last slicing was made for.
+      num_slices: Number of slices that the last slicing was made for.
     """
 
     def __init__(

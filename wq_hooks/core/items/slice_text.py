@@ -21,7 +21,7 @@ class Slice(NamedTuple):
 
     Attributes:
       path: Path of the work, as listed.
-      start: Its first byte or record; None: the text was a plain path.
+      start: First byte or record; None: the text was a plain path.
       end: The first one after it; None: up to the end of the work.
     """
 

@@ -21,7 +21,7 @@ class AttemptCounts:
 
     Args:
       counts: How often each item has failed so far, by ticket.
-      known: What was kept of earlier starts; None: what `counts` says.
+      known: Counts kept from earlier starts; None: those of `counts`.
       open_items: The items that `counts` is about.
       max_attempts: An item that was leased so often and never completed is
         given up; None: never.

@@ -38,7 +38,7 @@ class Attempts:
     Attributes:
       failed: How often each has failed; of those that failed together, the
         likeliest cause comes first.
-      given_up: What was given up, which an older position may not know.
+      given_up: Items given up, which an older position may not know.
     """
 
     failed: dict[Key, int] = field(default_factory=dict)

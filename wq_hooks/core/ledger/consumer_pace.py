@@ -54,7 +54,7 @@ class ConsumerPaces:
 
         Args:
           states: States of the consumers that are there.
-          open_items: What they hold, and more, by ticket.
+          open_items: Items, at least those that they hold, by ticket.
           num_ahead: Number of items that nobody has yet.
           tickets_ahead: Returns theirs, in the order in which they are handed
             out.
@@ -148,10 +148,10 @@ def _pace(
 
     Args:
       state: State of the consumer.
-      secs: What it takes for a unit, as a rule.
+      secs: Usual duration of one unit, in seconds.
       held: The length of all that it holds, in units.
       now: Time in seconds.
-      last_secs: What it took last.
+      last_secs: Duration of the last unit, in seconds.
     """
     name = state.consumer.name
     if not held:

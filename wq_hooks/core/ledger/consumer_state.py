@@ -28,7 +28,7 @@ class Lease:
 
     Attributes:
       consumer: The consumer that holds it.
-      since: When it was taken, in seconds.
+      since: Time at which it was taken, in seconds.
       attempt: How often the item has been leased by then.
     """
 

@@ -25,7 +25,7 @@ class Event:
     Attributes:
       kind: "joined", "left", "lost", "returned", "missing", "completed",
         "repeated" or "given_up".
-      now: When, in seconds.
+      now: Time of the event, in seconds.
       consumer: Name of the consumer that did it, or "".
       item: Which item it was about, or None.
       secs: How long the consumer held the item, or 0.

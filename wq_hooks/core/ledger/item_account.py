@@ -30,14 +30,14 @@ class ItemAccount:
     """The items of a plan, and how far each is.
 
     Args:
-      start: Where to begin.
-      leases: What is in flight, by ticket; the ledger changes it.
+      start: Resumption to begin with.
+      leases: Leases of the items in flight, by ticket; the ledger changes it.
       is_settled: Returns True for an open item that need not be issued.
 
     Attributes:
       plan: Which item each ticket stands for.
       completed: Number of items that are completed.
-      issued: Since when each item waits in the mailbox, by ticket.
+      issued: Time since which each item waits in the mailbox, by ticket.
       open: Every item that was ever issued and is not completed, by ticket.
     """
 

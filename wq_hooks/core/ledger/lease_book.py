@@ -34,7 +34,7 @@ class LeaseBook:
     """The leases of a ledger, and the items that they are about.
 
     Args:
-      start: Where to begin.
+      start: Resumption to begin with.
       consumers: States of the consumers by name.
       backups: Which items are leased twice.
       max_attempts: See `AttemptCounts`.
@@ -44,7 +44,7 @@ class LeaseBook:
       leases: The leases by ticket; of two of an item, the first.
       items: The account of the items.
       attempts: How often each was leased.
-      events: What has happened.
+      events: Log of the events.
       repeated: How often an item was leased again.
       durations: How long the last items were held, in seconds.
       reads_records: See `Ledger`.

@@ -49,13 +49,13 @@ class Ledger:
       backup_tasks: Whether, when nothing remains, an item that is held far
         longer than usual is given to an idle consumer as well.
       is_one_unit: Whether the lengths of all slices count the same.
-      resumption: Where to start, if not at the beginning of `plan`.
+      resumption: Start, if it is not the beginning of `plan`.
       known_attempts: What was kept of earlier starts; None: what the
         resumption says.
 
     Attributes:
       items: The account of the items.
-      events: What has happened.
+      events: Log of the events.
       membership: The consumers.
       backups: The items that are handed out twice.
       end_policy: Decides who gets the end of data.

@@ -35,7 +35,7 @@ class Pace:
     Attributes:
       name: Name of the consumer.
       secs_per_unit: How long it takes for an item of length 1, above 0.
-      free_at: When it will have completed what it holds, in seconds.
+      free_at: Time at which it will have completed its items, in seconds.
     """
 
     name: str

@@ -26,7 +26,7 @@ def status_text(
     """Returns the status as one line of JSON.
 
     Args:
-      view: What the queue looks like.
+      view: View of the queue.
       has_ended: Whether it is the chief's last word.
       waiting: The tasks that have waited for an item for long.
     """

@@ -124,7 +124,7 @@ def takes_since(
 
     Args:
       ledger: The ledger, not changed meanwhile.
-      num_events: What the last call returned; 0 at first.
+      num_events: Value that the last call returned; 0 at first.
       now: Time in seconds, of the ledger's clock.
 
     Returns:

@@ -57,8 +57,8 @@ class Number:
     Attributes:
       name: Name in the state, and tag of the curve.
       unit: "items", "records", "epochs", "s", "items/s", "records/s" or "".
-      kind: What the value is.
-      places: Where it is shown.
+      kind: Kind of the value.
+      places: Places that show it.
       words: What a line says of it, of the texts of all numbers; "": nothing.
       is_always: Whether a line says so of nothing, too.
     """

@@ -30,12 +30,12 @@ class View:
 
     Attributes:
       name: Name of the queue.
-      wall_time: When, in seconds since the epoch.
+      wall_time: Time of the look, in seconds since the epoch.
       progress: Progress in numbers.
       items_per_sec: Rate since the last look.
       records_per_sec: Likewise.
-      state: Who has what; json can write it.
-      takes: What became of items since the last look; json can write it.
+      state: Items of each worker; json can write it.
+      takes: Outcomes of items since the last look; json can write it.
     """
 
     name: str

@@ -30,7 +30,7 @@ class Merged:
 
     Attributes:
       segments: Segments in the order of their tickets.
-      slicings: What the segments' slicing points into.
+      slicings: Slicings that the segments point into.
       next_ticket: The first ticket that was never issued.
       attempts: {ticket: times leased} of what was in flight, in the front.
     """

@@ -26,7 +26,7 @@ def expect_possible(
 
     Args:
       snapshot: The position, with its masks; without added works.
-      slicings: Its slicings.
+      slicings: Slicings of the snapshot.
       listed_end: The first ticket after its listed works, if it says so.
 
     Raises:

@@ -33,14 +33,14 @@ class Resumption:
     """Where a ledger starts.
 
     Attributes:
-      plan: What is to be handed out.
+      plan: Plan of the items to hand out.
       next_ticket: The first ticket that was never issued.
       attempts: {ticket: times leased} of the items that come first.
       given_up: [(ticket, name), ...] as in the snapshot.
       kept: Number of listed works that the snapshot knew.
       added: Number of works that are new.
       dropped: Number of works that are no longer listed.
-      notes: What else changed, in words.
+      notes: Other changes, in words.
     """
 
     plan: Plan
@@ -79,7 +79,7 @@ def resume(
       slice_works: Returns how the works are to be cut now, or None: not at
         all. Called only if the works or `num_slices` have changed.
 
-      listed_end: Where the snapshot's listed works end, if it says so.
+      listed_end: End of the snapshot's listed works, if it says so.
 
     Raises:
       SnapshotError: If the works have changed and the list that the snapshot

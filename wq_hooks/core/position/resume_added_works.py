@@ -27,7 +27,7 @@ def resume_with_added(
     Args:
       works: The works listed now.
       snapshot: The position to continue from.
-      log: What this process has added, and whether more may come.
+      log: Works that this process has added, and whether more may come.
       **asked: See `wq_hooks.core.position.resume.resume`.
 
     Raises:

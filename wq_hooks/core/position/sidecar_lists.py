@@ -40,8 +40,8 @@ def list_in(file: bytes, path: str) -> list[str]:
     """Returns the list of a file.
 
     Args:
-      file: What is in it.
-      path: Where it is, for the error.
+      file: Content of the file.
+      path: Path of the file, for the error.
 
     Raises:
       SnapshotError: If the file is damaged.

@@ -37,8 +37,8 @@ class OpenItem:
     """An item that was handed out and not acknowledged at the time.
 
     Attributes:
-      ticket: Its number in the order of issue.
-      text: Its name, for people.
+      ticket: Number of the item in the order of issue.
+      text: Name of the item, for people.
       holder: The consumer that held it, or None if nobody did.
       attempts: How often it had been leased.
     """
@@ -55,7 +55,7 @@ class Snapshot:
 
     Attributes:
       name: The queue's name.
-      segments: What is left of the plan; see `wq_hooks.core.items.plan`.
+      segments: Rest of the plan; see `wq_hooks.core.items.plan`.
       next_ticket: The first ticket that nobody has taken an item of yet.
       outstanding: The items below `next_ticket` that are not completed, by
         ticket; the rest below `next_ticket` is.
@@ -65,11 +65,11 @@ class Snapshot:
       fingerprint: Fingerprint of the list of works.
       packed_works: The list itself (`works.pack_names`) if it is short, or
         None.
-      sidecar_directory: Where long lists were kept, or None.
+      sidecar_directory: Directory of the long lists, or None.
       slicings: How the works are cut: what the segments' `slicing` points
         into. None: whole. A fingerprint stands for a long one, which is kept
         where a long list of works is.
-      num_slices: What the last of them was made for.
+      num_slices: Number of slices that the last of them was made for.
       added: Works that were added while the queue ran; None: it was not open.
     """
 

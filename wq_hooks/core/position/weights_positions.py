@@ -28,7 +28,7 @@ class Fields(NamedTuple):
 
     Attributes:
       folder: The one that all the files are in; the path, where it has none.
-      patterns: One for each further part of their paths; none without fields.
+      patterns: Pattern of each further part of their paths.
       name: A path that stands for all of them.
     """
 
@@ -74,8 +74,8 @@ def entries_of(text: str | bytes, path: str) -> list[dict[str, Any]]:
     """Returns what is in a file of positions, the newest first.
 
     Args:
-      text: What is in the file.
-      path: Where it is, for errors.
+      text: Content of the file.
+      path: Path of the file, for errors.
 
     Raises:
       ValueError: If the file is none of ours.

@@ -19,7 +19,7 @@ class DroppedRows:
 
     Args:
       name: Name of the queue.
-      what: What a row is, such as "a report".
+      what: Name of a row, such as "a report".
 
     Attributes:
       num: Number of rows so far.

@@ -137,7 +137,7 @@ class Element:
       slot: `ITEM` or `END`.
       token: Generation of an item, or the token of an end of data.
       ticket: Number of an item; -1: it is none.
-      text: What the reader gets.
+      text: Text for the reader.
       is_fresh: Whether the token is the one that counts at present.
     """
 

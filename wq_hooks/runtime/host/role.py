@@ -19,7 +19,7 @@ class Role:
 
     Args:
       task: The task.
-      given: What the user says; None: nothing.
+      given: Value that the user gives; None: none.
     """
 
     def __init__(self, task: Task, given: bool | None):

@@ -31,10 +31,10 @@ class SessionQueue(Protocol):
 
     Attributes:
       name: Name of the queue.
-      options: Its options.
+      options: Options of the queue.
       graph: The graph.
-      mailbox: What the tasks share.
-      ports: Where items come out on this task.
+      mailbox: Mailboxes that the tasks share.
+      ports: Ports that give this task its items.
       task: The task that this process is.
       role: Whether the task keeps the ledger.
       is_named: Whether the user has given the name.
@@ -70,7 +70,7 @@ class SessionQueue(Protocol):
         """Returns the ledger that a session of the chief starts with.
 
         Args:
-          position: What a Saver has restored, "" if nothing.
+          position: Text that a Saver has restored, "" if none.
         """
 
     def new_attempts(

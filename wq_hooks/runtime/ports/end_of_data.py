@@ -91,7 +91,7 @@ def comes_from(
     Args:
       queue: The op of the queue.
       session: The session of the step.
-      fetches: What the step has fetched.
+      fetches: Fetches of the step.
       error: What it has raised. If it does not name its op, what was fetched
         counts.
     """

@@ -100,7 +100,7 @@ class ItemPort(Port):
         Args:
           iteration: The iteration that asks.
           num_ready: How many numbers are ready.
-          given: What it was given in the same step.
+          given: Values that it was given in the same step.
         """
         self._refill(num_ready)
         with self._lock:

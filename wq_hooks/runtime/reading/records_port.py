@@ -115,7 +115,7 @@ class RecordsPort:
         """Returns an op that reports records left out, unless they are kept.
 
         Args:
-          kind: Who left them out.
+          kind: Kind of the operation that left them out.
           slots: See `note_batch`.
           is_kept: tf.bool scalar.
         """

@@ -57,8 +57,8 @@ class WatchedDataset(tf.data.Dataset):
     """A dataset whose iterations report themselves; see the module.
 
     Args:
-      dataset: What it consists of.
-      port: Where it reports.
+      dataset: Dataset that it wraps.
+      port: Port that it reports to.
       watch: How the train loop can be seen from its end.
       is_parallel: Whether its order hangs on its option `deterministic`.
     """
@@ -178,7 +178,7 @@ class WatchedDataset(tf.data.Dataset):
         """Returns what a method has given, watched if it can be.
 
         Args:
-          dataset: What it has given.
+          dataset: Dataset that the method has given.
           watch: How it is watched; None: its elements are those of this one.
           is_parallel: See `__init__`.
         """

@@ -41,7 +41,7 @@ class Operation:
         other elements.
       saves_reports: Whether nothing has to be reported if the reader does it.
       may_fail_alone: Whether an element at which it fails is lost alone.
-      batching: What makes the batches, if they are of a fixed size.
+      batching: Function that makes batches, if they have a fixed size.
       divides: Whether records of one element may come in several elements.
       run_ahead: Applies it to a dataset, if it does nothing but run ahead.
       options: The options, if it is `with_options`.

@@ -30,15 +30,15 @@ class LedgerFactory:
     """Makes the ledgers of one queue, each where the queue begins.
 
     Args:
-      works: What is listed.
+      works: Listed works.
       options: Options of the queue.
       slicer: Cuts the works.
-      added_log: What is added to them.
-      attempts_directory: Where the attempts at items are kept; None: beside
+      added_log: Log of the works added to them.
+      attempts_directory: Directory of the attempts at items; None: beside
         the checkpoints.
 
     Attributes:
-      sidecars: What is kept beside the checkpoints.
+      sidecars: Files that are kept beside the checkpoints.
       asked_for: The position that the user has given, if any.
     """
 
@@ -94,7 +94,7 @@ class LedgerFactory:
 
         Args:
           where: The device on which the queue stands, or "".
-          position: What a Saver has restored, "" if nothing.
+          position: Text that a Saver has restored, "" if none.
         """
         snapshot = self.asked_for
         if position and not self.begins_as_asked:

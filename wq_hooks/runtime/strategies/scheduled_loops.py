@@ -70,7 +70,7 @@ def merged(coordinator: Any, loops: Sequence[Iterator[Any]]) -> Iterator[Any]:
     """Yields what the loops yield, each of which runs in a thread.
 
     Raises:
-      Exception: What the first function that failed has raised.
+      Exception: Error of the first function that failed.
     """
     results: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
     is_over = threading.Event()

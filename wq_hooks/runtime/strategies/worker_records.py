@@ -225,7 +225,7 @@ class WorkerDatasets:
           dataset_fn: Returns a dataset of `records`.
 
         Raises:
-          Exception: What a step raised; OutOfRangeError at the end of data.
+          Exception: Error of a step; OutOfRangeError at the end of data.
         """
         iterator = self.iterator(coordinator, dataset_fn)
         schedule = schedule_of(coordinator)
@@ -245,7 +245,7 @@ class WorkerDatasets:
           function: A tf.function of an item, a tf.string scalar.
 
         Raises:
-          Exception: What a function raised; its item stays open.
+          Exception: Error of a function; its item stays open.
         """
         schedule = schedule_of(coordinator)
         loops = [

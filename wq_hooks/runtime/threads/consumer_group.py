@@ -91,8 +91,8 @@ class ConsumerGroup:
         """Adds a consumer, which takes nothing before `serve`.
 
         Args:
-          port: Where its items go.
-          consumer: Who takes.
+          port: Port that its items go to.
+          consumer: Consumer that takes the items.
           pause: See `ConsumerLoop`.
         """
         rule = port.new_rule(self._num_clients)

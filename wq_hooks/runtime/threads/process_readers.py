@@ -50,7 +50,7 @@ class ProcessReaders:
 
     Args:
       name: Name of the queue.
-      task: Who this process is among those that share the queue.
+      task: Name of this process among those that share the queue.
       group: The consumers.
       num_clients: How many readers draw from one consumer at a time.
       reports_leave: Whether to say that a consumer ends.
@@ -272,8 +272,8 @@ class ProcessReaders:
         """Starts a consumer.
 
         Args:
-          port: Where its readers get their items.
-          task_name: Where they read; None: in this process.
+          port: Port that gives its readers their items.
+          task_name: Task in which they read; None: in this process.
         """
         with self.lock:
             loop = self._new_loop(port, task_name)

@@ -59,8 +59,8 @@ class EagerService:
 
     Args:
       name: Name of the queue.
-      task: Who this process is among those that share the queue.
-      transport: Where items come from.
+      task: Name of this process among those that share the queue.
+      transport: Transport that items come from.
       num_clients: How many readers draw from one consumer at a time.
       acks_on_take: Whether an item is completed when it is handed out.
       is_end: Called at the end of data; False means to ask again.

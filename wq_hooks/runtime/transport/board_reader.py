@@ -29,7 +29,7 @@ class BoardReader:
     Args:
       target: Target of a server of the cluster, such as "grpc://10.0.0.7:2222".
       name: Name of the queue.
-      device: Where the queue stands; None: on a parameter server.
+      device: Device of the queue; None: a parameter server.
       container: Container of the queue, as in `tf.compat.v1.container`.
       timeout_secs: How long to wait for an answer.
 

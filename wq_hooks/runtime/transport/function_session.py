@@ -59,7 +59,7 @@ class FunctionSession:
         Args:
           fetches: See `run`.
           feeds: Placeholders.
-          values: What to feed them with.
+          values: Values to feed.
         """
         flat = tf.nest.flatten(fetches)
         key = (tuple(map(id, flat)), tuple(map(id, feeds)))

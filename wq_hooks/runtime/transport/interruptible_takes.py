@@ -24,7 +24,7 @@ class PatientTakes:
     """A ConsumerTransport whose takes leave the main thread interruptible.
 
     Args:
-      transport: Where items come from.
+      transport: Transport that items come from.
     """
 
     def __init__(self, transport: ConsumerTransport):

@@ -34,11 +34,11 @@ class Lookout:
     Args:
       name: Name of the queue.
       task: Name of this process, such as "worker:1".
-      board: What the chief has left.
+      board: Board that the chief writes to.
       gates: Returns the entries that let the consumers of this task in or not.
       is_chief: Whether this task is the chief, which says by itself what it
         waits for at the end of data.
-      origin: Where the session comes from, if known.
+      origin: Origin of the session, if known.
       read_step: Returns the global step, None if there is none.
       end: Gives the readers of this task the end of data.
     """
@@ -190,7 +190,7 @@ class ServerWatch:
     Args:
       name: Name of the queue.
       task: Name of this process.
-      device: Where the queue stands.
+      device: Device of the queue.
       target: Target of the session.
     """
 

@@ -22,7 +22,7 @@ from wq_hooks.runtime.host.session_queue import SessionQueue
 
 _MIN_POLL_SECS = 0.01
 _MAX_POLL_SECS = 0.1
-# So many beats in which a chief that lives says so.
+# A chief that is alive beats at least once in this many periods.
 _NUM_BEATS = 2.5
 
 
@@ -45,7 +45,7 @@ def meet_chief(
     Args:
       queue: The queue.
       task: The name of this task.
-      board: Where the chief says so.
+      board: Board that the chief writes to.
       pause: Waits for that many seconds; returns whether to give up.
 
     Raises:
@@ -110,9 +110,9 @@ def is_another_chief_there(
     Waits for its next beat, if there has been one.
 
     Args:
-      task: The name of this task. What it has said in an earlier life does
+      task: Name of this task. What its earlier process has said does
         not count.
-      board: Where a chief says so.
+      board: Board that a chief writes to.
       pause: Waits for that many seconds; returns whether to give up.
     """
     keys = (messages.CHIEF, messages.END, messages.ITEM, messages.BEAT)

@@ -63,7 +63,7 @@ class Steps:
         Args:
           fetches: A tensor, an operation, or a list of tensors.
           feeds: Placeholders.
-          values: What to feed them with.
+          values: Values to feed.
 
         Returns:
           As of `tf.compat.v1.Session.run`, whose errors it raises.

@@ -83,7 +83,7 @@ class QueueServer:
     """A queue that is served.
 
     Args:
-      served: What to say of it.
+      served: Record of the queue, for processes that connect.
       port: Port of this process' TensorFlow server; 0: any that is free.
 
     Raises:
@@ -109,7 +109,7 @@ class QueueServer:
         """Serves what a feeder hands out, instead of the last one.
 
         Args:
-          feeder: Its transport is `mailbox`.
+          feeder: Feeder whose transport is `mailbox`.
         """
         self._stop_feeder()
         # Reports to the one before are of another generation, and dropped.
