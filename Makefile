@@ -17,7 +17,7 @@ RUN = $(VENV)/bin/python -m
 INSTALLED = $(VENV)/.installed-$(PYVER)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-versions chaos benchmarks lint clean
+.PHONY: help venv demo test test-versions chaos benchmarks lint dist clean
 
 help: ## list the targets
 	@echo "usage: make <target> [PYTHON=python3] [VENV=$(VENV)] [ARGS=...]"
@@ -46,6 +46,9 @@ lint: $(INSTALLED) ## run ruff and mypy
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+
+dist: ## build the distributions, check them, and try the wheel
+	$(PYTHON) tools/check_dist.py $(ARGS)
 
 clean: ## remove environments, caches and what the demo wrote
 	rm -rf .venv-* demo_run benchmark_results build dist ./*.egg-info
