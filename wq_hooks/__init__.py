@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from wq_hooks._version import __version__
 
 if TYPE_CHECKING:
+    from wq_hooks.core.preemption import Preemption
     from wq_hooks.hooks.sync_replicas_hook import SyncReplicasHook
     from wq_hooks.hooks.work_queue_hook import WorkQueueHook
     from wq_hooks.keras_callbacks import WorkQueueCallback, WorkQueueCheckpoint
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _MODULE_OF_NAME = {
     "GeneralQueueRunner": "wq_hooks.queue_runner",
     "LocalWorkMgr": "wq_hooks.local_work_mgr",
+    "Preemption": "wq_hooks.core.preemption",
     "SyncReplicasHook": "wq_hooks.hooks.sync_replicas_hook",
     "TableRecordDataset": "wq_hooks.readers.table",
     "TableRecordReader": "wq_hooks.readers.table",
@@ -39,6 +41,7 @@ _MODULE_OF_NAME = {
 __all__ = [
     "GeneralQueueRunner",
     "LocalWorkMgr",
+    "Preemption",
     "SyncReplicasHook",
     "TableRecordDataset",
     "TableRecordReader",

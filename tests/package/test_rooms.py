@@ -19,6 +19,7 @@ ROOMS = [
     "core.values",
     "core.waits",
     "core.names",
+    "core.preemption",
     "core.items",
     "core.position",
     "core.ledger",

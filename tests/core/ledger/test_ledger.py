@@ -496,6 +496,21 @@ class TestMaxAttempts:
         assert [event.item.text for event in given_up] == ["a"]
         assert ledger.snapshot("q").given_up == ((0, "a"),)
 
+    def test_what_is_handed_over_has_not_failed(self):
+        ledger = make_ledger("abc", max_attempts=1)
+        take(ledger, A, 2)
+        ledger.issue(1, 0.0)
+        ledger.leave(A, 1.0, in_order=True)
+        # A take that was under way when the task left.
+        ledger.lease(A, 2, 1.0)
+        assert counts(ledger) == (3, 0, 0)
+        assert not ledger.given_up
+        ledger.heard(A2, 2.0)
+        take(ledger, A2, 3, now=2.0)
+        # It does not speak for those that come after it.
+        ledger.leave(A2, 3.0)
+        assert len(ledger.given_up) == 1
+
     @pytest.mark.parametrize("how", ["expired", "left", "came back"])
     def test_whatever_ended_the_lease(self, how):
         ledger = make_ledger("ab", max_attempts=1, lease_secs=10.0)

@@ -138,8 +138,9 @@ def test_names_on_the_wire_never_change():
         messages.ACK,
         messages.ALIVE,
         messages.LEAVE,
+        messages.HAND_OVER,
         messages.WAKE,
-    ) == ("ask", "lease", "ack", "alive", "leave", "wake")
+    ) == ("ask", "lease", "ack", "alive", "leave", "hand-over", "wake")
     assert (messages.ITEM, messages.END) == (0, 1)
     keys = [messages.REMAINING, messages.LEVEL, messages.WORKS]
     assert keys == [2, 3, 4]

@@ -133,8 +133,9 @@ class Chief:
             ledger.end(sender, now)
         elif report.kind == messages.THROUGH:
             ledger.note_through(sender, now)
-        elif report.kind == messages.LEAVE:
-            ledger.leave(sender, now)
+        elif report.kind in (messages.LEAVE, messages.HAND_OVER):
+            is_in_order = report.kind == messages.HAND_OVER
+            ledger.leave(sender, now, in_order=is_in_order)
         elif report.kind == messages.ALIVE:
             ledger.heard_of_task(sender, now)
 

@@ -58,6 +58,8 @@ class ConsumerState:
     # Whether a train step of its session has met the end of data.
     is_through: bool = False
     has_left: bool = False
+    # Whether what it held then, and takes since, has not failed.
+    has_handed_over: bool = False
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     # Seconds from one completion to the next, while it had something to do,
     # and what was completed by then; see `wq_hooks.core.ledger.consumer_pace`.

@@ -224,7 +224,14 @@ class LeaseBook:
         """Returns an item to the line; returns whether it is given up."""
         lease = self.leases.pop(ticket)
         held = now - lease.since, lease.attempt
-        if self.attempts.fail(ticket, lease.attempt, spares=spares):
+        state = self._consumers.get(lease.consumer.name)
+        if (
+            state is not None
+            and state.consumer == lease.consumer
+            and state.has_handed_over
+        ):
+            self.attempts.hand_back(ticket, lease.attempt)
+        elif self.attempts.fail(ticket, lease.attempt, spares=spares):
             self.give_up(self.items.open[ticket], now, lease.consumer, *held)
             return True
         self.items.put_back(ticket)

@@ -20,10 +20,7 @@ from wq_hooks.core.items.plan import Item, Plan
 from wq_hooks.core.ledger.attempts import Attempts
 from wq_hooks.core.ledger.backup_tasks import BackupTasks
 from wq_hooks.core.ledger.consumer_pace import ConsumerPaces
-from wq_hooks.core.ledger.consumer_state import (
-    Consumer,
-    task_of,
-)
+from wq_hooks.core.ledger.consumer_state import Consumer, task_of
 from wq_hooks.core.ledger.end_policy import EndPolicy
 from wq_hooks.core.ledger.lease_book import LeaseBook
 from wq_hooks.core.ledger.membership import Membership
@@ -334,12 +331,14 @@ class Ledger:
         if self.heard(consumer, now):
             self.consumers[consumer.name].is_through = True
 
-    def leave(self, consumer: Consumer, now: float) -> None:
-        """Notes that a consumer is gone; what it still holds goes back."""
+    def leave(
+        self, consumer: Consumer, now: float, *, in_order: bool = False
+    ) -> None:
+        """Notes that a consumer is gone; in order, nothing has failed."""
         state = self.consumers.get(consumer.name)
         if state is None or state.consumer != consumer or state.has_left:
             return
-        state.has_left = True
+        state.has_left, state.has_handed_over = True, in_order
         state.asking_since = state.waiting_since = None
         self._book.return_all(state, now, "left")
 

@@ -40,12 +40,13 @@ RETURN = "return"  # gives back the claimed items, unfinished
 ENDED = "ended"  # has met the end of data, and takes no more
 THROUGH = "through"  # a step has met the end of data; claims as of LEAVE
 LEAVE = "leave"  # ends; the claims are what it has completed
+HAND_OVER = "hand-over"  # the same; what it holds has not failed
 WAKE = "wake"  # from the chief to itself: look up; may bear a mark
 
 # Instead of a generation: no chief has begun, so no item counts.
 NOBODY = "none"
 _KINDS = frozenset(
-    (ASK, LEASE, ACK, ALIVE, RETURN, ENDED, THROUGH, LEAVE, WAKE)
+    (ASK, LEASE, ACK, ALIVE, RETURN, ENDED, THROUGH, LEAVE, HAND_OVER, WAKE)
 )
 # Between the lines of a report.
 SEPARATOR = "\n"

@@ -157,14 +157,24 @@ class ConsumerGroup:
         )
 
     def report_leave(
-        self, loop: ConsumerLoop, completed: Sequence[Claim] = ()
+        self,
+        loop: ConsumerLoop,
+        completed: Sequence[Claim] = (),
+        *,
+        in_order: bool = False,
     ) -> None:
-        """Says that a consumer ends, and what it has completed."""
+        """Says that a consumer ends, and what it has completed.
+
+        Args:
+          loop: The consumer.
+          completed: The items.
+          in_order: Whether what it still holds has not failed.
+        """
         port = self._ports.get(loop)
         records = 0 if port is None else port.take_num_trained()
         self._reports.report(
             Report(
-                messages.LEAVE,
+                messages.HAND_OVER if in_order else messages.LEAVE,
                 loop.consumer,
                 tuple(completed),
                 records=records,
