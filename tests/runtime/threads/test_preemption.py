@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -19,17 +20,18 @@ class Program:
     """One of the functions of tests/programs/preempted.py."""
 
     def __init__(self, name, *args):
+        self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [sys.executable, PROGRAMS / "preempted.py", name, *map(str, args)],
             env=environment(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._log,
             text=True,
         )
         self.lines = []
         while not self.lines or not self.lines[-1].endswith("ready"):
             line = self._process.stdout.readline()
-            assert line, self._process.communicate()
+            assert line, self.wait() or self.log
             self.lines.append(line.rstrip("\n"))
 
     def terminate(self):
@@ -37,9 +39,13 @@ class Program:
 
     def wait(self):
         """Returns its exit code; afterwards `lines` is all that it said."""
-        out, self.log = self._process.communicate(timeout=DEADLINE_SECS)
-        self.lines += out.splitlines()
-        return self._process.returncode
+        self.lines += self._process.stdout.read().splitlines()
+        self._process.stdout.close()
+        returncode = self._process.wait(DEADLINE_SECS)
+        with self._log:
+            self._log.seek(0)
+            self.log = self._log.read()
+        return returncode
 
 
 @pytest.mark.parametrize(
