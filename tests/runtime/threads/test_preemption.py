@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import pytest
@@ -13,19 +12,16 @@ import pytest
 from tests.support.environment import environment
 from tests.support.paths import PROGRAMS
 
-DEADLINE_SECS = 60.0
-
 
 class Program:
     """One of the functions of tests/programs/preempted.py."""
 
     def __init__(self, name, *args):
-        self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [sys.executable, PROGRAMS / "preempted.py", name, *map(str, args)],
             env=environment(),
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=subprocess.PIPE,
             text=True,
         )
         self.lines = []
@@ -39,13 +35,10 @@ class Program:
 
     def wait(self):
         """Returns its exit code; afterwards `lines` is all that it said."""
-        self.lines += self._process.stdout.read().splitlines()
-        self._process.stdout.close()
-        returncode = self._process.wait(DEADLINE_SECS)
-        with self._log:
-            self._log.seek(0)
-            self.log = self._log.read()
-        return returncode
+        with self._process:
+            self.lines += self._process.stdout.read().splitlines()
+            self.log = self._process.stderr.read()
+        return self._process.returncode
 
 
 @pytest.mark.parametrize(
