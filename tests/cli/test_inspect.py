@@ -55,7 +55,7 @@ def inspect(capsys, *args):
 
 
 def inspect_json(capsys, *args):
-    code, out = inspect(capsys, *args, "--json")
+    code, out = inspect(capsys, *args, "--format=json")
     assert code == 0, out
     return json.loads(out)
 

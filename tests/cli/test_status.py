@@ -99,7 +99,7 @@ class TestCommand:
                 assert draw(session, item, 3) == ["a", "b", "c"]
 
                 def state():
-                    _, out = self.run(capsys, *args, "--json")
+                    _, out = self.run(capsys, *args, "--format=json")
                     found = json.loads(out)
                     return found["completed"] == 2 and found
 

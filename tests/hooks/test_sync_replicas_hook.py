@@ -170,7 +170,7 @@ def test_replicas_end_with_the_data(
     assert Counter(replicas.lines) == expected(paths)
     # And each item was acknowledged before the last save.
     capsys.readouterr()
-    command_line.main(["inspect", "--json", str(tmp_path / "model")])
+    command_line.main(["inspect", "--format=json", str(tmp_path / "model")])
     (position,) = json.loads(capsys.readouterr().out)
     assert position["completed"] == position["total"] == 2 * len(paths)
 

@@ -44,6 +44,7 @@ ROOMS = [
     "work_queue",
     "queue_runner",
     "tensorboard_plugin",
+    "metrics",
     "hooks",
     "keras_callbacks",
     "launcher",

@@ -7,9 +7,9 @@ import json
 import pytest
 
 pytest.importorskip("tensorboard")
+from wq_hooks.core.monitoring.checked_state import checked_state, checked_takes
 from wq_hooks.core.monitoring.view import Viewer
 from wq_hooks.tensorboard_plugin.card import card_of
-from wq_hooks.tensorboard_plugin.checked import checked_state, checked_takes
 from wq_hooks.tensorboard_plugin.demo import Player, parts, workers
 from wq_hooks.tensorboard_plugin.reading import Found
 

@@ -1,7 +1,7 @@
 """Tell what a checkpoint says of its work queues.
 
     wq-hooks inspect /model
-    wq-hooks inspect /model/model.ckpt-1200 --works today.txt --json
+    wq-hooks inspect /model/model.ckpt-1200 --works today.txt --format=json
 
 Exits with 0, or with 1 where there is nothing to read: no checkpoint, one
 without a queue, or a damaged one. Needs TensorFlow.
@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many items to list (default: %(default)s)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print JSON, with all items"
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="JSON holds all items (default: %(default)s)",
     )
 
 
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     except (WorkQueueError, OSError, ValueError) as e:
         text.complain("inspect", e)
         return 1
-    if args.json:
+    if args.format == "json":
         text.write(json.dumps(reports, indent=2))
     else:
         for report in reports:

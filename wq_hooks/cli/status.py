@@ -1,9 +1,12 @@
 """Tell how a running queue is doing, without disturbing it.
 
     wq-hooks status --target grpc://10.0.0.7:2222 --watch
+    wq-hooks status --target http://10.0.0.8:9100 --check
 
-Exits with 0, or with 1 where there is no such queue or no answer. Needs
-TensorFlow.
+A parameter server is asked with TensorFlow, which takes seconds to load; the
+metrics port of the chief is asked without. Exits with 0, or with 1 where there
+is no such queue or no answer; with `--check`, with 3 if the queue stands still
+and with 4 if a worker is slow.
 """
 
 from __future__ import annotations
@@ -15,20 +18,27 @@ import queue
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from wq_hooks.cli import text
 from wq_hooks.cli.arguments import number
+from wq_hooks.core.monitoring.checked_state import checked_state
 from wq_hooks.core.monitoring.schema import (
     phrases_of,
     secs_in_words,
     texts_of,
 )
 from wq_hooks.core.monitoring.slow_workers import slow_workers
+from wq_hooks.core.monitoring.stall import is_stalled
 from wq_hooks.errors import WorkQueueError
-from wq_hooks.tensorboard_plugin.checked import checked_state
+from wq_hooks.metrics.endpoint import STATUS_PATH
+from wq_hooks.metrics.prometheus import text_of
 
+# Exit codes of `--check`.
+STALLED = 3
+STRAGGLER = 4
 _WATCH_SECS = 5.0
 _LEAST_SECS = 0.001
 _CLEAR = "\x1b[H\x1b[2J"
@@ -39,8 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         required=True,
-        metavar="grpc://HOST:PORT",
-        help="a server of the cluster: a parameter server, or any task",
+        metavar="URL",
+        help="grpc://HOST:PORT of a parameter server, or of any task; or "
+        "http://HOST:PORT of the chief's metrics port",
     )
     parser.add_argument(
         "--name",
@@ -80,35 +91,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to wait for an answer (default: %(default)s)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print the state as JSON"
+        "--format",
+        choices=("text", "json", "prometheus"),
+        default="text",
+        help="(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="exit with 3 if the queue stands still, with 4 if a worker is "
+        "slow",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the status; returns the exit code."""
-    if "://" not in args.target:
+    scheme, separator, _ = args.target.partition("://")
+    if not separator or scheme not in ("grpc", "http", "https"):
         raise argparse.ArgumentTypeError(
             "Expected --target to be that of a server, such as "
-            f"grpc://10.0.0.7:2222; got {args.target!r}."
+            "grpc://10.0.0.7:2222, or of a metrics port, such as "
+            f"http://10.0.0.8:9100; got {args.target!r}."
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        _follow(args)
+        state = _follow(args, _Board if scheme == "grpc" else _Endpoint)
     except KeyboardInterrupt:
         return 0
     except WorkQueueError as e:
         text.complain("status", e)
         return 1
-    return 0
+    return _check(state) if args.check else 0
 
 
-def _follow(args: argparse.Namespace) -> None:
-    board = _Board(args)
+def _check(raw: dict[str, Any]) -> int:
+    state = checked_state(raw)
+    if is_stalled(state):
+        return STALLED
+    return STRAGGLER if slow_workers(state) else 0
+
+
+def _follow(
+    args: argparse.Namespace, source: type[_Board | _Endpoint]
+) -> dict[str, Any]:
+    board = source(args)
     while True:
         status = _within(board.read, args.timeout, args.target)
         state = parse(status, args.name)
-        if args.json:
+        if args.format == "json":
             text.write(json.dumps(state))
+        elif args.format == "prometheus":
+            text.write(text_of([state]))
         else:
             if args.watch and sys.stdout.isatty():
                 sys.stdout.write(_CLEAR)
@@ -119,6 +152,41 @@ def _follow(args: argparse.Namespace) -> None:
             break
         time.sleep(args.watch)
     board.close()
+    return state
+
+
+class _Endpoint:
+    """The metrics port of a chief; raises WorkQueueError for what goes wrong.
+
+    Args:
+      args: Arguments of the command.
+    """
+
+    def __init__(self, args: argparse.Namespace):
+        self._args = args
+
+    def read(self) -> str:
+        """Returns the status."""
+        args = self._args
+        url = args.target.rstrip("/") + STATUS_PATH
+        try:
+            with urllib.request.urlopen(url, timeout=args.timeout) as answer:
+                states = json.load(answer)
+        except (OSError, ValueError) as e:
+            raise WorkQueueError(
+                f"Expected an answer of {url!r}; got {e!s:.300}"
+            ) from e
+        names = [str(state.get("name")) for state in states]
+        if args.name not in names:
+            known = ", ".join(map(text.printable, names)) or "none"
+            raise WorkQueueError(
+                f"Expected a work queue named {args.name!r}; there are: "
+                f"{known}. Choose one by --name."
+            )
+        return json.dumps(states[names.index(args.name)])
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 class _Board:

@@ -28,6 +28,7 @@ from wq_hooks.errors import WorkQueueError
 from wq_hooks.hooks.progress_bar import Bar, new_bar
 from wq_hooks.hooks.reporter import Reporter
 from wq_hooks.hooks.summary import view_pb
+from wq_hooks.metrics.chief_metrics import ChiefMetrics
 from wq_hooks.work_queue import WorkQueue
 
 _BAR_EVERY_SECS = 0.5
@@ -55,6 +56,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         checkpoints, from the first save or restore on.
       is_chief: Whether this task keeps the ledgers; None: as each queue finds
         out, from the session's creator above all.
+      metrics_port: TCP port of the chief on which Prometheus, and `wq-hooks
+        status`, find the numbers; 0: a free one, which the log tells; None:
+        none. It listens on all interfaces, without a password. Needs
+        prometheus_client.
       progress_bar: Whether the chief shows a bar where its standard error is
         a terminal. Needs tqdm. Log lines go through it, so choose one.
 
@@ -71,6 +76,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         every_n_steps: int | None = None,
         summary_dir: str | None = None,
         is_chief: bool | None = None,
+        metrics_port: int | None = None,
         progress_bar: bool = False,
     ):
         if every_n_steps is not None:
@@ -94,6 +100,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._last_step = self._reported_step = 0
         self._every_n_secs = every_n_secs
         self._reporter: Reporter | None = None
+        self._metrics = ChiefMetrics(metrics_port)
         self._wants_bars = progress_bar
         self._bars: dict[str, Bar] = {}
         self._bars_due = 0.0
@@ -138,6 +145,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._reporter = None
         if self._has_ledger():
             self._last_step = self._reported_step = self._read_step(session)
+        self._metrics.start([q for q in self._queues if q.role.is_chief])
         if self._every_n_secs is not None and self._has_ledger():
             self._reporter = Reporter(
                 functools.partial(self._read_and_report, session),
@@ -188,6 +196,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             self._report_now()
         if self._reporter is not None:
             self._reporter.stop()
+        self._metrics.close()
         self._bars_due = 0.0
         self._update_bars()
         for bar in self._bars.values():

@@ -17,6 +17,7 @@ from wq_hooks.errors import WorkQueueError
 from wq_hooks.hooks.summary import write_v2
 from wq_hooks.keras_callbacks import skip
 from wq_hooks.keras_callbacks.remote_fit import RemoteFit
+from wq_hooks.metrics.chief_metrics import ChiefMetrics
 from wq_hooks.runtime.saving.position_file import PositionFile
 from wq_hooks.runtime.strategies.parameter_servers import (
     expect_dataset_creator,
@@ -56,6 +57,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         BackupAndRestore, or the `filepath` of ModelCheckpoint. The position is
         kept in a file beside it, each time that the weights there change. To
         load the weights is up to that callback, or to you.
+      metrics_port: TCP port on which Prometheus, and `wq-hooks status`, find
+        the numbers during `fit`; see WorkQueueHook.
 
     Example:
       backup = tf.keras.callbacks.BackupAndRestore("backup")
@@ -75,6 +78,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         every_n_secs: float | None = 60.0,
         every_n_steps: int | None = None,
         beside: str | os.PathLike[str] | None = None,
+        metrics_port: int | None = None,
     ):
         super().__init__()
         # Under a ParameterServerStrategy Keras 2 refuses callbacks that have
@@ -96,6 +100,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._engine.service.readers.expect_step_counter()
         self._log_dir = None if log_dir is None else os.fspath(log_dir)
         self._position_file = None if beside is None else PositionFile(beside)
+        self._metrics = ChiefMetrics(metrics_port)
         self._has_restored = False
         self._is_remote = False
         self._remote_fit: RemoteFit | None = None
@@ -127,6 +132,8 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             # optimizer, or one that its steps do not use.
             self.continue_from(_iterations_of(self.model))
             self.restore()
+        if isinstance(self._engine, EagerEngine):
+            self._metrics.start([self._engine])
         if self._engine.is_done:
             logging.info(
                 "Work queue %s: all items are completed; there is nothing to "
@@ -185,6 +192,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         skip.unskip_fit(self.model)
         self._engine.forgive()
         self._report()
+        self._metrics.close()
 
     @property
     def step(self) -> int:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from wq_hooks.core.monitoring.schema import CARD, WORKER, shown_in
-from wq_hooks.core.monitoring.slow_workers import slow_workers
-from wq_hooks.tensorboard_plugin import metadata
-from wq_hooks.tensorboard_plugin.checked import (
+from wq_hooks.core.monitoring.checked_state import (
     checked_state,
     checked_takes,
     number_of,
     text_of,
 )
+from wq_hooks.core.monitoring.schema import CARD, WORKER, shown_in
+from wq_hooks.core.monitoring.slow_workers import slow_workers
+from wq_hooks.tensorboard_plugin import metadata
 from wq_hooks.tensorboard_plugin.reading import Found
 from wq_hooks.tensorboard_plugin.verdict import verdict_of
 

@@ -15,16 +15,13 @@ from typing import Any
 
 from wq_hooks.core.monitoring.schema import secs_in_words
 from wq_hooks.core.monitoring.slow_workers import slow_in_words
+from wq_hooks.core.monitoring.stall import stall_limit_secs
 
 # Silent: for longer than the last so many points took, and than this.
 _WINDOW_POINTS = 10
 _MIN_SILENT_SECS = 120.0
-# Stalled: nothing changed in so many points, for longer than this, and than
-# so many of the longer items; for this long where no item is done yet.
+# Stalled: nothing changed in so many points, and for too long.
 _MIN_STALLED_POINTS = 3
-_MIN_STALLED_SECS = 60.0
-_STALLED_FACTOR = 3.0
-_STALLED_UNKNOWN_SECS = 600.0
 
 
 @dataclass(frozen=True)
@@ -131,12 +128,7 @@ def _stalled_secs(
             break
         same += 1
     secs = known[-1]["time"] - known[-same]["time"]
-    limit = _STALLED_UNKNOWN_SECS
-    if state["item_secs"] is not None:
-        limit = _STALLED_FACTOR * state["item_secs"][2]
-    if not state["in_flight"]:
-        limit = 0.0
-    limit = max(limit, _MIN_STALLED_SECS)
+    limit = stall_limit_secs(state)
     return secs if same >= _MIN_STALLED_POINTS and secs > limit else None
 
 

@@ -47,11 +47,13 @@ class EventLog:
       latest: The latest events, as many as are kept, the oldest first; not to
         be changed by others.
       total: How many there ever were.
+      num_lost: How often a consumer was lost with what it held.
     """
 
     def __init__(self) -> None:
         self.latest: deque[Event] = deque(maxlen=_KEPT)
         self.total = 0
+        self.num_lost = 0
         self._news: deque[Event] = deque(maxlen=_KEPT)
 
     def note(
@@ -67,6 +69,7 @@ class EventLog:
         event = Event(kind, now, consumer, item, secs, attempt)
         self.latest.append(event)
         self.total += 1
+        self.num_lost += kind == "lost"
         # Completions are the rule.
         if kind != "completed":
             self._news.append(event)

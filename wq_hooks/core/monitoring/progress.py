@@ -11,6 +11,7 @@ speed changes.
 from __future__ import annotations
 
 import collections
+import itertools
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ class Progress:
     records: int = 0
     recent_records_per_sec: float = 0.0
     item_secs: tuple[float, float, float] | None = None
+    idle_secs: float = 0.0
 
     def in_words(self) -> str:
         """Returns one line for the log."""
@@ -110,6 +112,7 @@ class ProgressMeter:
             records=ledger.records,
             recent_records_per_sec=records_rate,
             item_secs=item_secs,
+            idle_secs=_idle_secs(ledger, now),
         )
 
     def _add(self, ledger: Ledger, done: float, now: float) -> _Point:
@@ -132,6 +135,18 @@ class ProgressMeter:
         while len(points) > _MIN_WINDOW and now - points[0].time > _WINDOW_SECS:
             points.popleft()
         return points[0]
+
+
+def _idle_secs(ledger: Ledger, now: float) -> float:
+    """Returns the time since an item was taken or completed.
+
+    Before the first one, since a worker came.
+    """
+    times = [lease.since for lease in ledger.leases.values()]
+    times += [state.joined for state in ledger.consumers.values()]
+    of_items = (e.now for e in reversed(ledger.events.latest) if e.item)
+    last = max([*times, *itertools.islice(of_items, 1)], default=now)
+    return max(now - last, 0.0)
 
 
 def usual_secs(ledger: Ledger) -> dict[str, float]:

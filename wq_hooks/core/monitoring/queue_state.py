@@ -69,6 +69,7 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
             shown(name) for _, name in ledger.given_up[:MAX_GIVEN_UP]
         ],
         "num_workers": num_workers,
+        "num_lost": ledger.events.num_lost,
         "workers": workers,
     }
 

@@ -100,6 +100,8 @@ QUEUE = (
     Number("eta_secs", "s", _MAYBE, _LINE | BAR, "{eta_secs} to go"),
     Number("oldest_in_flight_secs", "s", _NUMBER, SUMMARY | CHART | CARD | LOG),
     Number("oldest_holder", "", Kind.TEXT, CARD | LOG, _OLDEST),
+    # Since an item was taken or completed.
+    Number("idle_secs", "s", _NUMBER, STATUS),
     Number("item_secs", "s", Kind.QUANTILES, SUMMARY | CARD),
     Number("records", "records", _COUNT, CARD | STATUS),
     Number("repeated", "items", _COUNT, SUMMARY | _LINE, _AGAIN),
@@ -109,6 +111,8 @@ QUEUE = (
     Number("dropped_rows", "rows", _COUNT, LOG, _DROPPED),
     Number("lease_secs", "s", _NUMBER, CARD),
     Number("num_workers", "workers", _COUNT, CARD | STATUS),
+    # How often a worker was lost with what it held.
+    Number("num_lost", "workers", _COUNT, STATUS),
 )
 WORKER = (
     Number("name", "", Kind.TEXT, CARD | STATUS),

@@ -102,7 +102,8 @@ def checked_state(state: dict[str, Any]) -> dict[str, Any]:
     checked = _checked(state, schema.QUEUE)
     checked["lease_secs"] = checked["lease_secs"] or _LEASE_SECS
     time = number_of(state.get("time"))
-    return {**checked, "time": time, "workers": workers}
+    name = text_of(state.get("name"))
+    return {**checked, "name": name, "time": time, "workers": workers}
 
 
 def _checked_worker(worker: dict[str, Any]) -> dict[str, Any]:
