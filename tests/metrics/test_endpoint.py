@@ -173,6 +173,7 @@ class TestChief:
         with pytest.raises(OSError, match="refused"):
             read(port)
 
+    @pytest.mark.filterwarnings("ignore:.*ran out of data:UserWarning")
     def test_fit_serves_its_queue(self):
         queue = WorkQueue([str(i) for i in range(8)], name="train")
         ports = []
