@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import types
-
 import hypothesis
 import pytest
 
 from model_zoo.wide_and_deep import generate
+from tests.support import forked
 from tests.support.criteo_data import NUM_FILES, ROWS_PER_FILE
-from tests.support.zygote import Zygotes
-from wq_hooks.launcher import process_group
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("without deadline", deadline=None)
@@ -29,13 +25,7 @@ def data_location(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def zygotes():
-    """Clusters start their tasks in a moment; see the module."""
-    zygotes = Zygotes()
-    started = types.SimpleNamespace(
-        **{**vars(subprocess), "Popen": zygotes.popen}
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process_group, "subprocess", started)
-        yield zygotes
-    zygotes.close()
+def forked_clusters():
+    """Clusters start their tasks in a moment."""
+    with forked.clusters():
+        yield

@@ -38,6 +38,7 @@ from pathlib import Path
 
 from tests.chaos import schedule as schedules
 from tests.chaos.schedule import schedule_of
+from tests.support import forked
 from tests.support.environment import environment
 from wq_hooks.launcher.local_cluster import Cluster
 
@@ -431,9 +432,10 @@ def main():
     args = parser.parse_args()
     first, _, last = args.seeds.partition("-")
     outcomes = []
-    for seed in range(int(first), int(last or first) + 1):
-        outcomes.append(outcome_of(seed, keep=args.keep))
-        print(outcomes[-1], flush=True)
+    with forked.clusters():
+        for seed in range(int(first), int(last or first) + 1):
+            outcomes.append(outcome_of(seed, keep=args.keep))
+            print(outcomes[-1], flush=True)
     num_good = sum(outcome.is_good for outcome in outcomes)
     print(f"{num_good} of {len(outcomes)} runs are good.")
     return 0 if num_good == len(outcomes) else 1

@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from tests.support import forked
 from tests.support.environment import environment
 from tests.support.queues import chief_of, state_of
 from wq_hooks import WorkQueue, WorkQueueHook
@@ -649,7 +650,7 @@ def test_a_task_of_a_cluster_is_told_that_it_is_alone(monkeypatch, caplog):
 def run_script(text, tmp_path):
     path = tmp_path / "script.py"
     path.write_text(text)
-    return subprocess.Popen(
+    return forked.popen(
         [sys.executable, str(path)],
         env={**os.environ, **environment()},
         stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ import sys
 import pytest
 import tensorflow as tf
 
+from tests.support import forked
 from tests.support.environment import environment
 from tests.support.keras_version import has_keras_2
 from tests.support.paths import PROGRAMS
@@ -418,7 +419,7 @@ def test_wrong_arguments():
 
 
 def run(mode, directory, kill_at):
-    return subprocess.Popen(
+    return forked.popen(
         [sys.executable, str(PROGRAM), mode, str(directory), str(kill_at)],
         env={**os.environ, **environment(has_keras=True)},
         stdout=subprocess.PIPE,

@@ -9,27 +9,25 @@ import sys
 
 import pytest
 
+from tests.support import forked
 from tests.support.environment import environment
 from tests.support.paths import PROGRAMS
 
 NUM_STEPS = 6
 NUM_ITEMS = 5
 MAX_ATTEMPTS = 2
+# Only so that a hang fails.
+DEADLINE_SECS = 250
 
 
-@pytest.fixture
-def run(zygotes):
+def run(name, *args, has_keras=False):
     """Runs a program in a process of its own."""
-
-    def run(name, *args, has_keras=False):
-        process = zygotes.popen(
-            [sys.executable, str(PROGRAMS / name), *map(str, args)],
-            env={**os.environ, **environment(has_keras=has_keras)},
-        )
-        out, err = process.communicate()
-        return process.returncode, out, err
-
-    return run
+    done = forked.run(
+        [sys.executable, str(PROGRAMS / name), *map(str, args)],
+        env={**os.environ, **environment(has_keras=has_keras)},
+        timeout=DEADLINE_SECS,
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("kill_at", range(1, NUM_STEPS + 1))
@@ -37,7 +35,7 @@ def run(zygotes):
     "mode",
     ["weighted", "weighted_shuffled", "beside"],
 )
-def test_keras_trains_all_records(run, tmp_path, mode, kill_at):
+def test_keras_trains_all_records(tmp_path, mode, kill_at):
     """Also where Keras puts a map and a prefetch behind, for class weights."""
     args = ("keras_every_step.py", mode, tmp_path)
     status, _, err = run(*args, kill_at, has_keras=True)
@@ -55,7 +53,7 @@ def test_keras_trains_all_records(run, tmp_path, mode, kill_at):
 @pytest.mark.parametrize(
     "way", ["take", "dataset", "producer", "records", "eager"]
 )
-def test_a_damaged_item_is_given_up(run, tmp_path, way, bad):
+def test_a_damaged_item_is_given_up(tmp_path, way, bad):
     """Each start ends at it; all others are trained."""
     args = ("damaged_item.py", way, tmp_path, bad)
     for _ in range(MAX_ATTEMPTS):

@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import subprocess
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ import tensorflow as tf
 from absl import app
 from absl import flags as absl_flags
 
+from tests.support import forked
 from tests.support.paths import ROOT
 
 TRAINERS = sorted(
@@ -22,12 +22,10 @@ NUM_STEPS = 3
 
 def run_module(module, *args):
     environ = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", module, *args],
         cwd=ROOT,
         env=environ,
-        capture_output=True,
-        text=True,
         timeout=120,
     )
 
