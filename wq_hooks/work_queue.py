@@ -56,7 +56,8 @@ class WorkQueue(tf.train.experimental.PythonState):
         its next item or has no more; "take", when it is handed out.
       is_chief: Whether this task keeps the ledger; None: as the creator of
         the session says, else TF_CONFIG, else the device: that of worker 0.
-      lease_secs: A task not heard of for so long loses the items it holds.
+      lease_secs: A task not heard of for so long loses the items it holds; one
+        whose process is seen to be dead, within 3 s.
       max_attempts: An item that was taken this often and never completed, also
         in earlier runs of the job, is given up and reported; None: never.
       balance_tail: Whether a task takes no more items that would delay the end.

@@ -22,6 +22,8 @@ ACKS = ("take", "next")
 AUTO = "auto"
 # Place of the name among WorkQueue's positional arguments, the works first.
 NAME_PLACE = 7
+# A task that is dead is to be noticed soon.
+_MAX_BEAT_SECS = 0.5
 _Init = TypeVar("_Init", bound=Callable[..., None])
 # What TensorFlow takes for a name scope. Parts between slashes are not empty.
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*(/[A-Za-z0-9_.\-]+)*\Z")
@@ -65,7 +67,7 @@ class Options:
     @property
     def beat_secs(self) -> float:
         """How often a task says that it is alive."""
-        return self.lease_secs / 4
+        return min(self.lease_secs / 4, _MAX_BEAT_SECS)
 
     def __post_init__(self) -> None:
         if not isinstance(self.num_slices, str):

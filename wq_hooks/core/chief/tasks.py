@@ -142,3 +142,24 @@ def num_workers(environ: Mapping[str, str]) -> int | None:
         if name not in ("ps", "evaluator")
     ]
     return sum(counts) or None
+
+
+def addresses_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns the addresses of the tasks by name; {} if TF_CONFIG lacks them.
+
+    Args:
+      environ: The environment, for TF_CONFIG.
+    """
+    jobs, job, _ = _from_tf_config(environ.get("TF_CONFIG", ""))
+    if job is None or not jobs:
+        return {}
+    cluster = json.loads(environ["TF_CONFIG"])["cluster"]
+    return {
+        f"{name}:{index}": str(address)
+        for name, addresses in cluster.items()
+        for index, address in (
+            addresses.items()
+            if isinstance(addresses, dict)
+            else enumerate(addresses)
+        )
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -60,6 +61,8 @@ class ConsumerState:
     has_left: bool = False
     # Whether what it held then, and takes since, has not failed.
     has_handed_over: bool = False
+    # When its process was found to be dead.
+    found_dead: float = -math.inf
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     # Seconds from one completion to the next, while it had something to do,
     # and what was completed by then; see `wq_hooks.core.ledger.consumer_pace`.

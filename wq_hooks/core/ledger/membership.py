@@ -64,9 +64,17 @@ class Membership:
         if state is not None:
             state.records += num_records
 
+    def note_dead(self, task: str, now: float) -> None:
+        """Notes that a task's process is dead; who is heard of later lives."""
+        for name in self.names_of(task):
+            self.states[name].found_dead = now
+
     def is_silent(self, state: ConsumerState, now: float) -> bool:
-        """Whether a consumer was not heard of for too long."""
-        return now - state.last_heard > self.lease_secs
+        """Whether a consumer is dead, or was not heard of for too long."""
+        return (
+            state.found_dead >= state.last_heard
+            or now - state.last_heard > self.lease_secs
+        )
 
     def active(self, now: float) -> list[ConsumerState]:
         """Returns the consumers that are there, and take items."""

@@ -10,6 +10,7 @@ The trap: on a worker all of this is there and does nothing.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 
@@ -22,10 +23,12 @@ from wq_hooks.core.ledger.end_policy import LAST_STEPS_SECS, ChiefStop
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.waits import Patience, listed
 from wq_hooks.errors import TwoChiefsError
+from wq_hooks.runtime.host.cluster import addresses_of_tasks
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.threads.session_threads import SessionThreads
+from wq_hooks.runtime.transport.liveness.death_watch import DeathWatch
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 _RECORD_SECS = 10.0
@@ -142,6 +145,7 @@ class SessionChief:
         self._ready.set()
         self._threads.start(feeder.drain_forever, "drainer")
         self._threads.start(self._stop_feeder, "stopper")
+        self._threads.start(lambda: self._watch_tasks(chief), "death-watch")
         try:
             feeder.feed_forever()
         except TwoChiefsError:
@@ -162,6 +166,14 @@ class SessionChief:
             ends_job=is_over, left=self._stop_text() if has_left else ""
         )
         self._mailbox.report(messages.WAKE_UP, LEAVE_SECS)
+
+    def _watch_tasks(self, chief: Chief) -> None:
+        """Notices tasks that have died."""
+        addresses = addresses_of_tasks(self._session, os.environ)
+        addresses.pop(self._task, None)
+        beat_secs = self._queue.options.beat_secs
+        watch = DeathWatch(chief, addresses, beat_secs=beat_secs)
+        watch.watch(self._threads.coord.wait_for_stop)
 
     def _is_last_step(self) -> bool:
         """Whether the session has come to the last step of the job."""

@@ -1,0 +1,1 @@
+"""Who is there: the ports of tasks, the parameter server, other chiefs."""
