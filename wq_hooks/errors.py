@@ -19,5 +19,9 @@ class TwoChiefsError(WorkQueueError, RuntimeError):
     """Another process acts as the chief of the same queue."""
 
 
+class CutOffError(WorkQueueError, RuntimeError):
+    """A parameter server has not answered for longer than `give_up_secs`."""
+
+
 class SourceError(WorkQueueError, ValueError):
     """A source cannot be read, or is not what it was when it was listed."""

@@ -49,15 +49,15 @@ class WorkQueue(tf.train.experimental.PythonState):
       name: Name of the queue in the job and in checkpoints. None: "work_queue",
         or "work_queue_1" and so on where the graph (in eager mode: the process)
         has that one; all tasks then make their queues in the same order.
-      num_clients: How many readers draw from one `input_producer` or
-        `input_dataset` at a time. An item counts as completed when that many
-        later ones were asked for.
+      num_clients: How many readers draw from one producer or dataset at a time.
+        An item is completed when that many later ones were asked for.
       ack: When an item is completed: "next", when the same consumer asks for
         its next item or has no more; "take", when it is handed out.
       is_chief: Whether this task keeps the ledger; None: as the creator of
         the session says, else TF_CONFIG, else the device: that of worker 0.
-      lease_secs: A task not heard of for so long loses the items it holds; one
-        whose process is seen to be dead, within 3 s.
+      lease_secs: A task not heard of for so long loses the items it holds.
+      give_up_secs: In a graph, a task whose parameter server has not answered
+        for so long ends with a CutOffError, by force within 5 s; 0: never.
       max_attempts: An item that was taken this often and never completed, also
         in earlier runs of the job, is given up and reported; None: never.
       balance_tail: Whether a task takes no more items that would delay the end.
@@ -71,14 +71,14 @@ class WorkQueue(tf.train.experimental.PythonState):
         tables have one by their scheme or ending, plain files have none.
       is_open: Whether works may be added while the queue runs; the end of
         data then waits for `close_works`. Needs a number of epochs.
-      local_work_mgr: Notes what this task takes in a graph; see LocalWorkMgr.
+      local_work_mgr: Notes what this task takes in a graph.
       attempts_dir: Directory for what was in flight, for `max_attempts`; None:
         that of the checkpoints, which a tf.train.Checkpoint does not tell.
 
     Raises:
       TypeError: If an argument is of a wrong type. Numpy's ints and bools pass.
       ValueError: If an argument is out of its range, a work is a URL with a
-        password, or the graph has a queue of the name that is given.
+        password, or the graph has a queue of this name.
     """
 
     @refuses_num_clients
@@ -96,6 +96,7 @@ class WorkQueue(tf.train.experimental.PythonState):
         ack: str = "next",
         is_chief: bool | None = None,
         lease_secs: float = 60.0,
+        give_up_secs: float = 1800.0,
         max_attempts: int | None = None,
         balance_tail: bool = True,
         backup_tasks: bool = False,
@@ -111,8 +112,8 @@ class WorkQueue(tf.train.experimental.PythonState):
             num_epochs=num_epochs, shuffle=shuffle, seed=seed,
             num_slices=num_slices, name=name, num_clients=num_clients, ack=ack,
             is_chief=is_chief, lease_secs=lease_secs, max_attempts=max_attempts,
-            balance_tail=balance_tail, backup_tasks=backup_tasks,
-            start_over=start_over, save=save, is_open=is_open,
+            balance_tail=balance_tail, backup_tasks=backup_tasks, save=save,
+            start_over=start_over, is_open=is_open, give_up_secs=give_up_secs,
         )  # fmt: skip
         self._engine = new_engine(
             works, prefix, options, source, local_work_mgr, attempts_dir
@@ -337,10 +338,9 @@ class WorkQueue(tf.train.experimental.PythonState):
         return self._engine.snapshot()
 
     def restore(self, snapshot: str) -> None:
-        """Continues from a snapshot, on the chief.
+        """Continues from a snapshot, on the chief; a bad one: SnapshotError.
 
-        In a graph before the session starts, in eager mode at once. Raises
-        SnapshotError if the snapshot is damaged or of a newer format.
+        In a graph before the session starts, in eager mode at once.
         """
         self._engine.restore(snapshot)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import threading
 import time
 import uuid
 
@@ -18,10 +17,16 @@ from tests.support.sessions import draw, wait_until
 from tests.support.trainers import Trainer, bare
 from wq_hooks import WorkQueue
 from wq_hooks.core import waits
-from wq_hooks.core.waits import Patience, Stall, listed, reason_in_words
+from wq_hooks.core.waits import (
+    Patience,
+    Stall,
+    Unanswered,
+    listed,
+    reason_in_words,
+)
 from wq_hooks.launcher.ports import free_ports
 from wq_hooks.runtime.transport import meeting
-from wq_hooks.runtime.transport.lookout import Lookout, ServerWatch
+from wq_hooks.runtime.transport.lookout import Lookout
 
 tf1 = tf.compat.v1
 
@@ -62,6 +67,20 @@ class TestPatience:
     def test_names(self):
         assert listed(["a", "b"]) == "a, b"
         assert listed(range(13)).endswith("8, 9 and 3 more")
+
+
+def test_a_process_that_was_stopped_has_not_waited():
+    clock = Clock()
+    unanswered = Unanswered(2.0, clock)
+    for _ in range(5):
+        clock.now += 1.0
+        unanswered.look()
+    assert unanswered.secs == 5.0
+    clock.now += 3600.0
+    assert unanswered.look() == 7.0
+    unanswered.note_answer()
+    clock.now += 1.0
+    assert unanswered.look() == 1.0
 
 
 class TestReason:
@@ -253,30 +272,6 @@ class TestInGraphMode:
             wait_until(lambda: time.monotonic() > begin + 2)
         assert "waited" not in log.text
         assert "waits" not in log.text
-
-
-class TestTheServer:
-    def test_does_not_answer(self, log):
-        watch = ServerWatch("q", "worker:1", "/job:ps/task:0", "grpc://a:1")
-        stop = threading.Event()
-        thread = threading.Thread(target=watch.watch, args=(stop.wait,))
-        thread.start()
-        with contextlib.ExitStack() as stack:
-            stack.callback(thread.join)
-            stack.callback(stop.set)
-            said(log, "worker:1 waits", "/job:ps/task:0 has not answered")
-
-    def test_answers(self, log):
-        watch = ServerWatch("q", "worker:1", "/job:ps/task:0", "grpc://a:1")
-        pauses = iter([False] * 20 + [True])
-
-        def pause(secs):
-            del secs
-            watch.note_answer()
-            return next(pauses)
-
-        watch.watch(pause)
-        assert not log.records
 
 
 class TestInEagerMode:

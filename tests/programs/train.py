@@ -58,6 +58,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--fail_at", type=int, default=0)
     parser.add_argument("--save_steps", type=int, default=5)
     parser.add_argument("--lease_secs", type=float, default=60.0)
+    parser.add_argument("--give_up_secs", type=float, default=1800.0)
     parser.add_argument("--ack", default="next")
     parser.add_argument(
         "--patience_secs", type=float, help="say so soon what is waited for"
@@ -147,6 +148,7 @@ def queue_of(args: argparse.Namespace, works: list[str]) -> WorkQueue:
         num_epochs=args.num_epochs,
         shuffle=False,
         lease_secs=args.lease_secs,
+        give_up_secs=args.give_up_secs,
         ack=args.ack,
         is_open=bool(args.feed),
     )

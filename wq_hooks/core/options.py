@@ -14,6 +14,7 @@ from wq_hooks.core.values import (
     as_optional_bool,
     as_optional_int,
     as_secs,
+    as_secs_or_0,
     is_int,
 )
 
@@ -47,6 +48,7 @@ class Options:
     ack: str = "next"
     is_chief: bool | None = None
     lease_secs: float = 60.0
+    give_up_secs: float = 1800.0
     max_attempts: int | None = None
     balance_tail: bool = True
     backup_tasks: bool = False
@@ -92,6 +94,7 @@ class Options:
             self._make(as_bool, key)
         self._make(as_optional_bool, "is_chief")
         self._make(as_secs, "lease_secs")
+        self._make(as_secs_or_0, "give_up_secs")
         if self.is_open and self.num_epochs is None:
             raise ValueError(
                 "Expected a number of epochs with is_open=True, since added "

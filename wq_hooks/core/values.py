@@ -55,10 +55,18 @@ def as_optional_bool(key: str, value: Any) -> bool | None:
 
 def as_secs(key: str, value: Any) -> float:
     """Returns an argument as a finite number of seconds above 0."""
+    secs = as_secs_or_0(key, value)
+    if not secs:
+        raise ValueError(f"Expected 0 < {key} < inf; got {key}={value}.")
+    return secs
+
+
+def as_secs_or_0(key: str, value: Any) -> float:
+    """Returns an argument as a finite number of seconds, from 0."""
     if not is_int(value) and not isinstance(value, (float, np.floating)):
         raise TypeError(
             f"Expected {key} to be a number of seconds; got {value!r}."
         )
-    if not 0 < value < math.inf:
-        raise ValueError(f"Expected 0 < {key} < inf; got {key}={value}.")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"Expected 0 <= {key} < inf; got {key}={value}.")
     return value if isinstance(value, (int, float)) else value.item()

@@ -48,6 +48,37 @@ class Patience:
         return True
 
 
+class Unanswered:
+    """How long heartbeats were not answered while this process ran itself.
+
+    A process that was stopped, or whose machine was, has not waited. So the
+    time from one look to the next counts as a step of the loop that looks.
+
+    Args:
+      step_secs: How long that takes, at most.
+      clock: Returns seconds.
+    """
+
+    def __init__(
+        self, step_secs: float, clock: Callable[[], float] = time.monotonic
+    ):
+        self.secs = 0.0
+        self._step_secs = step_secs
+        self._clock = clock
+        self._last_look = clock()
+
+    def note_answer(self) -> None:
+        """Notes that one was answered, or that none is sent at present."""
+        self.secs = 0.0
+
+    def look(self) -> float:
+        """Returns the seconds since the last answer; to be called in a loop."""
+        now = self._clock()
+        self.secs += min(now - self._last_look, self._step_secs)
+        self._last_look = now
+        return self.secs
+
+
 class Stall:
     """How long nothing was completed while a task waits for all items.
 

@@ -29,10 +29,12 @@ from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads.consumer_group import ConsumerGroup
+from wq_hooks.runtime.threads.giving_up import end_process, unanswered_of
 from wq_hooks.runtime.threads.interrupt import on_interrupt
 from wq_hooks.runtime.threads.session_chief import SessionChief
 from wq_hooks.runtime.threads.session_threads import SessionThreads
-from wq_hooks.runtime.transport.lookout import Lookout, ServerWatch
+from wq_hooks.runtime.transport.liveness.server_watch import ServerWatch
+from wq_hooks.runtime.transport.lookout import Lookout
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.meeting import (
     is_another_chief_there,
@@ -80,6 +82,10 @@ class Service:
             self._task.name,
             work_queue.mailbox.device,
             tf.compat.as_str(session.sess_str or ""),
+            unanswered=unanswered_of(work_queue),
+            lease_secs=work_queue.options.lease_secs,
+            give_up_secs=work_queue.options.give_up_secs,
+            give_up=self._give_up,
         )
         if work_queue.role.is_presumed_chief:
             self._give_way()
@@ -247,9 +253,6 @@ class Service:
         self._chief.wait_for_others_at_end(timeout_secs)
 
     def _keep(self) -> None:
-        if len(self._group):
-            # What an earlier life of this task held is free at once.
-            self._group.report_alive(self._task)
         try:
             with on_interrupt(self._discard_ports):
                 if self._queue.role.is_chief:
@@ -258,6 +261,9 @@ class Service:
                 self._watch.note_answer()
                 if self._queue.mailbox.device:
                     self._threads.start(self._watch_server, "watcher")
+                if len(self._group) and self._threads.is_live:
+                    # What an earlier life of this task held is free at once.
+                    self._group.report_alive(self._task)
                 if not self._queue.role.is_chief:
                     meet_chief(
                         self._queue,
@@ -297,6 +303,15 @@ class Service:
 
     def _watch_server(self) -> None:
         self._watch.watch(self._is_keeper_over.wait)
+
+    def _give_up(self, reason: str) -> None:
+        end_process(
+            self._queue.name,
+            self._task.name,
+            reason,
+            session=self.session,
+            coord=self._coord,
+        )
 
     def _pause_secs(self, next_beat: float) -> float:
         beat_secs = max(0.0, next_beat - time.monotonic())

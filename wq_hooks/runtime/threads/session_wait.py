@@ -25,6 +25,7 @@ from wq_hooks.core import waits
 from wq_hooks.core.waits import Patience
 from wq_hooks.runtime.host.callers import owner_of
 from wq_hooks.runtime.host.session_queue import SessionQueue
+from wq_hooks.runtime.threads.giving_up import end_if_cut_off
 
 _MAX_POLL_SECS = 5.0
 # In which methods of TensorFlow a session may be waited for, and of whom.
@@ -71,13 +72,16 @@ def _watch_forever() -> None:
             id(owner): patiences.get(id(owner)) or Patience()
             for owner in owners
         }
+        for queue in waiting:
+            if _closes_session_of(queue, owners):
+                end_if_cut_off(queue)
         for owner in owners:
             patience = patiences[id(owner)]
             if not patience.is_over():
                 continue
             for queue in waiting:
                 if isinstance(owner, tf1.Session):
-                    if owner.graph is queue.graph:
+                    if _closes_session_of(queue, [owner]):
                         _warn(queue, "its lost session to close: ", patience)
                 else:
                     _warn(queue, _creation_in_words(owner), patience)
@@ -94,6 +98,14 @@ def _owners_at_work() -> list[Any]:
                 owners.append(owner)
             step = step.f_back
     return owners
+
+
+def _closes_session_of(queue: SessionQueue, owners: list[Any]) -> bool:
+    """Whether a session of a queue's graph is among those being closed."""
+    return any(
+        isinstance(owner, tf1.Session) and owner.graph is queue.graph
+        for owner in owners
+    )
 
 
 def _creation_in_words(creator: Any) -> str:

@@ -7,7 +7,7 @@
 A reader waits inside a step of TensorFlow, where nobody sees it. So each task
 looks from time to time at what the chief has left on the board: who asks for
 an item, who holds some, whether the chief lives. Another thread looks whether
-the parameter server answers at all (`ServerWatch`).
+the parameter server answers at all (`liveness/server_watch.py`).
 """
 
 from __future__ import annotations
@@ -182,49 +182,3 @@ class Lookout:
                 self._task,
             )
             self._end()
-
-
-class ServerWatch:
-    """Says so when the parameter server of a queue does not answer.
-
-    Args:
-      name: Name of the queue.
-      task: Name of this process.
-      device: Device of the queue.
-      target: Target of the session.
-    """
-
-    def __init__(self, name: str, task: str, device: str, target: str):
-        self._name = name
-        self._task = task
-        self._device = device or "this process"
-        self._target = target or "this process"
-        self._heard = time.monotonic()
-
-    def note_answer(self) -> None:
-        """Notes that the server has answered, or was not asked."""
-        self._heard = time.monotonic()
-
-    def watch(self, pause: Callable[[float], bool]) -> None:
-        """Watches a session until it is asked to stop.
-
-        Args:
-          pause: Waits for that many seconds; returns whether it is.
-        """
-        num_said = 0
-        while not pause(waits.FIRST_SECS / 4):
-            # Who looks for it comes by twice in that time.
-            secs = time.monotonic() - self._heard - waits.FIRST_SECS / 2
-            if secs < waits.FIRST_SECS + num_said * waits.AGAIN_SECS:
-                num_said = 0 if secs < waits.FIRST_SECS else num_said
-                continue
-            num_said += 1
-            logging.warning(
-                "Work queue %s: %s waits for the parameter server: %s has not "
-                "answered for %d s (session on %s).",
-                self._name,
-                self._task,
-                self._device,
-                secs,
-                self._target,
-            )
