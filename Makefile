@@ -36,7 +36,7 @@ test: $(INSTALLED) ## run the tests
 test-versions: ## smoke runs on TensorFlow 2.15 to 2.21, in environments of their own
 	@$(PYTHON) tools/test_versions.py $(ARGS)
 
-chaos: $(INSTALLED) ## kill and restart tasks of real clusters by 100 schedules
+chaos: $(INSTALLED) ## kill, preempt and cut off tasks of real clusters by 100 schedules
 	@$(RUN) tests.chaos.run --seeds 0-99 $(ARGS)
 
 benchmarks: $(INSTALLED) ## measure, beside what people would use instead

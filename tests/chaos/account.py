@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tests.chaos.job import JOURNAL, MODEL
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger.consumer_state import task_of
@@ -45,14 +46,14 @@ class Account:
     """Reads journal and checkpoints of a directory.
 
     Args:
-      directory: Where they are.
+      directory: Where they are, as MODEL and JOURNAL.
       records: Works -> the numbers of their records.
       num_epochs: See the queue.
       seed: See the queue.
     """
 
     def __init__(self, directory, records, *, num_epochs, seed):
-        self._directory = Path(directory)
+        self._model = Path(directory) / MODEL
         self._records = records
         self._num_epochs = num_epochs
         self._plan = Plan.fresh(
@@ -62,7 +63,7 @@ class Account:
         self.restored = []
         # Of each life of a task, when the chief heard of it.
         self._heard = defaultdict(list)
-        with open(self._directory / "journal") as journal:
+        with open(Path(directory) / JOURNAL) as journal:
             for line in journal:
                 self._read(json.loads(line))
 
@@ -93,12 +94,12 @@ class Account:
 
     def checkpoints(self):
         """Returns all that were kept and are whole, in order."""
-        paths = self._directory.glob("model.ckpt-*.index")
+        paths = self._model.glob("model.ckpt-*.index")
         paths = [str(path.with_suffix("")) for path in paths]
         return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
 
     def last_checkpoint(self):
-        return tf.train.latest_checkpoint(str(self._directory))
+        return tf.train.latest_checkpoint(str(self._model))
 
     def completed(self, position):
         """Returns {work: how many of its items a position has completed}."""

@@ -6,7 +6,8 @@ chief keeps a journal of what it was told and restored, as lines of JSON:
     {"secs": ..., "reports": [row, ...]}
     {"secs": ..., "restored": checkpoint, "in_flight": [name of item, ...]}
 
-Every step prints `STEP <number of records>`. Times are of the monotonic clock,
+Every step prints `STEP <number of records>`, and the end of the last one
+`LEAVING`, even where it is an error. Times are of the monotonic clock,
 which the processes of a machine share.
 """
 
@@ -21,6 +22,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 from absl import logging
 
+from tests.chaos import network
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
@@ -29,6 +31,7 @@ logging.set_verbosity(logging.INFO)
 
 
 def main():
+    network.join()
     args = parse_args()
     config = json.loads(os.environ["TF_CONFIG"])
     job, index = config["task"]["type"], config["task"]["index"]
@@ -44,7 +47,8 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--directory")
+    parser.add_argument("--directory", help="of the checkpoints")
+    parser.add_argument("--journal")
     parser.add_argument("--gate", help="wait until this file exists")
     parser.add_argument("--num_records", type=int)
     parser.add_argument("--num_epochs", type=int, default=1)
@@ -79,7 +83,7 @@ def train(args, cluster, job, index, target):
         )
         with tf.control_dependencies([counted]):
             stepped = step.assign_add(1)
-    journal = Journal(os.path.join(args.directory, "journal"))
+    journal = Journal(args.journal)
     if is_chief:
         journal.write_reports()
     saver = JournaledSaver(journal)
@@ -92,10 +96,13 @@ def train(args, cluster, job, index, target):
         print("START", flush=True)
         while not os.path.exists(args.gate):
             time.sleep(0.02)
-        while not session.should_stop():
-            trained, _ = session.run([numbers, stepped])
-            print("STEP", len(trained), flush=True)
-            time.sleep(args.step_secs)
+        try:
+            while not session.should_stop():
+                trained, _ = session.run([numbers, stepped])
+                print("STEP", len(trained), flush=True)
+                time.sleep(args.step_secs)
+        finally:
+            print("LEAVING", flush=True)
 
 
 def batch_of(args):

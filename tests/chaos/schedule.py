@@ -12,6 +12,15 @@ WORKER_STOPPED = "worker stopped"  # longer than its lease, then continued
 CHIEF_RESTARTED = "chief restarted"
 PS_RESTARTED = "ps restarted"
 ALL_RESTARTED = "all restarted"
+# Told to go by SIGTERM, and started again when it has gone.
+WORKER_PREEMPTED = "worker preempted"
+CHIEF_PREEMPTED = "chief preempted"
+PS_PREEMPTED = "ps preempted"
+ALL_PREEMPTED = "all preempted"
+# Longer than a lease, then connected again.
+LINK_CUT = "link cut"
+# Until the chief has ended with an error, or has not noticed for a while.
+DISK_FULL = "disk full"
 KINDS = (
     WORKER_KILLED,
     WORKER_RESTARTED,
@@ -19,8 +28,21 @@ KINDS = (
     PS_RESTARTED,
     ALL_RESTARTED,
     WORKER_STOPPED,
+    WORKER_PREEMPTED,
+    CHIEF_PREEMPTED,
+    PS_PREEMPTED,
+    ALL_PREEMPTED,
+    LINK_CUT,
+    DISK_FULL,
 )
 WORKERS = ("worker:0", "worker:1")
+TASKS = ("ps:0", "chief:0", *WORKERS)
+_OF_A_WORKER = (
+    WORKER_KILLED,
+    WORKER_RESTARTED,
+    WORKER_STOPPED,
+    WORKER_PREEMPTED,
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +51,7 @@ class Fault:
 
     Attributes:
       kind: One of KINDS.
-      task: Name of the worker, or "".
+      task: Name of the worker, or of the task whose link is cut, or "".
       at_step: Number of steps, of all tasks together, after which it happens.
       pause_secs: How long the task is away.
     """
@@ -68,6 +90,10 @@ class Schedule:
     lease_secs: float
     has_hook: bool
     faults: tuple[Fault, ...]
+
+    def has(self, kind):
+        """Whether a kind of fault is among those that happen."""
+        return any(fault.kind == kind for fault in self.faults)
 
     def __len__(self):
         return sum(self.num_records)
@@ -111,14 +137,16 @@ def schedule_of(seed, *, max_faults=3):
     faults = []
     for kind, at_step in zip(kinds, at_steps):
         task = ""
-        if kind in (WORKER_KILLED, WORKER_RESTARTED, WORKER_STOPPED):
+        if kind in _OF_A_WORKER:
             if not alive:
                 continue
             task = random.choice(alive)
             if kind == WORKER_KILLED:
                 alive.remove(task)
         pause_secs = 0.0
-        if kind == WORKER_STOPPED:
+        if kind == LINK_CUT:
+            task = random.choice(("ps:0", "chief:0", *alive))
+        if kind in (WORKER_STOPPED, LINK_CUT):
             pause_secs = lease_secs * random.uniform(1.5, 2.5)
         faults.append(Fault(kind, task, at_step, pause_secs))
     return Schedule(**{**schedule.__dict__, "faults": tuple(faults)})
