@@ -57,6 +57,8 @@ def test_what_is_allowed(changes):
         ("lease_secs", -1.0, "0 < lease_secs < inf"),
         ("lease_secs", float("nan"), "0 < lease_secs < inf"),
         ("lease_secs", float("inf"), "0 < lease_secs < inf"),
+        ("give_up_secs", -1, "0 <= give_up_secs < inf"),
+        ("give_up_secs", float("inf"), "0 <= give_up_secs < inf"),
         ("name", "", "name to be letters"),
         ("name", "a b", "name to be letters"),
         ("name", "a//b", "name to be letters"),

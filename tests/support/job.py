@@ -23,9 +23,14 @@ _GOT = re.compile(r"^GOT (\S+) (\d+)$")
 class Job:
     """Starts the tasks so that they begin to train together."""
 
-    def __init__(self, checkpoint, *, num_workers=1, slow=None, **flags):
+    def __init__(
+        self, checkpoint, *, num_workers=1, slow=None, network=None, **flags
+    ):
         self._gate = Path(checkpoint) / f"gate-{uuid.uuid4().hex}"
-        command = [sys.executable, str(PROGRAM)]
+        command = [sys.executable]
+        if network is not None:
+            command += [str(PROGRAMS / "on_network.py"), network.to_json()]
+        command += [str(PROGRAM)]
         command += [f"--checkpoint={checkpoint}", f"--gate={self._gate}"]
         works = flags.pop("works", None)
         command += [f"--{key}={value}" for key, value in flags.items()]

@@ -14,7 +14,6 @@ from wq_hooks.core.values import (
     as_optional_bool,
     as_optional_int,
     as_secs,
-    as_secs_or_0,
     is_int,
 )
 
@@ -94,7 +93,8 @@ class Options:
             self._make(as_bool, key)
         self._make(as_optional_bool, "is_chief")
         self._make(as_secs, "lease_secs")
-        self._make(as_secs_or_0, "give_up_secs")
+        give_up_secs = as_secs("give_up_secs", self.give_up_secs, or_0=True)
+        object.__setattr__(self, "give_up_secs", give_up_secs)
         if self.is_open and self.num_epochs is None:
             raise ValueError(
                 "Expected a number of epochs with is_open=True, since added "

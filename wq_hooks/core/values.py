@@ -53,20 +53,13 @@ def as_optional_bool(key: str, value: Any) -> bool | None:
     return None if value is None else as_bool(key, value, or_none=" or None")
 
 
-def as_secs(key: str, value: Any) -> float:
-    """Returns an argument as a finite number of seconds above 0."""
-    secs = as_secs_or_0(key, value)
-    if not secs:
-        raise ValueError(f"Expected 0 < {key} < inf; got {key}={value}.")
-    return secs
-
-
-def as_secs_or_0(key: str, value: Any) -> float:
-    """Returns an argument as a finite number of seconds, from 0."""
+def as_secs(key: str, value: Any, *, or_0: bool = False) -> float:
+    """Returns an argument as a finite number of seconds above 0, or 0."""
     if not is_int(value) and not isinstance(value, (float, np.floating)):
         raise TypeError(
             f"Expected {key} to be a number of seconds; got {value!r}."
         )
-    if not 0 <= value < math.inf:
-        raise ValueError(f"Expected 0 <= {key} < inf; got {key}={value}.")
+    if not 0 < value < math.inf and not (or_0 and value == 0):
+        least = "<=" if or_0 else "<"
+        raise ValueError(f"Expected 0 {least} {key} < inf; got {key}={value}.")
     return value if isinstance(value, (int, float)) else value.item()
