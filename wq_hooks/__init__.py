@@ -57,7 +57,18 @@ def __getattr__(name: str) -> Any:
     """Loads a public name on first use (PEP 562)."""
     if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)
+    try:
+        module = importlib.import_module(_MODULE_OF_NAME[name])
+    except ModuleNotFoundError as e:
+        if e.name != "tensorflow":
+            raise
+        raise ModuleNotFoundError(
+            f"Expected TensorFlow to be installed, which {name} needs; there "
+            'is none. Install "wq-hooks[tensorflow]", or a TensorFlow of your '
+            "own.",
+            name=e.name,
+        ) from e
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

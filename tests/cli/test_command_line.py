@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import types
@@ -126,3 +127,36 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(argv):
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("wq-hooks sta", "status"),
+        ("wq-hooks status --tar", "--target"),
+        ("wq-hooks status --format ", "prometheus"),
+    ],
+)
+def test_a_shell_gets_completions(line, expected):
+    """As bash asks: in the environment, and for an answer on descriptor 8."""
+    code = (
+        "import os, sys\n"
+        "os.dup2(1, 8)\n"
+        "from wq_hooks.cli.command_line import main\n"
+        "sys.argv[0] = 'wq-hooks'\n"
+        "main()\n"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "_ARGCOMPLETE": "1",
+            "COMP_LINE": line,
+            "COMP_POINT": str(len(line)),
+            "IFS": "\013",
+        },
+        stdout=subprocess.PIPE,
+        check=False,
+        text=True,
+    ).stdout
+    assert expected in printed

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -17,8 +18,8 @@ from tests.support.witness import (
     python,
 )
 from wq_hooks.cli.command_line import main
-from wq_hooks.cli.launch import Console
-from wq_hooks.launcher.local_cluster import Line
+from wq_hooks.cli.launch import Console, TaskEnded, supervise
+from wq_hooks.launcher.local_cluster import Cluster, Line
 
 # Only so that a hang fails.
 pytestmark = pytest.mark.timeout(120)
@@ -130,6 +131,18 @@ def test_a_failure_kills_after_the_grace(capfd, witness, tmp_path):
     assert process.wait(DEADLINE_SECS) == 3
     assert time.monotonic() - start_secs >= 0.5
     witness.wait_for_end()
+
+
+def test_a_parameter_server_that_ends_by_itself_is_told():
+    events, lines = queue.SimpleQueue(), []
+    for task in ("ps:0", "chief:0"):
+        events.put(TaskEnded(task, 0))
+    with Cluster(["true"], num_workers=0) as cluster:
+        assert supervise(cluster, events, log=lines.append) == 0
+    told = [line for line in lines if line.startswith("WARNING")]
+    assert len(told) == 1
+    assert "ps:0 has ended by itself" in told[0]
+    assert "TF_CONFIG" in told[0]
 
 
 def test_a_parameter_server_may_end_by_itself():

@@ -128,3 +128,17 @@ def test_the_package_tells_its_version_and_that_it_is_typed():
     major, minor, _ = wq_hooks.__version__.split(".", 2)
     assert major.isdigit()
     assert minor.isdigit()
+
+
+def test_without_tensorflow_the_error_names_what_to_install():
+    code = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = None\n"
+        "try:\n"
+        "    from wq_hooks import WorkQueue\n"
+        "except ImportError as e:\n"
+        "    print(e)\n"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "wq-hooks[tensorflow]" in printed
+    assert "WorkQueue needs" in printed

@@ -9,6 +9,7 @@ command should answer at once, and also where there is no TensorFlow.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -94,6 +95,7 @@ def _run(argv: Sequence[str] | None) -> int:
             name, help=title, description=title, allow_abbrev=False
         )
         subcommand.add_arguments(parser_of[name])
+    _complete(parser)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # With the usage of the subcommand.
@@ -109,6 +111,17 @@ def _run(argv: Sequence[str] | None) -> int:
         return 1
     except argparse.ArgumentTypeError as e:
         parser_of[args.subcommand].error(str(e))
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answers a shell that asks for completions, if argcomplete is there.
+
+    In bash or zsh: eval "$(register-python-argcomplete wq-hooks)"
+    """
+    with contextlib.suppress(ImportError):
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ example: a job with one worker four times slower than the others
 The factor comes to that task in {SLOW_VARIABLE}; the program has to sleep.
 """
 
+_PS_HAS_ENDED = (
+    "WARNING: {} has ended by itself, but a parameter server serves until it "
+    "is stopped. Does the program heed TF_CONFIG? One that does not trains all "
+    "data in each task. (A parameter server calls tf.distribute.Server.join().)"
+)
 # Cyan, yellow, green, magenta, blue: red is left to errors.
 _COLORS = (36, 33, 32, 35, 34)
 
@@ -162,6 +167,8 @@ def supervise(
             return 128 + event.signum
         if event.returncode == 0:
             log(f"{event.task} has completed")
+            if event.task.startswith("ps:"):
+                log(_PS_HAS_ENDED.format(event.task))
             pending.discard(event.task)
             continue
         failure = f"{event.task} {_describe(event.returncode)}"

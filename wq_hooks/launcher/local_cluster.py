@@ -100,7 +100,7 @@ class Cluster:
             self._check_task(task)
             if not 1 <= factor < float("inf"):
                 raise ValueError(
-                    f"Expected a factor >= 1 for {task}; got {factor}."
+                    f"Expected a factor >= 1 for {task}; got {factor:g}."
                 )
         # As long as this object: a task may be started again.
         self._ports = ReservedPorts(len(served))

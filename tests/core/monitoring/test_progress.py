@@ -48,7 +48,7 @@ class TestProgress:
         assert progress.oldest_in_flight_secs == 0.0
         assert progress.oldest_holder == ""
         assert progress.in_words() == (
-            "0 of 4 items completed, 0 in flight, level 1.00"
+            "0 of 4 items completed, 0 in flight, level 1.00 epochs"
         )
 
     def test_half_way(self):
@@ -74,8 +74,8 @@ class TestProgress:
         assert progress.oldest_in_flight_secs == 4.0
         assert progress.oldest_holder == "worker:1"
         assert progress.in_words() == (
-            "2 of 8 items completed, 2 in flight, level 1.00, 0.4 items/s, "
-            "15 s to go, oldest lease 4 s (worker:1)"
+            "2 of 8 items completed, 2 in flight, level 1.00 epochs, "
+            "0.4 items/s, 15 s to go, oldest lease 4 s (worker:1)"
         )
 
     def test_at_the_end(self):

@@ -71,8 +71,8 @@ def test_the_log_and_the_bar_say_what_the_schema_says(view):
         used = set(re.findall(r"{(\w+)}", number.words))
         assert used <= {*shown_in(schema.LOG), *shown_in(schema.BAR)}
     assert schema.line_of(view.state) == (
-        "2 of 8 items completed, 1 in flight, level 0.62, 0.286 items/s, "
-        "85.7 records/s, 21 s to go, oldest lease 6 s (worker:1)"
+        "2 of 8 items completed, 1 in flight, level 0.62 epochs, "
+        "0.286 items/s, 85.7 records/s, 21 s to go, oldest lease 6 s (worker:1)"
     )
 
 

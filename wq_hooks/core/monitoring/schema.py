@@ -87,7 +87,7 @@ QUEUE = (
     Number("remaining", "items", Kind.OPTIONAL_COUNT, _CURVE),
     Number("total", "items", Kind.OPTIONAL_COUNT, _LINE),
     # In a summary as DeepRec's tag, `fraction_of_<items_per_epoch>_full`.
-    Number("level", "epochs", _NUMBER, LOG, "level {level}", True),
+    Number("level", "epochs", _NUMBER, LOG, "level {level} epochs", True),
     Number("items_per_epoch", "items", _COUNT, CARD),
     Number("low_watermark", "items", _COUNT, _CURVE),
     Number("epoch", "epochs", _NUMBER, _CURVE),
