@@ -5,19 +5,25 @@
 #   make test JOBS=1                     in one process; otherwise one a core
 #   make demo VENV=/elsewhere            with an environment of your own
 #
+# `make test` leaves out most of what is slow: tests/slow_tests.txt lists it, and
+# says how many of each are in. CI runs `make test-all`.
+#
 # The environment is made once, and again when what setup.cfg asks for changes.
 
 PYTHON ?= python3
 PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV ?= .venv-$(PYVER)
+LINT_VENV ?= .venv-lint-$(PYVER)
 ARGS ?=
 JOBS ?= auto
 
 RUN = $(VENV)/bin/python -m
 INSTALLED = $(VENV)/.installed-$(PYVER)
+LINT_RUN = $(LINT_VENV)/bin/python -m
+LINT_INSTALLED = $(LINT_VENV)/.installed-$(PYVER)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-versions chaos benchmarks lint dist clean
+.PHONY: help venv demo test test-all test-versions chaos benchmarks lint dist clean
 
 help: ## list the targets
 	@echo "usage: make <target> [PYTHON=python3] [VENV=$(VENV)] [ARGS=...]"
@@ -30,7 +36,10 @@ venv: $(INSTALLED) ## make the environment, with TensorFlow and all else
 demo: $(INSTALLED) ## train on a cluster on this machine; kill it; resume it
 	@$(RUN) model_zoo.wide_and_deep.demo --output_dir=demo_run $(ARGS)
 
-test: $(INSTALLED) ## run the tests
+test: $(INSTALLED) ## run what finds most: 6 minutes on 2 cores
+	@$(RUN) pytest --numprocesses=$(JOBS) --dist=loadfile -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED) ## run all tests
 	@$(RUN) pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 test-versions: ## smoke runs on TensorFlow 2.15 to 2.21, in environments of their own
@@ -42,10 +51,10 @@ chaos: $(INSTALLED) ## kill, preempt and cut off tasks of real clusters by 100 s
 benchmarks: $(INSTALLED) ## measure, beside what people would use instead
 	@$(RUN) benchmarks $(ARGS)
 
-lint: $(INSTALLED) ## run ruff and mypy
-	$(RUN) ruff check .
-	$(RUN) ruff format --check .
-	$(RUN) mypy
+lint: $(LINT_INSTALLED) ## run ruff and mypy, in an environment of their own
+	$(LINT_RUN) ruff check .
+	$(LINT_RUN) ruff format --check .
+	$(LINT_RUN) mypy
 
 dist: ## build the distributions, check them, and try the wheel
 	$(PYTHON) tools/check_dist.py $(ARGS)
@@ -54,6 +63,12 @@ clean: ## remove environments, caches and what the demo wrote
 	rm -rf .venv-* demo_run benchmark_results build dist ./*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(LINT_INSTALLED): setup.cfg
+	@$(PYTHON) -m venv "$(LINT_VENV)"
+	@$(LINT_RUN) pip install -qq --disable-pip-version-check \
+		$$(sed -nE 's/^ +((mypy|ruff)[<>=].*)/\1/p' setup.cfg | sed 's/.*/"&"/' | xargs -n1)
+	@touch $@
 
 $(INSTALLED): setup.cfg setup.py pyproject.toml
 	@case "$(PYVER)" in 3.9|3.10|3.11|3.12|3.13) ;; *) \

@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 
 from model_zoo.wide_and_deep import generate
-from tests.support import forked
+from tests.support import forked, graph_text, slow_tests
 from tests.support.criteo_data import NUM_FILES, ROWS_PER_FILE
 
 # How long an example takes depends on what else the machine does.
@@ -24,8 +24,15 @@ def data_location(tmp_path_factory):
     return directory
 
 
+def pytest_collection_modifyitems(items):
+    by_id = {item.nodeid: item for item in items}
+    for node_id in slow_tests.marked(by_id, slow_tests.read()):
+        by_id[node_id].add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def forked_clusters():
-    """Clusters start their tasks in a moment."""
+def quick_processes():
+    """Clusters start their tasks in a moment; graphs are soon written."""
+    graph_text.quicken()
     with forked.clusters():
         yield

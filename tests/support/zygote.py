@@ -58,6 +58,7 @@ def _import():
     if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
         for name in _IMPORTED_WITH_KERAS:
             importlib.import_module(name)
+    importlib.import_module("tests.support.graph_text").quicken()
     # A collection in a child does not copy all pages of what is imported.
     gc.collect()
     gc.freeze()

@@ -19,8 +19,6 @@ from wq_hooks.core.items.slicing import Slicing
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.position.snapshot import Snapshot
 
-_Bits = npt.NDArray[np.bool_]
-_Numbers = npt.NDArray[np.int64]
 _DROPPED = -1
 
 
@@ -53,7 +51,7 @@ class _Carried:
 
     number: int
     slicing: Slicing | None
-    places: _Numbers
+    places: npt.NDArray[np.int64]
 
 
 def merge(
@@ -148,7 +146,7 @@ def merge(
 
 def _done(
     plan: Plan, snapshot: Snapshot, epoch: int, order: Epochs | Masked
-) -> _Bits:
+) -> npt.NDArray[np.bool_]:
     """Returns a bit for each old item of the interrupted epoch: completed."""
     is_done = np.zeros(plan.items_in(order), dtype=np.bool_)
     for segment in snapshot.segments:
@@ -166,7 +164,9 @@ def _done(
     return is_done
 
 
-def _left(slicing: Slicing | None, is_done: _Bits) -> _Numbers:
+def _left(
+    slicing: Slicing | None, is_done: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
     """Returns how many items of each old work are not done."""
     if slicing is None:
         return (~is_done).astype(np.int64)
@@ -175,8 +175,8 @@ def _left(slicing: Slicing | None, is_done: _Bits) -> _Numbers:
 
 
 def _pairs(
-    old: Sequence[str], new: Sequence[str], left: _Numbers
-) -> tuple[_Numbers, _Numbers]:
+    old: Sequence[str], new: Sequence[str], left: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Returns old and new indices of the works that are still listed.
 
     Of a work that is listed several times, the copies with the least left to
@@ -214,8 +214,8 @@ def _carry(
     number: int,
     old: Slicing | None,
     num_old: int,
-    before: _Numbers,
-    now: _Numbers,
+    before: npt.NDArray[np.int64],
+    now: npt.NDArray[np.int64],
     num_now: int,
     others: Slicing | None,
 ) -> _Carried:
