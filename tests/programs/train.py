@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ import tensorflow.compat.v1 as tf1
 from absl import logging
 from gate import Gate
 
-from wq_hooks import WorkQueue, WorkQueueHook
+from wq_hooks import Preemption, WorkQueue, WorkQueueHook
 from wq_hooks.core import waits
 
 logging.set_verbosity(logging.INFO)
@@ -60,6 +61,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--lease_secs", type=float, default=60.0)
     parser.add_argument("--give_up_secs", type=float, default=1800.0)
     parser.add_argument("--ack", default="next")
+    parser.add_argument("--shuffle_buffer", type=int, default=0)
+    parser.add_argument("--grace_secs", type=float, default=25.0)
+    parser.add_argument("--notice", help="file that says: leave")
+    parser.add_argument("--has_handler", type=int, default=0)
+    parser.add_argument("--leaves_sigterm_alone", type=int, default=0)
     parser.add_argument(
         "--patience_secs", type=float, help="say so soon what is waited for"
     )
@@ -91,8 +97,19 @@ def train(
         with tf.control_dependencies([counted]):
             stepped = step.assign_add(1)
     hooks = []
+    if args.has_handler:
+        signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"HANDLED\n"))
     if args.queue and args.hook:
-        hooks.append(WorkQueueHook(every_n_secs=args.every_secs))
+        preemption = Preemption(
+            grace_secs=args.grace_secs,
+            notice=Path(args.notice).exists if args.notice else None,
+        )
+        hooks.append(
+            WorkQueueHook(
+                every_n_secs=args.every_secs,
+                on_preemption=None if args.leaves_sigterm_alone else preemption,
+            )
+        )
     if args.stop_at:
         hooks.append(tf1.train.StopAtStepHook(last_step=args.stop_at))
     slow = float(os.environ.get("WQ_HOOKS_SLOW", "1"))
@@ -162,11 +179,14 @@ def items_of(args: argparse.Namespace, queue: WorkQueue) -> tf.Tensor:
     if args.source == "dataset":
         dataset = queue.input_dataset()
     else:
-        dataset = queue.records(
+        records = queue.records(
             lambda item: tf.data.Dataset.from_tensors(item).repeat(
                 args.records_per_item
             )
-        ).to_dataset()
+        )
+        if args.shuffle_buffer:
+            records = records.shuffle(args.shuffle_buffer)
+        dataset = records.to_dataset()
     iterator = tf1.data.make_initializable_iterator(dataset)
     tf1.add_to_collection(
         tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.core.monitoring.view import View, Viewer
+from wq_hooks.core.preemption import Preemption, as_preemption
 from wq_hooks.core.values import as_optional_bool
 from wq_hooks.engines import engine_of
 from wq_hooks.engines.graph import GraphEngine, engines_in
@@ -29,9 +31,12 @@ from wq_hooks.hooks.progress_bar import Bar, new_bar
 from wq_hooks.hooks.reporter import Reporter
 from wq_hooks.hooks.summary import view_pb
 from wq_hooks.metrics.chief_metrics import ChiefMetrics
+from wq_hooks.runtime.threads import preemption
+from wq_hooks.runtime.threads.session_leaver import SessionLeaver, on_close
 from wq_hooks.work_queue import WorkQueue
 
 _BAR_EVERY_SECS = 0.5
+_PREEMPTION = Preemption()
 _START = tf1.SessionLog(status=tf1.SessionLog.START)
 
 
@@ -46,6 +51,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
     calls it at the end of data and at a stop that was asked for, and not after
     an error: then what this task held goes back to the line. When the session
     is created again, queue and model go back to the same checkpoint.
+
+    At SIGTERM, or at a notice, the next step meets the end of data: see
+    `Preemption`. When the session has been closed, SystemExit is raised with
+    the exit code, in the main thread.
 
     Args:
       work_queue: A WorkQueue, a sequence of them, or None for every queue of
@@ -62,10 +71,12 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         prometheus_client.
       progress_bar: Whether the chief shows a bar where its standard error is
         a terminal. Needs tqdm. Log lines go through it, so choose one.
+      on_preemption: What to do at SIGTERM, and how soon; None: leave SIGTERM
+        alone. A handler of SIGTERM that is there is called as well.
 
     Raises:
       ValueError: If both or none of every_n_secs and every_n_steps are given.
-      TypeError: If `work_queue` is none.
+      TypeError: If `work_queue` is none, or `on_preemption` no Preemption.
     """
 
     def __init__(
@@ -78,6 +89,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         is_chief: bool | None = None,
         metrics_port: int | None = None,
         progress_bar: bool = False,
+        on_preemption: Preemption | None = _PREEMPTION,
     ):
         if every_n_steps is not None:
             every_n_secs = None
@@ -104,6 +116,9 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._wants_bars = progress_bar
         self._bars: dict[str, Bar] = {}
         self._bars_due = 0.0
+        self._on_preemption = as_preemption(on_preemption)
+        self._watch = preemption.watch(None)
+        self._leaver: SessionLeaver | None = None
 
     def begin(self) -> None:
         """Finds the queues; see the class."""
@@ -130,12 +145,14 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._last_step = self._reported_step = 0
         self._timer.reset()
         self._global_step = tf1.train.get_global_step()
+        self._leaver = None
+        self._begin_watch()
 
     def after_create_session(
         self, session: tf1.Session, coord: tf.train.Coordinator
     ) -> None:
         """Waits, on the chief, until the queues have read their position."""
-        del coord
+        self._watch_session(session, coord)
         for queue in self._queues:
             service = queue.service(session)
             if queue.role.is_chief and service is not None:
@@ -164,6 +181,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         It comes from a parameter server, which makes each step a little longer.
         """
         del run_context
+        if self._leaver is not None:
+            self._leaver.begin_step()
         by_steps = self._every_n_secs is None and self._has_ledger()
         if self._global_step is None or not by_steps:
             return None
@@ -175,6 +194,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         run_values: tf1.train.SessionRunValues,
     ) -> None:
         """Reports if it is time."""
+        if self._leaver is not None:
+            self._leaver.end_step()
         if not self._has_ledger():
             return
         self._update_bars()
@@ -191,6 +212,8 @@ class WorkQueueHook(tf1.train.SessionRunHook):
 
     def end(self, session: tf1.Session) -> None:
         """Reports, and notes that the session ends without an error."""
+        if self._leaver is not None:
+            self._leaver.note_end()
         if self._has_ledger():
             self._last_step = self._read_step(session)
             self._report_now()
@@ -205,6 +228,47 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             service = queue.service(session)
             if service is not None:
                 service.note_end()
+
+    def _begin_watch(self) -> None:
+        self._watch.close()
+        self._watch = preemption.watch(
+            self._on_preemption,
+            self._leave,
+            is_idle=lambda: (
+                self._leaver is None
+                and not any(queue.is_running for queue in self._queues)
+            ),
+            name=", ".join(f"work queue {q.name}" for q in self._queues),
+        )
+
+    def _watch_session(
+        self, session: tf1.Session, coord: tf.train.Coordinator
+    ) -> None:
+        if self._watch.closed.is_set():
+            self._begin_watch()
+        services = [queue.service(session) for queue in self._queues]
+        self._leaver = SessionLeaver(
+            [service for service in services if service is not None],
+            coord,
+            self._watch,
+            saves=self._has_ledger(),
+        )
+        on_close(session, self._note_close)
+        if self._watch.is_preempted:
+            self._watch.tell()
+
+    def _leave(self) -> None:
+        if self._leaver is not None:
+            self._leaver.leave()
+
+    def _note_close(self) -> None:
+        self._leaver = None
+        if self._watch.is_preempted or not isinstance(
+            sys.exc_info()[1],
+            (tf.errors.AbortedError, tf.errors.UnavailableError),
+        ):
+            self._watch.leave()
+        # Else the session is created again.
 
     def _read_step(self, session: tf1.Session) -> int:
         if self._global_step is None:

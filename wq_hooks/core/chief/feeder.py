@@ -73,6 +73,8 @@ class Feeder:
             chief.snapshot, transport.write_position
         )
         self._is_closed = False
+        # Whether nothing is handed out any more, and whether that was said.
+        self._is_withdrawn = self._has_withdrawn = False
         self._end_token = ""
         self._num_marks = 0
         self._last_mark = 0
@@ -114,6 +116,15 @@ class Feeder:
         """Lets `feed_forever` return."""
         self.chief.stop()
 
+    def withdraw(self) -> None:
+        """Hands out no more, also of what lies ready: the others wait.
+
+        What they hold they go on with, and report.
+        """
+        with self._changed:
+            self._is_withdrawn = True
+            self._changed.notify_all()
+
     def stop(self, *, ends_job: bool, left: str = "") -> None:
         """Lets both threads end.
 
@@ -132,8 +143,10 @@ class Feeder:
             self._end_token = uuid.uuid4().hex[:12]
             elements.append(_end(self._end_token))
         with self._changed:
-            if not ends_job and not self._ledger.end_policy.is_end:
-                # What the chief has handed back remains.
+            is_end = self._ledger.end_policy.is_end and not self._is_withdrawn
+            if not ends_job and not is_end:
+                # What the chief has handed back remains; and another one comes
+                # for what the others hold, if this one was told to go.
                 self._end_token = ""
             board = self._board.last_entries(
                 self._end_token,
@@ -151,6 +164,9 @@ class Feeder:
         The board is not written for every item.
         """
         now = self._clock()
+        if self._is_withdrawn:
+            self._withdraw()
+            return
         if now >= self._next_tick:
             self._last_tick = now
             self._next_tick = now + _TICK_SECS
@@ -241,6 +257,8 @@ class Feeder:
 
     def has_to_feed(self) -> bool:
         """Returns whether `feed` has something to do now."""
+        if self._is_withdrawn:
+            return not self._has_withdrawn
         is_end = self._ledger.end_policy.is_end
         if self.chief.has_news or bool(self._end_token) != is_end:
             return True
@@ -293,6 +311,13 @@ class Feeder:
                 self._changed.wait(0.02)
 
     # Inside.
+
+    def _withdraw(self) -> None:
+        if not self._has_withdrawn:
+            self._has_withdrawn = True
+            self._transport.deliver([], {messages.ITEM: messages.NOBODY})
+        with self._changed:
+            self._changed.notify_all()
 
     def _tick(self, now: float) -> None:
         """What has to be done from time to time."""

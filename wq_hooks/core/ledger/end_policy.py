@@ -48,7 +48,8 @@ as where they wait for the chief in their turn. |
 queue is done, or was given up. |
     | The job is over with the chief's session | when that ends without an \
 error, and the queue is exhausted or the global step is the job's last one \
-(`StopAtStepHook(last_step=...)`, `TrainSpec(max_steps=...)`). |
+(`StopAtStepHook(last_step=...)`, `TrainSpec(max_steps=...)`). A chief that is \
+preempted comes back: it leaves the queue open while others hold items. |
     | -- otherwise: an error, a kill, a stop before both (SIGTERM, \
 `StopAtStepHook(num_steps=...)`, another hook, the loop was left) | the others \
 wait for the next chief, or until `ChiefStop.is_over`. |
@@ -158,14 +159,22 @@ wait for the next chief, or until `ChiefStop.is_over`. |
             for lease in self._leases.values()
         )
 
-    def ends_job(self, *, has_ended_well: bool, is_last_step: bool) -> bool:
+    def ends_job(
+        self,
+        *,
+        has_ended_well: bool,
+        is_last_step: bool,
+        is_preempted: bool = False,
+    ) -> bool:
         """Returns True when the others get the end of data as the chief leaves.
 
         Args:
           has_ended_well: Whether the session has ended without an error.
           is_last_step: Whether the global step is the last one of the job.
+          is_preempted: Whether the chief was told to go, and comes back.
         """
-        return has_ended_well and (self.is_exhausted or is_last_step)
+        has_nothing_left = self.is_done if is_preempted else self.is_exhausted
+        return has_ended_well and (has_nothing_left or is_last_step)
 
 
 # How long the global step may stand still while the chief waits for the last

@@ -81,6 +81,10 @@ class Port:
     def close(self) -> None:
         """Gives the readers the end of data, after what is inside."""
 
+    def end_early(self) -> None:
+        """Closes it from another thread: an item may still be on its way."""
+        self.close()
+
     def fail(self, message: str) -> None:
         """Raises an error where a reader waits, if it can be reached."""
 

@@ -73,7 +73,7 @@ class RecordsPortSession(SessionPort):
         self._watched: tuple[Watch, int] | None = None
         self._watch_number: int | None = None
         self._counts_at_flush: Mapping[str, int] | None = None
-        self._has_warned = False
+        self._has_warned = self._ends_early = False
         self._flushed = threading.Condition()
         self._num_flushes = self._last_flush = self._num_flushed = 0
         self._is_counting = False
@@ -104,6 +104,11 @@ class RecordsPortSession(SessionPort):
     def close(self) -> None:
         """Gives the pipeline the end of data."""
         self.items.close()
+
+    def end_early(self) -> None:
+        """Closes it; what is on its way then stays open, and is not lost."""
+        self._ends_early = True
+        self.close()
 
     def begin(self) -> None:
         """Notes that `count_forever` is about to run."""
@@ -290,7 +295,8 @@ class RecordsPortSession(SessionPort):
             self.tracker.begin_iteration(iteration, watch)
 
     def _finish(self, iteration: int) -> None:
-        for name in self.tracker.finish(iteration, self.num_in_training):
+        lost = self.tracker.finish(iteration, self.num_in_training)
+        for name in [] if self._ends_early else lost:
             logging.error(
                 "Records of %s may have been lost, where a reader or a "
                 "function has failed; it stays open.",

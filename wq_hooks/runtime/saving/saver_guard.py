@@ -17,8 +17,10 @@ MonitoredTrainingSession, and no Saver that tolerates a missing name.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,7 +102,9 @@ def is_saved_without_queues(graph: tf.Graph) -> bool:
     )
 
 
-def save_again(session: tf1.Session, feeder: Feeder) -> None:
+def save_again(
+    session: tf1.Session, feeder: Feeder, *, since: float | None = None
+) -> None:
     """Saves once more at the end, if the last save knows too little.
 
     TensorFlow does not save at the end where the last step happened to be one
@@ -109,9 +113,11 @@ def save_again(session: tf1.Session, feeder: Feeder) -> None:
     Args:
       session: The session that ends.
       feeder: Feeder of the queue.
+      since: When the process was told to go, in seconds of the monotonic
+        clock. Nobody else saves then where the session ends in between.
     """
     for guard in guards_of(session.graph):
-        guard.save_again(session, feeder)
+        guard.save_again(session, feeder, since)
 
 
 class SaverGuard:
@@ -138,6 +144,7 @@ class SaverGuard:
         )
         self._without_queues: tf1.train.Saver | None = None
         self._last_save: tuple[Any, Any, str, Any, Any] | None = None
+        self._saved_at = -math.inf
         # Of each generation: how many items were completed at the last save.
         self._num_saved: dict[str, int | None] = {}
         self._lock = threading.Lock()
@@ -165,6 +172,7 @@ class SaverGuard:
     def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
         """Saves, with the position as it is at this instant."""
         self._last_save = (sess, step_of(sess), save_path, args, kwargs)
+        self._saved_at = time.monotonic()
         with contextlib.ExitStack() as stack:
             for queue in self._queues:
                 directory = os.path.dirname(save_path)
@@ -176,29 +184,40 @@ class SaverGuard:
             }
             return self._save(sess, save_path, *args, **kwargs)
 
-    def save_again(self, sess: Any, feeder: Feeder) -> None:
+    def save_again(
+        self, sess: Any, feeder: Feeder, since: float | None
+    ) -> None:
         """Saves once more if items were completed since, without a step.
 
         The checkpoint stands beside the last one, under the same step: to
-        write over that one could damage it.
+        write over that one could damage it. Where the process was told to go,
+        it is saved as well what later steps have trained, unless it was saved
+        since.
         """
         with self._lock:
-            if self._last_save is None:
+            if self._last_save is None or self._saved_at >= (since or math.inf):
                 return
             session, step, save_path, args, kwargs = self._last_save
-            if session is not sess or step is None or step != step_of(sess):
+            if session is not sess or step is None:
                 return
+            now = step_of(sess)
+            if now == step:
+                save_path = f"{save_path}-end"
+            elif since is None:
+                return
+            else:
+                kwargs = {**kwargs, "global_step": now}
             # What was reported last may not be known yet.
             feeder.flush(_SETTLE_SECS)
             num_saved = self._num_saved.get(feeder.chief.generation)
-            if num_saved == feeder.chief.ledger.completed:
+            if now == step and num_saved == feeder.chief.ledger.completed:
                 return
             # A thread of its own is in eager mode until it says otherwise.
             with sess.graph.as_default(), feeder.freeze_position():
                 self._num_saved[feeder.chief.generation] = feeder.num_saved
                 self._save(
                     sess,
-                    f"{save_path}-end",
+                    save_path,
                     *args,
                     **{**kwargs, "write_meta_graph": False},
                 )

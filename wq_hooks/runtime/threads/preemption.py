@@ -80,6 +80,10 @@ class Watch:
             return math.inf
         return max(0.0, timetable.end - time.monotonic())
 
+    def tell(self) -> None:
+        """Calls `on_preempted` again, for one who could not hear it yet."""
+        _process.tell(self)
+
     def close(self) -> None:
         """Watches no more; the last one gives the handler back."""
         if not self.closed.is_set():

@@ -106,6 +106,8 @@ class SessionChief:
         patience = Patience()
         step, moved = None, time.monotonic()
         while self.chief is not None and self._threads.is_live:
+            if self._threads.is_preempted:
+                return
             tasks = self.chief.in_last_steps(self._task)
             now = time.monotonic()
             former, step = step, saver_guard.step_of(self._session)
@@ -155,11 +157,14 @@ class SessionChief:
             raise
         if self._threads.has_ended_well():
             self.has_left.wait(LEAVE_SECS)
-            saver_guard.save_again(self._session, feeder)
+            saver_guard.save_again(
+                self._session, feeder, since=self._threads.preempted_at
+            )
         feeder.flush(LEAVE_SECS)
         is_over = ledger.end_policy.ends_job(
             has_ended_well=self._threads.has_ended_well(),
             is_last_step=self._is_last_step(),
+            is_preempted=self._threads.is_preempted,
         )
         has_left = self._threads.has_ended_well() and not is_over
         feeder.stop(
@@ -175,6 +180,12 @@ class SessionChief:
         watch = DeathWatch(chief, addresses, beat_secs=beat_secs)
         watch.watch(self._threads.coord.wait_for_stop)
 
+    def withdraw(self) -> None:
+        """Hands out no more; does nothing on a worker."""
+        if self.feeder is not None:
+            self.feeder.chief.forgive()
+            self.feeder.withdraw()
+
     def _is_last_step(self) -> bool:
         """Whether the session has come to the last step of the job."""
         origin = self._queue.role.origin
@@ -189,7 +200,10 @@ class SessionChief:
             ChiefStop(
                 self._task,
                 step=saver_guard.step_of(self._session),
-                num_steps=None if origin is None else origin.num_steps,
+                # The others have as many to do, where this one comes back.
+                num_steps=None
+                if origin is None or self._threads.is_preempted
+                else origin.num_steps,
             )
         )
 

@@ -227,6 +227,17 @@ class Service:
         if self.chief is not None:
             self.chief.forgive()
 
+    def begin_to_leave(self) -> None:
+        """Takes no more items, and hands out none: the process has to go.
+
+        The readers get the end of data behind what they have.
+        """
+        self._threads.note_preempted()
+        # A session that is closed already has nothing that waits.
+        with contextlib.suppress(RuntimeError, tf.errors.OpError):
+            self._chief.withdraw()
+            self._close_ports()
+
     def wait_until_ready(self, timeout_secs: float = math.inf) -> None:
         """Waits, on the chief, until the queue has begun from its position.
 
@@ -329,7 +340,9 @@ class Service:
             if self._threads.is_known_to_end_well():
                 # What is left was not read to its end, and has not failed.
                 loop.hand_back()
-            self._group.report_leave(loop, completed)
+            self._group.report_leave(
+                loop, completed, in_order=self._threads.is_preempted
+            )
 
     def _flush_at_end(self) -> None:
         # A session that was closed already has nothing more to say.
@@ -362,7 +375,7 @@ class Service:
 
     def _close_ports(self) -> None:
         for port in self._group.ports:
-            port.close()
+            port.end_early()
 
     def _discard_ports(self) -> None:
         for port in self._group.ports:

@@ -18,6 +18,7 @@ ends with the data.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -104,11 +105,22 @@ class SessionThreads:
         self._session = session
         self._has_hook = has_hook
         self._has_hook_ended = False
+        # When the process was told to go, in seconds of the monotonic clock.
+        self.preempted_at: float | None = None
 
     @property
     def is_live(self) -> bool:
         """Whether the threads have not been asked to stop."""
         return not self.coord.should_stop()
+
+    @property
+    def is_preempted(self) -> bool:
+        """Whether the process was told to go."""
+        return self.preempted_at is not None
+
+    def note_preempted(self) -> None:
+        """Notes that the process was told to go: nothing has failed."""
+        self.preempted_at = time.monotonic()
 
     def note_hook_ended(self) -> None:
         """Notes, from a hook, that the session ends without an error."""
@@ -127,11 +139,12 @@ class SessionThreads:
         # The Coordinator does not hear of an error in a train step, the hook
         # does: its `end` is not called.
         has_failed = self._has_hook() and not self._has_hook_ended
-        return not self.has_error() and not has_failed
+        return not self.has_error() and (self.is_preempted or not has_failed)
 
     def is_known_to_end_well(self) -> bool:
         """Returns whether a hook says so: what is in flight has not failed."""
-        return self._has_hook_ended and not self.has_error()
+        is_told = self._has_hook_ended or self.is_preempted
+        return is_told and not self.has_error()
 
     def start(self, target: Callable[[], None], name: str) -> None:
         """Starts a daemon."""
@@ -153,7 +166,11 @@ class SessionThreads:
         try:
             target()
         except Exception as e:
-            if self.coord.should_stop() or _is_closed(e, self._session):
+            if (
+                self.coord.should_stop()
+                or self.is_preempted
+                or _is_closed(e, self._session)
+            ):
                 # Closing a session cancels what its threads wait for.
                 logging.debug("Work queue %s: %s", self._name, e)
                 if self.is_alone:

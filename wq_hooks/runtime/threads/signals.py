@@ -16,7 +16,6 @@ import contextlib
 import functools
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 
@@ -25,7 +24,7 @@ from wq_hooks.core import log as logging
 _lock = threading.Lock()
 _callbacks: list[tuple[int, Callable[[], None]]] = []
 # The ends of the descriptor, once it is set.
-_ends: list[socket.socket] = []
+_ends: list[int] = []
 # What is to be forgotten in a child.
 _forgets: list[Callable[[], None]] = []
 # The signals that a thread which forks has blocked before.
@@ -57,11 +56,11 @@ def listen(
         _forgets.append(forget)
         if _ends:
             return True
-        reader, writer = socket.socketpair()
+        reader, writer = os.pipe()
         _ends.extend((reader, writer))
-    writer.setblocking(False)
+    os.set_blocking(writer, False)
     _watch_forks()
-    previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(
         target=_read_forever,
         args=(reader, previous),
@@ -71,9 +70,9 @@ def listen(
     return True
 
 
-def _read_forever(reader: socket.socket, previous: int) -> None:
+def _read_forever(reader: int, previous: int) -> None:
     while True:
-        data = reader.recv(64)
+        data = os.read(reader, 64)
         if previous != -1:
             # Nobody may read there any more.
             with contextlib.suppress(OSError):
