@@ -23,11 +23,12 @@ from collections.abc import Iterable, Iterator
 from typing import Callable, TextIO, Union
 
 from wq_hooks.cli.arguments import number
-from wq_hooks.launcher.local_cluster import SLOW_VARIABLE, Cluster, Line
+from wq_hooks.launcher.local_cluster import Cluster, Line
+from wq_hooks.launcher.slow_down import SlowDown
 
 _USAGE = "%(prog)s [options] -- command [argument ...]"
 
-_EPILOG = f"""\
+_EPILOG = """\
 A chief, the workers, the parameter servers and the evaluator run the same
 command; each finds its place in the environment variable TF_CONFIG. The job is
 over when all but the parameter servers have ended. The first that fails ends
@@ -39,7 +40,8 @@ failed: 128 + n if signal n ended it, or this command.
 example: a job with one worker four times slower than the others
   wq-hooks launch --ps 1 --workers 2 --slow worker:1=4 -- python train.py
 
-The factor comes to that task in {SLOW_VARIABLE}; the program has to sleep.
+That task is stopped and continued in turn (SIGSTOP, SIGCONT), so that it runs a
+quarter of the time. What it sleeps or waits for passes meanwhile.
 """
 
 _PS_HAS_ENDED = (
@@ -213,7 +215,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TASK=FACTOR",
-        help=f"set {SLOW_VARIABLE}=FACTOR for a task; may be repeated",
+        help="let a task run a FACTOR-th of the time; may be repeated",
     )
     parser.add_argument(
         "--restart",
@@ -264,12 +266,12 @@ def run(args: argparse.Namespace) -> int:
             num_ps=args.ps,
             num_workers=args.workers,
             has_evaluator=args.evaluator,
-            slow=dict(args.slow),
             grace_secs=args.grace_secs,
             keep_lines=False,
             on_line=on_line,
             on_end=lambda task, code: events.put(TaskEnded(task, code)),
         )
+        slow = _checked(args.slow, cluster)
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
     with contextlib.ExitStack() as stack:
@@ -286,6 +288,7 @@ def run(args: argparse.Namespace) -> int:
                 f"Cannot start the job: {e}"
             ) from e
         pids = (f"{task} (pid {cluster.pid(task)})" for task in cluster.tasks)
+        stack.enter_context(SlowDown(cluster, slow))
         console.log(f"started {', '.join(pids)}")
         return supervise(
             cluster, events, num_restarts=args.restart, log=console.log
@@ -332,6 +335,21 @@ def _describe(returncode: int) -> str:
 
 def _exit_code(returncode: int) -> int:
     return 128 - returncode if returncode < 0 else returncode
+
+
+def _checked(
+    slow: Iterable[tuple[str, float]], cluster: Cluster
+) -> dict[str, float]:
+    """Returns the factors by task; raises ValueError."""
+    for task, factor in slow:
+        given = f"--slow {task}={factor:g}"
+        if task not in cluster.tasks:
+            raise ValueError(
+                f"Expected one of {', '.join(cluster.tasks)}; got {given}."
+            )
+        if not 1 <= factor < float("inf"):
+            raise ValueError(f"Expected a factor >= 1; got {given}.")
+    return dict(slow)
 
 
 def _slow_task(text: str) -> tuple[str, float]:
