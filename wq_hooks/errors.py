@@ -23,5 +23,9 @@ class CutOffError(WorkQueueError, RuntimeError):
     """A parameter server has not answered for longer than `give_up_secs`."""
 
 
+class ForeignStateError(WorkQueueError, RuntimeError):
+    """A server holds something else under the names of a queue."""
+
+
 class SourceError(WorkQueueError, ValueError):
     """A source cannot be read, or is not what it was when it was listed."""

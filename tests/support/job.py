@@ -65,6 +65,14 @@ class Job:
             cluster.wait_for_line(task, "^START", DEADLINE_SECS)
         if workers and not wait_for_workers:
             cluster.start(*workers)
+        self.open()
+
+    def open_model(self):
+        """Lets workers make their sessions, whoever has made the model."""
+        Path(f"{self._gate}-model").touch()
+
+    def open(self):
+        """Lets all tasks train."""
         self._gate.touch()
 
     def run(self, **kwargs):

@@ -22,6 +22,7 @@ from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.board_status import pause_secs, status_text
 from wq_hooks.core.monitoring.view import Viewer
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.format import format_text
 
 _WRITE_EVERY_SECS = 0.2
 # What may be told a little later.
@@ -88,6 +89,7 @@ class BoardWriter:
             messages.LEVEL: repr(ledger.level),
             messages.WORKS: messages.works_text(works),
             messages.STATUS: self._status,
+            messages.FORMAT: format_text(),
             messages.CHIEF: self._chief,
             messages.BEAT: str(self._num_beats),
             messages.LEFT: "",

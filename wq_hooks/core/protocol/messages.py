@@ -71,6 +71,8 @@ REMAINING = 2
 LEVEL = 3
 WORKS = 4
 STATUS = 5
+# In which format the chief writes; see `wq_hooks.core.protocol.format`.
+FORMAT = 6
 # What the chief has put into the mailbox last; how often reports were taken
 # out, and the last of them. So a step whose answer was lost can be repeated.
 DELIVERED = 7

@@ -16,12 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wq_hooks._version import __version__
+from wq_hooks.core.protocol.format import FORMAT
 from wq_hooks.core.protocol.messages import number_of
 from wq_hooks.errors import WorkQueueError
-
-# Changes with what the processes write to each other: `messages`, and the
-# elements of the mailbox.
-FORMAT = 1
 
 _TASK = re.compile(r"[^\s/]+")
 _MAX_NAMES = 20

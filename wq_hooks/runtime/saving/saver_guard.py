@@ -235,7 +235,10 @@ class SaverGuard:
             has_position = queue.name not in missing
             queue.note_restore(save_path, has_position=has_position)
             if queue.role.is_chief and queue.feeder is None:
-                MailboxSession(queue.mailbox, sess).invalidate_items()
+                mailbox = MailboxSession(queue.mailbox, sess)
+                # The Saver would meet it first, in a step of its own.
+                mailbox.expect_own_state()
+                mailbox.invalidate_items()
         if (
             not missing
             or self._without_queues is None

@@ -67,6 +67,7 @@ class Service:
         )
         self._coord = self._threads.coord
         self._mailbox = MailboxSession(work_queue.mailbox, session)
+        self._mailbox.expect_own_state()
         self._is_keeper_over = threading.Event()
         task = work_queue.task.name
         if work_queue.task.job == "local" and "/job:" in (

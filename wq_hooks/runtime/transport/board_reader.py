@@ -19,6 +19,7 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.protocol import messages
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.host.foreign_state import own_state_expected
 
 _JOB = re.compile(r"/job:[^/]+")
 
@@ -79,12 +80,15 @@ class BoardReader:
 
         Raises:
           WorkQueueError: If there is no such queue.
+          ForeignStateError: If there is something else in its place.
           tf.errors.OpError: If the server does not answer.
         """
         if self._found is None:
             for device in self._devices():
                 found = self._look_up(device)
-                if self._run(found)[0]:
+                with own_state_expected(self._name, device):
+                    is_there = bool(self._run(found)[0])
+                if is_there:
                     self._found = found
                     break
             else:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from wq_hooks.runtime.host.foreign_state import own_state_expected
 from wq_hooks.runtime.transport.mailbox import Mailbox
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.queue_server import DEVICE, Registry
@@ -106,19 +107,24 @@ class Connection:
             thread.join(_CLOSE_SECS)
 
 
-def read_registry(target: str, timeout_secs: float) -> list[str]:
-    """Returns what a server says of its queues; see `core.served`.
+def read_registry(target: str, name: str, timeout_secs: float) -> list[str]:
+    """Returns what a server says of its queues; see `ServiceRecord`.
 
     Args:
       target: Target of the server.
+      name: Name of the queue that is looked for, for errors.
       timeout_secs: How long to wait for it.
 
     Raises:
+      ForeignStateError: If the server holds something else in its place.
       tf.errors.OpError: If it does not answer.
     """
     graph = tf.Graph()
     with graph.as_default(), tf.device(DEVICE):
         registry = Registry()
     config = tf1.ConfigProto(operation_timeout_in_ms=int(timeout_secs * 1000))
-    with tf1.Session(target, graph=graph, config=config) as session:
+    with (
+        tf1.Session(target, graph=graph, config=config) as session,
+        own_state_expected(name, target),
+    ):
         return registry.read(session)

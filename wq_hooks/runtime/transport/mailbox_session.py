@@ -30,6 +30,7 @@ from wq_hooks.core.protocol.messages import (
     Element,
     Report,
 )
+from wq_hooks.runtime.host.foreign_state import own_state_expected
 from wq_hooks.runtime.transport.mailbox import ELEMENT_SIZE, Mailbox
 from wq_hooks.runtime.transport.prepared_steps import (
     MAX_REFUSALS,
@@ -57,6 +58,18 @@ class MailboxSession:
         self._num_delivered = itertools.count()
         self._num_drained: int | None = None
         self._dropped = DroppedRows(mailbox.name, "an item")
+
+    def expect_own_state(self) -> None:
+        """Opens all that the queue has on its server, before anything else.
+
+        Raises:
+          ForeignStateError: If the server holds something else there.
+        """
+        mailbox = self._mailbox
+        with own_state_expected(mailbox.name, mailbox.device):
+            self.num_work()
+            self.num_reports()
+            self.look_up(messages.FORMAT)
 
     def take(
         self, consumer: Consumer, completed: Sequence[Claim]

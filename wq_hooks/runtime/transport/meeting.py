@@ -13,9 +13,11 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
+from wq_hooks._version import __version__
 from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.board_status import pause_secs
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.format import FORMAT, other_format
 from wq_hooks.core.waits import Patience
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.host.session_queue import SessionQueue
@@ -49,22 +51,26 @@ def meet_chief(
       pause: Waits for that many seconds; returns whether to give up.
 
     Raises:
-      WorkQueueError: If the chief's queue of this name is another one.
+      WorkQueueError: If the chief's queue of this name is another one, or it
+        writes in another format.
     """
     patience = Patience()
     poll_secs = _MIN_POLL_SECS
     former = None
     while True:
-        works, end, generation, chief, beat = board.look_up(
+        works, end, generation, chief, beat, text = board.look_up(
             messages.WORKS,
             messages.END,
             messages.ITEM,
             messages.CHIEF,
             messages.BEAT,
+            messages.FORMAT,
         )
-        if works and works == queue.works_text:
+        its_format = other_format(text)
+        is_read = bool(works) and its_format is None
+        if is_read and works == queue.works_text:
             return
-        if works and queue.is_named:
+        if is_read and queue.is_named:
             logging.warning(
                 "Work queue %s: this task lists %s works, the chief %s "
                 "others; the chief's are handed out.",
@@ -73,12 +79,14 @@ def meet_chief(
                 _number_in(works),
             )
             return
-        if works and end:
+        if is_read and end:
             # Nothing is handed out any more.
             return
         # An earlier job on the same servers may have left it.
         is_alive = former is not None and former != (generation, beat)
         if works and generation != messages.NOBODY:
+            if is_alive and its_format is not None:
+                raise _writes_otherwise(queue, task, its_format, chief)
             if is_alive:
                 raise _is_another(queue, task, works, chief)
             former = (generation, beat)
@@ -128,6 +136,17 @@ def is_another_chief_there(
         if secs > _NUM_BEATS * pause_secs(0) or pause(_MAX_POLL_SECS):
             return ""
         secs += _MAX_POLL_SECS
+
+
+def _writes_otherwise(
+    queue: SessionQueue, task: str, its_format: str, chief: str
+) -> WorkQueueError:
+    return WorkQueueError(
+        f"Expected the chief ({messages.parse_chief(chief)[0]}) of work queue "
+        f"{queue.name!r} to write in format {FORMAT}, that of wq-hooks "
+        f"{__version__} in this task ({task}); it writes in {its_format}. "
+        "Install one version of wq-hooks in all tasks."
+    )
 
 
 def _is_another(

@@ -24,6 +24,7 @@ from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.service_record import ServiceRecord
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.host.foreign_state import own_state_expected
 from wq_hooks.runtime.transport.mailbox import Mailbox
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
@@ -104,6 +105,9 @@ class QueueServer:
             mailbox = Mailbox(served.name, is_saved=False)
         self._session = tf1.Session(self.target, graph=graph)
         self.mailbox = _ServerMailbox(mailbox, self._session)
+        self.mailbox.expect_own_state()
+        with own_state_expected(served.name, f"port {self.port}"):
+            self._registry.read(self._session)
 
     def feed_from(self, feeder: Feeder) -> None:
         """Serves what a feeder hands out, instead of the last one.

@@ -90,6 +90,7 @@ class RemoteMailbox:
         self._num_silent = 0
         # Until it has answered.
         self._is_gone = True
+        self._call(lambda mailbox, _: mailbox.expect_own_state())
 
     def heed(self, is_closing: Callable[[], bool]) -> None:
         """Asks from now on whether what takes from it is being closed."""
@@ -247,7 +248,9 @@ class RemoteMailbox:
     def _try(self, secs: float) -> ServiceRecord | WorkQueueError:
         """Returns what the server says of the queue, or what is wrong now."""
         try:
-            texts = read_registry(self._target, min(_ATTEMPT_SECS, secs))
+            texts = read_registry(
+                self._target, self._name, min(_ATTEMPT_SECS, secs)
+            )
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as e:
             raise WorkQueueError(
                 "Expected the target of a queue that is served, such as "
