@@ -22,6 +22,7 @@ from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.core.position.resume import resume
 from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.protocol.format import format_text
 from wq_hooks.core.protocol.messages import Claim, Report
 from wq_hooks.errors import TwoChiefsError
 
@@ -306,6 +307,7 @@ class TestBoard:
             messages.REMAINING: "8",
             messages.LEVEL: "2.0",
             messages.WORKS: f"4 {works.fingerprint}",
+            messages.FORMAT: format_text(),
             messages.CHIEF: "chief:0",
             messages.BEAT: "1",
             messages.LEFT: "",
