@@ -17,6 +17,7 @@ from tests.core.monitoring.test_progress import A, B, make_ledger, take
 from tests.support.sessions import draw, tf1
 from wq_hooks import WorkQueue, WorkQueueCallback, WorkQueueHook
 from wq_hooks.cli import command_line
+from wq_hooks.core.chief.chief import Chief
 from wq_hooks.core.monitoring.metrics import METRICS, PREFIX
 from wq_hooks.core.monitoring.view import Viewer
 from wq_hooks.errors import WorkQueueError
@@ -77,6 +78,20 @@ def test_all_metrics_are_there_with_a_help():
     }
     assert set(families) == {PREFIX + metric.name for metric in METRICS}
     assert all(family.documentation for family in families.values())
+
+
+def test_the_last_save():
+    ledger = make_ledger("abc")
+    name = "wq_hooks_last_save_age_seconds", None
+
+    def values():
+        state = Viewer("train").look(ledger, 10.0, 1010.0).state
+        return values_in(text_of([state]))
+
+    assert name not in values()
+    chief = Chief("train", ledger, clock=lambda: 7.0)
+    chief.note_save()
+    assert values()[name] == 3
 
 
 def test_an_endless_queue_has_no_number_of_what_remains():
@@ -151,12 +166,14 @@ class TestPort:
 
 
 class TestChief:
-    def test_a_session_serves_its_queues_until_its_end(self):
+    def test_a_session_serves_its_queues_until_its_end(self, tmp_path):
         hook = WorkQueueHook(metrics_port=0)
         with tf.Graph().as_default():
             tf1.train.get_or_create_global_step()
             item = WorkQueue(list("abcdef"), name="train").take()
-            with tf1.train.MonitoredTrainingSession(hooks=[hook]) as session:
+            with tf1.train.MonitoredTrainingSession(
+                hooks=[hook], checkpoint_dir=str(tmp_path)
+            ) as session:
                 session.run(item)
                 session.run(item)
                 port = hook._metrics.endpoint.port
@@ -169,6 +186,8 @@ class TestChief:
                 deadline = time.monotonic() + 60
                 while value() < 1:
                     assert time.monotonic() < deadline
+                name = "wq_hooks_last_save_age_seconds", None
+                assert name in values_in(read(port))
                 draw(session, item)
         with pytest.raises(OSError, match="refused"):
             read(port)

@@ -159,6 +159,7 @@ class EagerEngine(ProcessEngine):
         if self._served is not None:
             self._served.flush()
         self._factory.sidecars.keep(chief.ledger)
+        chief.note_save()
         return chief.snapshot().to_json()
 
     def restore(self, snapshot: str) -> None:

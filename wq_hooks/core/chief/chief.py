@@ -332,6 +332,11 @@ class Chief:
             if self._attempts is not None:
                 self._attempts.forgive(self.ledger)
 
+    def note_save(self) -> None:
+        """Notes that the position was saved."""
+        with self.changed:
+            self.ledger.events.last_save = self._clock()
+
     def progress(self, meter: ProgressMeter) -> Progress:
         """Returns how far the queue is."""
         with self.changed:

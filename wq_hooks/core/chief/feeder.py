@@ -286,6 +286,7 @@ class Feeder:
         self.flush(flush_secs)
         with self._position.held():
             yield
+        self.chief.note_save()
 
     def flush(self, secs: float) -> None:
         """Waits until what was reported before now is known.

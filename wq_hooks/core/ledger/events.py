@@ -48,12 +48,14 @@ class EventLog:
         be changed by others.
       total: How many there ever were.
       num_lost: How often a consumer was lost with what it held.
+      last_save: Time of the last save of the position, in seconds, or None.
     """
 
     def __init__(self) -> None:
         self.latest: deque[Event] = deque(maxlen=_KEPT)
         self.total = 0
         self.num_lost = 0
+        self.last_save: float | None = None
         self._news: deque[Event] = deque(maxlen=_KEPT)
 
     def note(

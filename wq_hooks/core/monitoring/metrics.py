@@ -88,6 +88,11 @@ METRICS = (
     Metric("workers_present", "Workers that have not left.", "present"),
     Metric("workers_lost", "How often a worker was lost.", "num_lost", True),
     Metric("workers_slow", "Workers twice as slow as usual.", "slow"),
+    Metric(
+        "last_save_age_seconds",
+        "Time since the position was saved with the model.",
+        "last_save_secs",
+    ),
     Metric("state_timestamp_seconds", "Time of the state.", "time"),
     Metric(
         "worker_items_completed",

@@ -70,6 +70,9 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
         ],
         "num_workers": num_workers,
         "num_lost": ledger.events.num_lost,
+        "last_save_secs": None
+        if ledger.events.last_save is None
+        else _rounded(now - ledger.events.last_save),
         "workers": workers,
     }
 

@@ -111,6 +111,8 @@ QUEUE = (
     Number("dropped_rows", "rows", _COUNT, LOG, _DROPPED),
     Number("lease_secs", "s", _NUMBER, CARD),
     Number("num_workers", "workers", _COUNT, CARD | STATUS),
+    # Since the position was saved, by this process.
+    Number("last_save_secs", "s", _MAYBE, STATUS),
     # How often a worker was lost with what it held.
     Number("num_lost", "workers", _COUNT, STATUS),
 )
