@@ -61,6 +61,15 @@ def inspect_json(capsys, *args):
 
 
 class TestWhatIsTold:
+    def test_a_job_that_is_through(self, capsys, tmp_path):
+        ledger = make_ledger("ab")
+        train(ledger, A, 2)
+        save(tmp_path, ledger.snapshot("train"))
+        code, out = inspect(capsys, tmp_path)
+        assert code == 0
+        assert "completed      2 of 2 items" in out
+        assert "outstanding    none: the job is through" in out
+
     def test_for_a_person(self, capsys, tmp_path):
         path = save(tmp_path, make_snapshot())
         code, out = inspect(capsys, tmp_path)

@@ -259,7 +259,10 @@ def in_words(report: dict[str, Any], limit: int) -> str:
         f"  completed      {report['completed']:,} {of_total}",
         f"  epoch          {report['epoch']:.2f}{of_epochs}",
         f"  low watermark  {report['low_watermark']:,}",
-        f"  outstanding    {len(report['outstanding']):,}, of which "
+        "  outstanding    none: the job is through, and a resume with the same "
+        "works and epochs has nothing to do"
+        if report["remaining"] == 0 and not report["outstanding"]
+        else f"  outstanding    {len(report['outstanding']):,}, of which "
         f"{len(held):,} were in flight; they come first after a restore",
         f"  given up       {len(report['given_up']):,}",
         f"  works          {report['num_works']:,}, fingerprint "
