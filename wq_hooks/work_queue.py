@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from wq_hooks.core.names import DEFAULT
 from wq_hooks.core.options import Options, refuses_num_clients
+from wq_hooks.core.preemption import PREEMPTION, Preemption
 from wq_hooks.engines.connected import ServedWorks
 from wq_hooks.engines.new_engine import new_engine
 from wq_hooks.local_work_mgr import LocalWorkMgr
@@ -128,6 +129,7 @@ class WorkQueue(tf.train.experimental.PythonState):
         task: str | None = None,
         timeout_secs: float = 60.0,
         num_clients: int = 1,
+        on_preemption: Preemption | None = PREEMPTION,
     ) -> Self:
         """Returns a queue of eager mode that another process serves.
 
@@ -141,19 +143,17 @@ class WorkQueue(tf.train.experimental.PythonState):
           timeout_secs: How long to look for the server, now and each time that
             the connection is lost.
           num_clients: See WorkQueue.
+          on_preemption: How to leave at SIGTERM; None: leave it alone.
 
         Raises:
           WorkQueueError: In graph mode; if no server answers, or it serves no
             such queue, or one of another version of wq-hooks.
         """
-        served: Any = ServedWorks(target, task, timeout_secs)
+        served: Any = ServedWorks(target, task, timeout_secs, on_preemption)
         return cls(served, name=name, num_clients=num_clients)
 
     def __len__(self) -> int:
-        """Number of items in one epoch.
-
-        Not `num_slices` where there are less records, or more works.
-        """
+        """Number of items in one epoch; not always `num_slices`."""
         return self._engine.num_items()
 
     def __repr__(self) -> str:
@@ -168,8 +168,6 @@ class WorkQueue(tf.train.experimental.PythonState):
     def works(self) -> list[str]:
         """The works, as listed, as str: stripped, without prefix."""
         return self._engine.works()
-
-    # Reading.
 
     def take(self) -> Any:
         """Returns a tf.string scalar tensor: one item.
@@ -201,7 +199,6 @@ class WorkQueue(tf.train.experimental.PythonState):
         that many `num_clients`. The pipeline that follows runs no further ahead
         than it says: end it in a `prefetch` if it should, and give its maps
         `num_parallel_calls`, since tf.data makes none parallel on its own here.
-
         One iterator at a time may draw from it, in a graph `num_clients`. When
         it is iterated again, the item that was read goes back to the line.
         """
@@ -247,8 +244,6 @@ class WorkQueue(tf.train.experimental.PythonState):
             their end. All that they have given is completed then.
         """
         self._engine.mark_trained(num_batches, is_through=is_through)
-
-    # Reading on the workers of a ParameterServerStrategy.
 
     def dataset_creator(self, dataset_fn: Callable[[], Any]) -> Any:
         """Returns what `model.fit` reads on the workers, in Keras 2.
@@ -352,9 +347,13 @@ class WorkQueue(tf.train.experimental.PythonState):
         """Continues from the position of a tf.train.Checkpoint."""
         self._engine.deserialize(string_value)
 
-    # Serving other processes, and the end, in eager mode.
-
-    def serve(self, port: int, *, in_step: bool = False) -> int:
+    def serve(
+        self,
+        port: int,
+        *,
+        in_step: bool = False,
+        on_preemption: Preemption | None = PREEMPTION,
+    ) -> int:
         """Lets other processes `connect`, in eager mode; returns the port.
 
         This process serves them from a TensorFlow server of its own, which has
@@ -364,12 +363,13 @@ class WorkQueue(tf.train.experimental.PythonState):
 
         Args:
           port: Port to listen on; 0: any that is free.
-          in_step: Whether the processes train in step with each other, as
-            with MultiWorkerMirroredStrategy and Horovod. The end of data then
-            comes to each at once; otherwise they stay for what one that dies
-            hands back.
+          in_step: Whether the processes train in step, as with
+            MultiWorkerMirroredStrategy and Horovod. Then the end of data comes
+            to each at once; else they stay for what one that dies hands back.
+          on_preemption: At SIGTERM this process ends, and the others wait for
+            its successor; `PreemptionScope` saves before. None: it does not.
         """
-        return self._engine.serve(port, in_step=in_step)
+        return self._engine.serve(port, in_step, on_preemption)
 
     def join(self, timeout_secs: float | None = None) -> bool:
         """Waits, where the queue is served, until others have done all items.

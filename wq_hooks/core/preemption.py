@@ -74,6 +74,10 @@ class Preemption:
             )
 
 
+# What a process does if its user says nothing.
+PREEMPTION = Preemption()
+
+
 def as_preemption(value: Any) -> Preemption | None:
     """Returns the argument `on_preemption` of a hook or a callback.
 
@@ -104,6 +108,11 @@ class Timetable:
     def drain_until(self) -> float:
         """Until when steps may finish what was begun, without new items."""
         return self.begun + min(_DRAIN_SECS, _DRAIN_SHARE * self.grace_secs)
+
+    @property
+    def own_drain_until(self) -> float:
+        """Likewise, where nobody else waits for what this process holds."""
+        return self.begun + _DRAIN_SHARE * self.grace_secs
 
     @property
     def wait_until(self) -> float:

@@ -24,6 +24,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.chief.tasks import Task
 from wq_hooks.core.names import DEFAULT
 from wq_hooks.core.options import Options
+from wq_hooks.core.preemption import Preemption, as_preemption
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.service_record import checked_task
 from wq_hooks.engines.process import ProcessEngine
@@ -42,13 +43,16 @@ class ServedWorks:
       target: Target of the server, such as "grpc://10.0.0.7:2222".
       task: Name of this process; None: host and process id.
       timeout_secs: How long to look for the server.
+      on_preemption: What to do when this process has to go.
     """
 
     target: str
     task: str | None = None
     timeout_secs: float = 60.0
+    on_preemption: Preemption | None = None
 
     def __post_init__(self) -> None:
+        as_preemption(self.on_preemption)
         if not isinstance(self.target, str) or "://" not in self.target:
             raise ValueError(
                 "Expected target to be that of a server, such as "
@@ -98,6 +102,7 @@ class ConnectedEngine(ProcessEngine):
                 self._mailbox,
                 self.task.job,
                 num_clients=options.num_clients,
+                on_preemption=served.on_preemption,
             ),
             is_endless=False,
         )
@@ -128,6 +133,10 @@ class ConnectedEngine(ProcessEngine):
             "process that serves it.",
             self.name,
         )
+
+    def leave(self) -> None:
+        """Gives back what this process holds, and reads no more."""
+        self.service.close(is_through=False)
 
     def state(self) -> dict[str, Any]:
         """Returns who has what, as of the last seconds, for json."""

@@ -27,6 +27,7 @@ from wq_hooks.core.chief.local_transport import LocalTransport
 from wq_hooks.core.chief.tasks import Task
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.preemption import Preemption, as_preemption
 from wq_hooks.core.protocol.service_record import ServiceRecord
 from wq_hooks.engines import open_queues
 from wq_hooks.engines.listing import Listing
@@ -122,7 +123,7 @@ class EagerEngine(ProcessEngine):
         try:
             yield from workers.steps(coordinator, train_step, dataset_fn)
         except tf.errors.OutOfRangeError:
-            if not self.is_done:
+            if not (self.is_done or self.is_ending_early):
                 raise
 
     def schedule_items(
@@ -187,7 +188,9 @@ class EagerEngine(ProcessEngine):
             return
         self.restore(text)
 
-    def serve(self, port: int, *, in_step: bool) -> int:
+    def serve(
+        self, port: int, in_step: bool, on_preemption: Preemption | None
+    ) -> int:
         checked_port(port)
         self._expect_eager("serve")
         if self._served is not None:
@@ -210,6 +213,7 @@ class EagerEngine(ProcessEngine):
             in_step=in_step,
             find_chief=self._find_chief,
             close=self.close,
+            on_preemption=as_preemption(on_preemption),
         )
         with self._lock:
             former, self._chief = self._chief, None
@@ -290,6 +294,11 @@ class EagerEngine(ProcessEngine):
     def forgive(self) -> None:
         """Notes that no item has failed, as at the end of training."""
         self.chief.forgive()
+
+    def leave(self) -> None:
+        """Gives back what this process holds, and keeps the position."""
+        self.service.readers.hand_back()
+        self.forgive()
 
     # Inside.
 

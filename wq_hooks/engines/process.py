@@ -61,8 +61,17 @@ class ProcessEngine(Engine):
         """Whether a reader has met the end of data, and it still is there."""
         raise NotImplementedError
 
+    @property
+    def is_ending_early(self) -> bool:
+        """Whether readers were given the end of data, as the process ends."""
+        return self.service.readers.is_ending_early
+
     def forgive(self) -> None:
         """Notes that no item has failed, where this process has the ledger."""
+
+    def leave(self) -> None:
+        """Gives back what is held, in order: the process has to go."""
+        raise NotImplementedError
 
     def take(self) -> Any:
         self._expect_eager("take")

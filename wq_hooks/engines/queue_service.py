@@ -15,7 +15,6 @@ from __future__ import annotations
 import atexit
 import math
 import platform
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -26,14 +25,20 @@ from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.ledger.attempts import AttemptsKeeper
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.preemption import Preemption
 from wq_hooks.core.protocol.service_record import ServiceRecord
 from wq_hooks.core.waits import Stall
-from wq_hooks.runtime.threads.process_threads import EagerService, close_all
+from wq_hooks.runtime.threads import preemption
+from wq_hooks.runtime.threads.process_threads import (
+    EagerService,
+    close_all,
+    has_ended_well,
+)
 from wq_hooks.runtime.transport.interruptible_takes import PatientTakes
 from wq_hooks.runtime.transport.queue_server import QueueServer
 from wq_hooks.runtime.transport.remote_mailbox import RemoteMailbox
 
-_LOG_EVERY_SECS = 60.0
+_LOOK_EVERY_SECS = 1.0
 _FLUSH_SECS = 2.0
 _CONNECT_SECS = 60.0
 # The end of data may wait for a sign of life.
@@ -45,8 +50,7 @@ _live: set[QueueService] = set()
 def _end_all() -> None:
     # A queue of this process may have connected to a server of this process.
     close_all()
-    # Set by an exception that nobody has caught.
-    is_through = getattr(sys, "last_value", None) is None
+    is_through = has_ended_well()
     for service in list(_live):
         service.close(is_through=is_through)
 
@@ -61,6 +65,7 @@ class QueueService:
       in_step: Whether the processes train in step with each other.
       find_chief: Returns the chief.
       close: Ends the queue with its process.
+      on_preemption: What to do when this process has to go.
 
     Raises:
       WorkQueueError: If the port is taken.
@@ -75,6 +80,7 @@ class QueueService:
         in_step: bool,
         find_chief: Callable[[], Chief],
         close: Callable[..., None],
+        on_preemption: Preemption | None,
     ):
         self.close = close
         self._served = served
@@ -85,6 +91,12 @@ class QueueService:
         self._feeder: Feeder | None = None
         self._server = QueueServer(served, port)
         self.port = self._server.port
+        self._watch = preemption.watch(
+            on_preemption,
+            self._leave_to_successor,
+            is_idle=lambda: True,
+            name=f"what serves work queue {served.name}",
+        )
         _live.add(self)
         logging.info(
             "Work queue %s is served on port %d, as in "
@@ -139,20 +151,22 @@ class QueueService:
         """Waits until all is done, and everybody has left.
 
         Args:
-          timeout_secs: Give up after that long; None: never.
+          timeout_secs: Give up after that long; None: never. It is also given
+            up when this process is told to go.
         """
         begin = time.monotonic()
         end = math.inf if timeout_secs is None else begin + timeout_secs
-        while True:
+        while not self._watch.is_preempted:
             chief = self._find_chief()
             left_secs = max(0.0, end - time.monotonic())
-            secs = min(_LOG_EVERY_SECS, left_secs)
+            secs = min(_LOOK_EVERY_SECS, left_secs)
             if chief.wait_until_left(
                 self._task, secs, is_over=False, stall=self._stall
             ):
                 return True
             if secs == left_secs:
                 return False
+        return False
 
     def end(self, *, is_through: bool) -> None:
         """Ends the server, when those who have connected have left.
@@ -164,11 +178,17 @@ class QueueService:
         if self not in _live:
             return
         _live.remove(self)
+        self._watch.close()
         try:
             if is_through:
                 self._let_leave()
         finally:
             self._server.shut()
+
+    def _leave_to_successor(self) -> None:
+        """Serves no more, unless somebody is about to save the position."""
+        if preemption.is_idle():
+            self.close(is_through=False)
 
     def _let_leave(self) -> None:
         self.flush()
@@ -202,6 +222,7 @@ def new_remote_service(
     num_clients: int,
     is_end: Callable[[], bool] = lambda: True,
     leads: bool = False,
+    on_preemption: Preemption | None = None,
 ) -> EagerService:
     """Returns the consumers of a process that takes from a server.
 
@@ -211,6 +232,7 @@ def new_remote_service(
       num_clients: How many readers draw from one consumer at a time.
       is_end: See EagerService.
       leads: See EagerService.
+      on_preemption: See EagerService.
     """
     service = EagerService(
         mailbox.served.name,
@@ -222,6 +244,7 @@ def new_remote_service(
         shut=mailbox.close,
         board=mailbox,
         leads=leads,
+        on_preemption=on_preemption,
     )
     mailbox.heed(lambda: service.is_closing)
     return service

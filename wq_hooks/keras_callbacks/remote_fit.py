@@ -77,7 +77,7 @@ class RemoteFit:
         try:
             return fetch()
         except _AFTER_THE_END:
-            if not self._engine.is_done:
+            if not (self._engine.is_done or self._engine.is_ending_early):
                 raise
             return self._model.get_metrics_result()
 

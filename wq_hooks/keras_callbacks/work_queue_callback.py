@@ -10,12 +10,14 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.view import Viewer
+from wq_hooks.core.preemption import PREEMPTION, Preemption
 from wq_hooks.engines import Engine, engine_of
 from wq_hooks.engines.eager import EagerEngine
 from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.hooks.summary import write_v2
 from wq_hooks.keras_callbacks import skip
+from wq_hooks.keras_callbacks.leaving import LeavingCallback
 from wq_hooks.keras_callbacks.remote_fit import RemoteFit
 from wq_hooks.metrics.chief_metrics import ChiefMetrics
 from wq_hooks.runtime.saving.position_file import PositionFile
@@ -35,7 +37,7 @@ _STRATEGIES_THAT_PREFETCH = (
 )
 
 
-class WorkQueueCallback(tf.keras.callbacks.Callback):
+class WorkQueueCallback(LeavingCallback):
     """Reports how far a queue is, and ends `fit` when it has ended.
 
     `on_train_begin` restores the position that belongs to the weights, if
@@ -46,6 +48,13 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
     epoch of Keras has met the end of data, training stops. `on_train_end`
     reports once more. Under a ParameterServerStrategy, which only schedules
     steps, all this is done at the end of each epoch of Keras.
+
+    At SIGTERM the batch that runs ends. What the readers hold may be trained
+    for a moment more, without new items. Then model and position are saved by
+    those callbacks of this `fit` that save: BackupAndRestore, ModelCheckpoint
+    unless it saves the best model only, and WorkQueueCheckpoint. An epoch that
+    was cut short is trained once more as a whole after BackupAndRestore, with
+    the records that follow. The process ends with exit code 143.
 
     Args:
       work_queue: A WorkQueue of eager mode.
@@ -59,6 +68,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         load the weights is up to that callback, or to you.
       metrics_port: TCP port on which Prometheus, and `wq-hooks status`, find
         the numbers during `fit`; see WorkQueueHook.
+      on_preemption: What to do at SIGTERM, or at a notice; None: leave it
+        alone. It is left alone where several processes train in step under a
+        MultiWorkerMirroredStrategy, which none may leave on its own.
 
     Example:
       backup = tf.keras.callbacks.BackupAndRestore("backup")
@@ -79,8 +91,9 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         every_n_steps: int | None = None,
         beside: str | os.PathLike[str] | None = None,
         metrics_port: int | None = None,
+        on_preemption: Preemption | None = PREEMPTION,
     ):
-        super().__init__()
+        super().__init__(on_preemption)
         # Under a ParameterServerStrategy Keras 2 refuses callbacks that have
         # events of batches, but for those that say that they can do without
         # the logs.
@@ -122,6 +135,11 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         if self._is_remote:
             expect_dataset_creator()
             self._remote_fit = RemoteFit(self.model, self._engine)
+        self.begin_leave(
+            self._engine,
+            may_leave=self._is_remote or _num_processes(self.model) == 1,
+            is_scheduled=self._is_remote,
+        )
         self._viewer = Viewer(self.work_queue.name)
         self._first_step = self.step
         self._num_steps = self._num_steps_in_epoch = self._num_told = 0
@@ -141,10 +159,11 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
                 self.work_queue.name,
             )
             skip.skip_fit(self.model, self.params["epochs"])
+        self.guard("train_function")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begins to count the steps of the epoch."""
-        del epoch, logs
+        super().on_epoch_begin(epoch, logs)
         self._num_steps_in_epoch = 0
         self._keep_position()
 
@@ -155,10 +174,11 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._num_steps_in_epoch = batch
         if not self._is_remote:
             self._keep_position()
+            self.leave_if_drained()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Reports if it is time."""
-        del logs
+        super().on_train_batch_end(batch, logs)
         # With steps_per_execution, `batch` is the last one of several.
         self._num_steps += batch + 1 - self._num_steps_in_epoch
         self._num_steps_in_epoch = batch + 1
@@ -172,7 +192,6 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Stops training if the epoch has met the end of data."""
-        del epoch, logs
         if self._is_remote and self._is_report_due():
             self._report()
         is_through = self._has_met_end()
@@ -180,6 +199,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self._keep_position()
         if is_through:
             self.model.stop_training = True
+        super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Reports."""
@@ -190,6 +210,7 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
         self.mark_trained()
         self._keep_position()
         skip.unskip_fit(self.model)
+        self.close_leave()
         self._engine.forgive()
         self._report()
         self._metrics.close()
@@ -233,6 +254,17 @@ class WorkQueueCallback(tf.keras.callbacks.Callback):
             ),
         )
         self._num_told = num_batches
+
+    def settle(self, *, is_through: bool, is_epoch_over: bool) -> None:
+        """Says what was trained, and gives back the rest."""
+        has_met_end = is_epoch_over and self._has_met_end()
+        self.mark_trained(is_through=is_through or has_met_end)
+        self._engine.leave()
+
+    def keep(self) -> list[str]:
+        """Keeps the position of the weights that another callback has saved."""
+        self._keep_position()
+        return []
 
     def _has_met_end(self) -> bool:
         """Whether this epoch of Keras has met the end of data."""
@@ -285,6 +317,11 @@ def _steps_per_batch(strategy: Any) -> int | None:
         return None
     num_own = len(strategy.extended.worker_devices)
     return int(strategy.num_replicas_in_sync) // num_own
+
+
+def _num_processes(model: Any) -> int:
+    """Returns how many processes train a model in step."""
+    return _steps_per_batch(getattr(model, "distribute_strategy", None)) or 1
 
 
 def _iterations_of(model: Any) -> int:

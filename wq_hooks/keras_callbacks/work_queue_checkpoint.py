@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
+from wq_hooks.core.preemption import PREEMPTION, Preemption
 from wq_hooks.keras_callbacks.work_queue_callback import (
     WorkQueueCallback,
     expect_position,
@@ -48,6 +49,7 @@ class WorkQueueCheckpoint(WorkQueueCallback):
       max_to_keep: How many checkpoints to keep; None: all.
       log_dir: See WorkQueueCallback.
       report_every_n_secs: How often to report.
+      on_preemption: See WorkQueueCallback.
 
     Example:
       checkpoint = WorkQueueCheckpoint(queue, "model", every_n_steps=500)
@@ -64,9 +66,13 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         max_to_keep: int | None = 5,
         log_dir: str | os.PathLike[str] | None = None,
         report_every_n_secs: float = 60.0,
+        on_preemption: Preemption | None = PREEMPTION,
     ):
         super().__init__(
-            work_queue, log_dir=log_dir, every_n_secs=report_every_n_secs
+            work_queue,
+            log_dir=log_dir,
+            every_n_secs=report_every_n_secs,
+            on_preemption=on_preemption,
         )
         self._owner = expect_position(self._engine, "WorkQueueCheckpoint")
         for key, value in (
@@ -115,6 +121,13 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         super().on_train_end(logs)
         if self._num_steps and self._saved_step != self._num_steps:
             self._save()
+
+    def keep(self) -> list[str]:
+        """Saves unless that was done after the last step."""
+        if self._saved_step == self._num_steps:
+            return [type(self).__name__]
+        self._save()
+        return [type(self).__name__]
 
     def restore(self) -> None:
         """Restores the newest checkpoint, if there is one."""

@@ -75,6 +75,9 @@ class Port(Protocol):
     def close(self) -> None:
         """Gives them the end of data, behind what is inside."""
 
+    def end_early(self) -> None:
+        """Gives them the end of data, which is not that of the queue."""
+
 
 class Given(NamedTuple):
     """What a port has done by itself for a reader that has asked.
@@ -126,6 +129,7 @@ class ConsumerLoop:
         self._is_end = is_end
         self._rule = rule or OnNext()
         self._lock = threading.Lock()
+        self._is_ending_early = False
         # What was completed and not reported yet.
         self._completed: list[Claim] = []
 
@@ -137,8 +141,10 @@ class ConsumerLoop:
             fetched = self.next_item()
             if fetched is None:
                 self._port.close()
-                # Somebody else has to take what is handed back from now on.
-                self._report(messages.ENDED, [])
+                if not self._is_ending_early:
+                    # Somebody else has to take what is handed back from now
+                    # on.
+                    self._report(messages.ENDED, [])
                 return
             self._port.put(*fetched)
 
@@ -161,12 +167,21 @@ class ConsumerLoop:
             # They travel with the question for the next item.
             self._completed += self._rule.ask(self._port.num_ahead)
         fetched = self._take()
-        if fetched is None:
-            self.has_ended = True
-        else:
+        if fetched is not None:
             with self._lock:
                 self._rule.give(fetched[0])
+        elif not self._is_ending_early:
+            self.has_ended = True
         return fetched
+
+    def end_early(self) -> None:
+        """Gives the readers the end of data from now on, and takes no more.
+
+        So the pipeline gives what it holds. It is not the end of the queue:
+        what is not completed then goes back to the line.
+        """
+        self._is_ending_early = True
+        self._port.end_early()
 
     def report_asked(self) -> None:
         """Reports what is completed if the readers ask for an item now."""
@@ -183,6 +198,12 @@ class ConsumerLoop:
         """Reports all that the readers were given: they are through with it."""
         with self._lock:
             completed = self._pop_completed() + self._rule.finish()
+        self.acknowledge(completed)
+
+    def report_completed(self) -> None:
+        """Reports what would travel with the next question."""
+        with self._lock:
+            completed = self._pop_completed()
         self.acknowledge(completed)
 
     def hand_back(self) -> None:
@@ -237,7 +258,7 @@ class ConsumerLoop:
     def _take(self) -> tuple[Claim, bytes] | None:
         pause_secs = _MIN_PAUSE_SECS
         self.patience = Patience()
-        while True:
+        while not self._is_ending_early:
             with self._lock:
                 completed = self._pop_completed()
             element = self._transport.take(self.consumer, completed)
@@ -252,6 +273,7 @@ class ConsumerLoop:
                 return element.claim, element.text
             if element.is_fresh and self._is_end():
                 return None
+        return None
 
     def _report(
         self, kind: str, claims: Sequence[Claim], records: int = 0

@@ -14,23 +14,27 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-_PACKAGE = "tensorflow"
+_PACKAGES = ("tensorflow",)
 
 
-def owners_above() -> Iterator[Any]:
-    """Yields the objects whose methods have called us, the innermost first."""
+def owners_above(packages: tuple[str, ...] = _PACKAGES) -> Iterator[Any]:
+    """Yields the objects whose methods have called us, the innermost first.
+
+    Args:
+      packages: Whose methods are looked at.
+    """
     frame = inspect.currentframe()
     while frame is not None:
-        owner = owner_of(frame)
+        owner = owner_of(frame, packages)
         frame = frame.f_back
         if owner is not None:
             yield owner
 
 
-def owner_of(frame: Any) -> Any:
+def owner_of(frame: Any, packages: tuple[str, ...] = _PACKAGES) -> Any:
     """Returns the object of a method of TensorFlow, None of other frames."""
     if frame.f_code.co_varnames[:1] != ("self",):
         return None
-    if not str(frame.f_globals.get("__name__")).startswith(_PACKAGE):
+    if not str(frame.f_globals.get("__name__")).startswith(packages):
         return None
     return frame.f_locals.get("self")

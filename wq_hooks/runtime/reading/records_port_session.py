@@ -106,7 +106,10 @@ class RecordsPortSession(SessionPort):
         self.items.close()
 
     def end_early(self) -> None:
-        """Closes it; what is on its way then stays open, and is not lost."""
+        """Closes it; what is on its way then stays open, and is not lost.
+
+        So does what `drop_remainder` leaves out.
+        """
         self._ends_early = True
         self.close()
 
@@ -262,6 +265,8 @@ class RecordsPortSession(SessionPort):
         elif kind == events.BATCH:
             iteration, *batch = numbers
             tracker.deliver(events.counter_of(batch), iteration)
+        elif kind == events.REMAINDER and self._ends_early:
+            return
         elif kind in (events.FILTERED, events.REMAINDER):
             records = events.counter_of(numbers)
             tracker.drop(records)

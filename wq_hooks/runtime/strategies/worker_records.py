@@ -315,6 +315,8 @@ class WorkerDatasets:
 
     def _wait_for_more(self, readers: _WorkerReaders) -> bool | None:
         while not self._service.is_closed:
+            if self._service.readers.is_ending_early:
+                return False
             ledger = self._find_chief().ledger
             if ledger.has_to_issue():
                 return True

@@ -33,6 +33,9 @@ _NOTICE_EVERY_SECS = 1.0
 # How long an idle main thread may take to run the handler of a signal.
 _IDLE_SECS = 1.0
 _FLUSH_SECS = 0.5
+# How long those that are told may take to give back what they hold, where
+# nobody has anything to save.
+_HAND_OVER_SECS = 3.0
 _HANDLER = "handler"
 _DESCRIPTOR = "descriptor"
 
@@ -112,6 +115,7 @@ class _Process:
         self.timetable: Timetable | None = None
         self.exit_code = 0
         self._watches: list[Watch] = []
+        self._tellers: list[threading.Thread] = []
         self._signals = Signals()
         # May be put into from a signal handler, unlike a Queue.
         self._news: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
@@ -169,12 +173,15 @@ class _Process:
 
     def tell(self, watch: Watch) -> None:
         """Tells one who watches, in a thread of its own."""
-        self._start(lambda: _tell(watch), "preempted")
+        self._tellers.append(self._start(lambda: _tell(watch), "preempted"))
 
     def is_idle(self) -> bool:
-        """Whether there is nothing to save or to give back yet."""
+        """Whether nobody has anything to save before the process ends."""
         watches = list(self._watches)
-        return bool(watches) and all(watch.is_idle() for watch in watches)
+        has_to_go = self.timetable is not None
+        return (has_to_go or bool(watches)) and all(
+            w.is_idle() for w in watches
+        )
 
     # The signal.
 
@@ -225,7 +232,14 @@ class _Process:
         if self.is_idle():
             # What the thread logs cannot be logged here.
             self._is_told.wait(_IDLE_SECS)
+            self._wait_for_told()
             exit_now()
+
+    def _wait_for_told(self) -> None:
+        """Waits until those who were told have given back what they hold."""
+        deadline = time.monotonic() + _HAND_OVER_SECS
+        for teller in list(self._tellers):
+            teller.join(max(0.0, deadline - time.monotonic()))
 
     def _pass_on(self, signum: int) -> None:
         """Does what would have been done: the last watch could not tell."""
@@ -269,6 +283,7 @@ class _Process:
 
     def _end_idle(self) -> None:
         """Ends a process that has nothing to do but to wait."""
+        self._wait_for_told()
         if self._is_installed and not self._has_handled:
             # A notice, or the main thread is inside TensorFlow.
             self._is_own_signal = True
@@ -315,9 +330,10 @@ def watch(
       settings: What to do at SIGTERM; None: leave it alone.
       on_preempted: Is called once, in a thread of its own, when the process is
         told to go. It may wait.
-      is_idle: Returns whether there is nothing to save or to give back yet.
-        Where all who watch say so, the main thread is left at once. Called
-        from a signal handler, so it takes no lock.
+      is_idle: Returns whether there is nothing to save, and nothing to give
+        back but by `on_preempted`. Where all who watch say so, the main thread
+        is left when they were told. Called from a signal handler, so it takes
+        no lock.
       name: What the log calls it.
 
     Returns:
@@ -338,6 +354,11 @@ def watch(
 def is_preempted() -> bool:
     """Whether the process was told to go."""
     return _process.timetable is not None
+
+
+def is_idle() -> bool:
+    """Whether nobody has anything to save before the process ends."""
+    return _process.is_idle()
 
 
 def request(reason: str) -> None:

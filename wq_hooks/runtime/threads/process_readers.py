@@ -71,6 +71,7 @@ class ProcessReaders:
     ):
         self.lock = threading.RLock()
         self.is_closed = False
+        self.is_ending_early = False
         self._name = name
         self._task = task
         self._group = group
@@ -113,7 +114,7 @@ class ProcessReaders:
             return fetched[1]
         with self.lock:
             self._num_ends += 1
-            if self._num_ends >= self._num_clients:
+            if self._num_ends >= self._num_clients and loop.has_ended:
                 loop.complete_all()
         raise tf.errors.OutOfRangeError(
             None, None, f"Work queue {self._name!r} has no more items."
@@ -228,6 +229,23 @@ class ProcessReaders:
             for loop in self._group.loops:
                 if loop.has_ended:
                     loop.complete_all()
+
+    def end_early(self) -> None:
+        """Gives all readers the end of data, and takes no more items.
+
+        They train what they hold; `hand_back` settles what is left then.
+        """
+        self.is_ending_early = True
+        for loop in self._group.loops:
+            with contextlib.suppress(*GONE):
+                loop.end_early()
+
+    def hand_back(self) -> None:
+        """Says what is completed, and gives back the rest."""
+        self._group.flush()
+        for loop in self._group.loops:
+            with contextlib.suppress(*GONE):
+                loop.hand_back()
 
     def expect_step_counter(self) -> None:
         """Notes that somebody counts the steps, and will say it."""

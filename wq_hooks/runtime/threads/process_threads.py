@@ -23,15 +23,18 @@ import tensorflow as tf
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.preemption import Preemption
 from wq_hooks.core.protocol.transports import ConsumerTransport
-from wq_hooks.runtime.threads import interrupt
-from wq_hooks.runtime.threads.consumer_group import ConsumerGroup
+from wq_hooks.runtime.threads import interrupt, preemption
+from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.threads.process_readers import GONE, ProcessReaders
 from wq_hooks.runtime.transport.lookout import Lookout
 from wq_hooks.runtime.transport.meeting import Board
 
 _JOIN_SECS = 5.0
 _BEAT_TIMEOUT_SECS = 10.0
+# What a process holds that has to go is with others within 2 s.
+_OWNER_SECS = 1.5
 _live: weakref.WeakSet[EagerService] = weakref.WeakSet()
 _process_ends = threading.Event()
 
@@ -40,12 +43,37 @@ _process_ends = threading.Event()
 def close_all() -> None:
     """Ends all consumers of the process, as at its end."""
     _process_ends.set()
-    # Set by an exception that nobody has caught.
-    is_through = getattr(sys, "last_value", None) is None
+    is_through = has_ended_well()
     for service in list(_live):
         service.close(is_through=is_through)
     for service in list(_live):
         service.join()
+
+
+def has_ended_well() -> bool:
+    """Whether this process, which ends, was through with what it read."""
+    # Set by an exception that nobody has caught.
+    has_failed = getattr(sys, "last_value", None) is not None
+    return not has_failed and not preemption.is_preempted()
+
+
+def end_all_early() -> None:
+    """Gives all readers of the process the end of data; it has to go.
+
+    See `ProcessReaders.end_early`.
+    """
+    for service in list(_live):
+        service.readers.end_early()
+
+
+def settle_all() -> None:
+    """Says what was trained of all queues of the process; it has to go.
+
+    What it holds goes back to the line.
+    """
+    for service in list(_live):
+        service.readers.mark_trained()
+        service.readers.hand_back()
 
 
 def _last_error() -> int:
@@ -70,6 +98,8 @@ class EagerService:
       board: Where the process that serves the queue says how it is; None: it
         is not served.
       leads: Whether this is that process.
+      on_preemption: When to give back what is held, since this process has to
+        go; None: somebody else sees to it.
     """
 
     def __init__(
@@ -85,6 +115,7 @@ class EagerService:
         shut: Callable[[], None] = lambda: None,
         board: Board | None = None,
         leads: bool = False,
+        on_preemption: Preemption | None = None,
     ):
         self._name = name
         self._task = task
@@ -111,7 +142,10 @@ class EagerService:
         self._board = board
         self._leads = leads
         self._lock = self.readers.lock
+        self._settings = on_preemption
+        self._watch = preemption.watch(None)
         self._stopped = threading.Event()
+        self._has_closed = threading.Event()
         self._threads: list[threading.Thread] = []
         self._is_interrupted = False
         self._last_error = _last_error()
@@ -150,25 +184,34 @@ class EagerService:
             with all that they were given, which is completed then.
         """
         with self._lock:
-            if self.is_closed:
-                return
-            with contextlib.suppress(tf.errors.OpError):
-                if is_through:
-                    self.readers.say_through()
-                self.flush()
-            self._stopped.set()
-            self.readers.is_closed = True
+            is_late = self.is_closed
+            if not is_late:
+                with contextlib.suppress(tf.errors.OpError):
+                    if is_through:
+                        self.readers.say_through()
+                    self.flush()
+                self._stopped.set()
+                self.readers.is_closed = True
+        if is_late:
+            # Another thread may be about it, and end with the process.
+            self._has_closed.wait(LEAVE_SECS)
+            return
+        has_to_go = self._watch.is_preempted
         self._cleanup.close()
+        self._watch.close()
         for port in self._group.ports:
             port.discard()
         for loop in self._group.loops:
             with contextlib.suppress(*GONE):
-                if loop.has_ended and is_through:
+                if has_to_go:
+                    loop.report_completed()
+                elif loop.has_ended and is_through:
                     loop.complete_all()
             with contextlib.suppress(*GONE):
-                self._group.report_leave(loop)
+                self._group.report_leave(loop, in_order=has_to_go)
         with contextlib.suppress(*GONE):
             self._shut()
+        self._has_closed.set()
 
     def close_later(self) -> None:
         """Closes it in a thread of its own, as `release` does.
@@ -191,6 +234,12 @@ class EagerService:
         _live.add(self)
         interrupt.watch()
         self._cleanup.enter_context(interrupt.on_interrupt(self._interrupt))
+        self._watch = preemption.watch(
+            self._settings,
+            self._hand_over,
+            is_idle=lambda: True,
+            name=f"what reads from work queue {self._name}",
+        )
         if self._beat_secs is not None:
             self._say_alive()
             self._start(self._beat_forever, "keeper")
@@ -199,6 +248,13 @@ class EagerService:
             self._start(
                 functools.partial(self._look_forever, self._board), "lookout"
             )
+
+    def _hand_over(self) -> None:
+        """Gives back what is held, and ends what waits for more."""
+        if not preemption.is_idle():
+            # A `fit` or a block that is left in order does it itself.
+            self._stopped.wait(_OWNER_SECS)
+        self.close(is_through=False)
 
     def _interrupt(self) -> None:
         self._is_interrupted = True

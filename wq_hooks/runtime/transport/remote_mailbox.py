@@ -129,7 +129,8 @@ class RemoteMailbox:
             sender = _reconnected(report.sender, number)
             mailbox.report(replace(report, sender=sender), timeout_secs)
 
-        if report.kind == messages.LEAVE or self._is_closing():
+        is_farewell = report.kind in (messages.LEAVE, messages.HAND_OVER)
+        if is_farewell or self._is_closing():
             # Python starts no threads while it ends.
             timeout_secs = timeout_secs or _GONE_SECS
             self._is_gone = True
