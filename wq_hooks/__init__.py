@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from wq_hooks.hooks.work_queue_hook import WorkQueueHook
     from wq_hooks.keras_callbacks import WorkQueueCallback, WorkQueueCheckpoint
     from wq_hooks.local_work_mgr import LocalWorkMgr
+    from wq_hooks.preemption_scope import PreemptionScope
     from wq_hooks.queue_runner import GeneralQueueRunner
     from wq_hooks.readers.table import TableRecordDataset, TableRecordReader
-    from wq_hooks.runtime.threads.preemption_scope import PreemptionScope
     from wq_hooks.work_queue import WorkQueue
 
 _MODULE_OF_NAME = {
     "GeneralQueueRunner": "wq_hooks.queue_runner",
     "LocalWorkMgr": "wq_hooks.local_work_mgr",
     "Preemption": "wq_hooks.core.preemption",
-    "PreemptionScope": "wq_hooks.runtime.threads.preemption_scope",
+    "PreemptionScope": "wq_hooks.preemption_scope",
     "SyncReplicasHook": "wq_hooks.hooks.sync_replicas_hook",
     "TableRecordDataset": "wq_hooks.readers.table",
     "TableRecordReader": "wq_hooks.readers.table",

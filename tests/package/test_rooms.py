@@ -43,6 +43,7 @@ ROOMS = [
     "engines",
     "work_queue",
     "queue_runner",
+    "preemption_scope",
     "tensorboard_plugin",
     "metrics",
     "hooks",
