@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.support.environment import environment
-from tests.support.paths import PROGRAMS
+from tests.support.terminated import Program
 
 
-class Program:
-    """One of the functions of tests/programs/preempted.py."""
-
-    def __init__(self, name, *args):
-        self._process = subprocess.Popen(
-            [sys.executable, PROGRAMS / "preempted.py", name, *map(str, args)],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines = []
-        while not self.lines or not self.lines[-1].endswith("ready"):
-            line = self._process.stdout.readline()
-            assert line, self.wait() or self.log
-            self.lines.append(line.rstrip("\n"))
-
-    def terminate(self):
-        self._process.send_signal(signal.SIGTERM)
-
-    def wait(self):
-        """Returns its exit code; afterwards `lines` is all that it said."""
-        with self._process:
-            self.lines += self._process.stdout.read().splitlines()
-            self.log = self._process.stderr.read()
-        return self._process.returncode
+def program(name, *args):
+    """Starts one of the functions there, and waits until it is ready."""
+    started = Program("preempted.py", name, *args)
+    started.wait_for_line("ready$")
+    return started
 
 
 @pytest.mark.parametrize(
@@ -66,17 +42,17 @@ class Program:
     ],
 )
 def test_at_sigterm(name, exit_code, said):
-    program = Program(name)
-    program.terminate()
-    assert program.wait() == exit_code, program.log
-    assert sorted(program.lines) == sorted(["ready", *said])
+    started = program(name)
+    started.terminate()
+    assert started.wait() == exit_code, started.log
+    assert sorted(started.lines) == sorted(["ready", *said])
 
 
 def test_who_has_nothing_to_save_is_left_at_once():
-    program = Program("is_idle")
-    program.terminate()
-    assert program.wait() == 143, program.log
-    assert set(program.lines) - {"told"} == {"ready", "finally", "atexit"}
+    started = program("is_idle")
+    started.terminate()
+    assert started.wait() == 143, started.log
+    assert set(started.lines) - {"told"} == {"ready", "finally", "atexit"}
 
 
 @pytest.mark.parametrize(
@@ -87,43 +63,42 @@ def test_who_has_nothing_to_save_is_left_at_once():
     ],
 )
 def test_who_handles_it_himself_is_left_alone(name, said):
-    program = Program(name)
-    assert program.wait() == 3, program.log
-    assert program.lines == [*said, "ready", "atexit"]
+    started = program(name)
+    assert started.wait() == 3, started.log
+    assert started.lines == [*said, "ready", "atexit"]
 
 
 @pytest.mark.parametrize(
     "name", ["is_told_by_a_notice", "is_told_by_a_notice_while_idle"]
 )
 def test_a_notice_does_the_same(tmp_path, name):
-    program = Program(name, tmp_path / "notice")
+    started = program(name, tmp_path / "notice")
     (tmp_path / "notice").touch()
-    assert program.wait() == 143, program.log
-    assert set(program.lines) - {"told"} == {"ready", "finally", "atexit"}
-    assert "Notice of a preemption" in program.log
+    assert started.wait() == 143, started.log
+    assert set(started.lines) - {"told"} == {"ready", "finally", "atexit"}
+    assert "Notice of a preemption" in started.log
 
 
 def test_a_process_that_does_not_leave_is_ended():
-    program = Program("does_not_leave")
+    started = program("does_not_leave")
     begin = time.monotonic()
-    program.terminate()
-    assert program.wait() == 143, program.log
+    started.terminate()
+    assert started.wait() == 143, started.log
     assert time.monotonic() - begin >= 2.0
     # What it had not written yet is not lost.
-    assert sorted(program.lines) == ["buffered", "ready", "told"]
-    assert "the grace period is over" in program.log
+    assert sorted(started.lines) == ["buffered", "ready", "told"]
+    assert "the grace period is over" in started.log
 
 
 def test_a_second_one_ends_at_once():
-    program = Program("stops_for_a_second")
-    program.terminate()
+    started = program("stops_for_a_second")
+    started.terminate()
     begin = time.monotonic()
-    while "told" not in program.lines:
-        program.lines.append(program._process.stdout.readline().strip())
+    started.wait_for_line("told")
     # One that comes soon is the same, passed on by somebody.
-    program.terminate()
+    started.terminate()
     time.sleep(max(0.0, begin + 1.0 - time.monotonic()))
-    program.terminate()
-    assert program.wait() == 143, program.log
-    assert "a second SIGTERM" in program.log
+    started.terminate()
+    assert started.wait() == 143, started.log
+    assert "a second SIGTERM" in started.log
     assert time.monotonic() - begin < 20
