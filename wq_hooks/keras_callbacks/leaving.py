@@ -11,7 +11,7 @@ backups and validates. So the train function does not let it get there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -94,12 +94,14 @@ class LeavingCallback(tf.keras.callbacks.Callback):
         """Notes where the `fit` is."""
         self._has_trained = True
         self._place.batch = batch
-        self._place.logs = logs or {}
+        # Those of a scheduled step are on a worker.
+        self._place.logs = logs if isinstance(logs, Mapping) else {}
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Leaves if the process has to go."""
         del epoch
-        self._place.logs = {**self._place.logs, **(logs or {})}
+        if isinstance(logs, Mapping):
+            self._place.logs = {**self._place.logs, **logs}
         self._end_epoch()
 
     def on_test_begin(self, logs: Any = None) -> None:

@@ -1,4 +1,5 @@
 import re
+import signal
 import sys
 
 import pytest
@@ -13,6 +14,7 @@ from wq_hooks.launcher.local_cluster import Cluster
 PROGRAM = ROOT / "tests" / "programs" / "train_coordinator.py"
 NUM_FILES, ROWS = 12, 40
 DEADLINE_SECS = 200.0
+PREEMPTED = 143
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def files(tmp_path):
     return paths
 
 
-def train(files, *args, kill=False):
+def train(files, *args, kill=False, preempt=False):
     """Runs a job; returns (lost, repeated)."""
     command = [sys.executable, str(PROGRAM), *args]
     command += [f"--num_records={NUM_FILES * ROWS}", "--works", *files]
@@ -38,6 +40,12 @@ def train(files, *args, kill=False):
             cluster.kill("worker:1")
             cluster.wait("worker:1", timeout_secs=DEADLINE_SECS)
             cluster.start("worker:1")
+        if preempt:
+            cluster.wait_for_line("chief:0", "STEP", timeout_secs=DEADLINE_SECS)
+            cluster.kill("chief:0", signal.SIGTERM)
+            status = cluster.wait("chief:0", timeout_secs=DEADLINE_SECS)
+            assert status == PREEMPTED
+            cluster.start("chief:0")
         assert cluster.wait("chief:0", timeout_secs=DEADLINE_SECS) == 0
         text = "\n".join(cluster.lines("chief:0"))
     assert "DONE True" in text
@@ -53,6 +61,23 @@ def test_fit_loses_nothing_when_a_worker_is_killed(files):
     # What both workers held, since on a slow machine the one that lives may be
     # taken for lost, too: four items each, by the buffers of the pipeline.
     assert repeated <= 8 * ROWS
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(not has_keras_2, reason="Keras 3 has no such strategy")
+@pytest.mark.parametrize(
+    "args", [(), ("--in_order",)], ids=["shuffled", "in order"]
+)
+def test_a_coordinator_that_is_told_to_go_saves(files, tmp_path, args):
+    lost, repeated = train(
+        files,
+        "--mode=fit",
+        "--step_secs=0.05",
+        f"--checkpoint={tmp_path / 'model'}",
+        *args,
+        preempt=True,
+    )
+    assert (lost, repeated) == (0, 0)
 
 
 @pytest.mark.cluster
