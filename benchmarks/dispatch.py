@@ -119,17 +119,17 @@ def run(*, quick: bool) -> Result:
     result.notes.append(
         "Medians of several runs of each, in turn. A wait begins when a "
         "consumer wants to take. "
-        f"{fast}: all {num_consumers:,} want to at the same time, so that a "
-        "take lasts as long as those of all others together; those of a "
+        f"In {fast!r} all {num_consumers:,} want to at the same time, so that "
+        "a take lasts as long as those of all others together. Those of a "
         f"process take in this order, {_NUM_THREADS} at a time. They share "
-        "this machine with server and chief; what they make each other wait "
-        "is in the longest wait of the bare queue too: "
-        "longest of p50, of the bare queue's, is "
+        "this machine with server and chief. What they make each other wait "
+        "is in the longest wait of the bare queue too. "
+        "The longest wait of p50, of that of the bare queue, is "
         + " and ".join(
             f"{longest[load, 'queue'] / longest[load, 'fifo']:.2f} ({load})"
             for load in loads
         )
-        + ". "
+        + ". In all, "
         f"{sum(run.num_refused for run in found)} takes were made twice, since "
         "TensorFlow's server has taken the first for a repetition."
     )

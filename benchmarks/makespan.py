@@ -135,11 +135,11 @@ def run(*, quick: bool) -> Result:
         "run side by side: all tasks only sleep. Whole files are handed out "
         "as they come; the order of the heavy tail is such that the longest "
         "one falls to a fast worker. Of equal files, whoever hands out whole "
-        "ones as they come gives 19 or 20 to each fast worker; what the work "
+        "ones as they come gives 19 or 20 to each fast worker. What the work "
         "queue then takes longer than the FIFOQueue is the first take of a "
-        "session, which TensorFlow prepares once (in three times the time of a "
-        "bare dequeue, which is one operation), and the last two or three, for "
-        "which the chief is asked."
+        "session, and the last two or three, for which the chief is asked. "
+        "TensorFlow prepares the first one once, in three times the time of a "
+        "bare dequeue, which is one operation."
     )
     return result
 

@@ -52,9 +52,9 @@ def run(*, quick: bool) -> Result:
     result = Result(
         "slices",
         f"CPU time to read a file of {num_records:,} records of "
-        f"{_RECORD_BYTES} bytes in batches of {_BATCH_SIZE}, again and again: "
-        "slices by the readers of the package, the whole by TensorFlow's own, "
-        "both by a flat_map over a dataset of items.",
+        f"{_RECORD_BYTES} bytes in batches of {_BATCH_SIZE}, again and again. "
+        "Slices are read by the readers of the package, the whole by "
+        "TensorFlow's own, both by a flat_map over a dataset of items.",
         ("format", "read", "CPU s for all", "of whole", "min to max"),
     )
     with tempfile.TemporaryDirectory() as directory:
