@@ -14,6 +14,7 @@ PYTHON ?= python3
 PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV ?= .venv-$(PYVER)
 LINT_VENV ?= .venv-lint-$(PYVER)
+DOCS_VENV ?= .venv-docs-$(PYVER)
 ARGS ?=
 JOBS ?= auto
 
@@ -21,9 +22,10 @@ RUN = $(VENV)/bin/python -m
 INSTALLED = $(VENV)/.installed-$(PYVER)
 LINT_RUN = $(LINT_VENV)/bin/python -m
 LINT_INSTALLED = $(LINT_VENV)/.installed-$(PYVER)
+DOCS_INSTALLED = $(DOCS_VENV)/.installed-$(PYVER)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all test-versions chaos benchmarks lint dist clean
+.PHONY: help venv demo test test-all test-versions chaos benchmarks lint docs dist clean
 
 help: ## list the targets
 	@echo "usage: make <target> [PYTHON=python3] [VENV=$(VENV)] [ARGS=...]"
@@ -51,16 +53,21 @@ chaos: $(INSTALLED) ## kill, preempt and cut off tasks of real clusters by 100 s
 benchmarks: $(INSTALLED) ## measure, beside what people would use instead
 	@$(RUN) benchmarks $(ARGS)
 
-lint: $(LINT_INSTALLED) ## run ruff and mypy, in an environment of their own
+lint: $(LINT_INSTALLED) ## run ruff and mypy; are sentences and pages short?
 	$(LINT_RUN) ruff check .
 	$(LINT_RUN) ruff format --check .
 	$(LINT_RUN) mypy
+	$(LINT_VENV)/bin/python tools/check_pages.py
+
+docs: $(DOCS_INSTALLED) ## build the site of the documentation, strictly, into site/
+	$(DOCS_VENV)/bin/python tools/reference_pages.py $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
 
 dist: ## build the distributions, check them, and try the wheel
 	$(PYTHON) tools/check_dist.py $(ARGS)
 
 clean: ## remove environments, caches and what the demo wrote
-	rm -rf .venv-* demo_run benchmark_results build dist ./*.egg-info
+	rm -rf .venv-* demo_run benchmark_results build dist site ./*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -68,6 +75,12 @@ $(LINT_INSTALLED): setup.cfg
 	@$(PYTHON) -m venv "$(LINT_VENV)"
 	@$(LINT_RUN) pip install -qq --disable-pip-version-check \
 		$$(sed -nE 's/^ +((mypy|ruff)[<>=].*)/\1/p' setup.cfg | sed 's/.*/"&"/' | xargs -n1)
+	@touch $@
+
+$(DOCS_INSTALLED): setup.cfg
+	@$(PYTHON) -m venv "$(DOCS_VENV)"
+	@$(DOCS_VENV)/bin/python -m pip install -qq --disable-pip-version-check \
+		'.[docs]'
 	@touch $@
 
 $(INSTALLED): setup.cfg setup.py pyproject.toml

@@ -30,6 +30,7 @@ PRINTED = {
     "independent-processes.md": ["80 lines"],
     "item-sizes.md": ["80 items of 2 works"],
     "keras.md": ["25 steps", "0 items remain", r"b'.*day_\d.csv' 0"],
+    "monitoring.md": [],
     "open-queues.md": ["40 lines; 2 works were added"],
     "pipelines.md": [],
     "several-queues.md": [r".*clicks_0.*views_0.*", r".*clicks_1.*views_1.*"],
