@@ -34,6 +34,7 @@ from wq_hooks.engines.listing import Listing
 from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.engines.queue_service import QueueService
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.host.statement import typed_statement
 from wq_hooks.runtime.records.records import Records
 from wq_hooks.runtime.strategies.parameter_servers import (
     count_workers,
@@ -66,6 +67,7 @@ class EagerEngine(ProcessEngine):
         self._served: QueueService | None = None
         self._lock = threading.Lock()
         self.task = Task.find(device="", environ=os.environ)
+        self.made_by = typed_statement()
         find_chief = _weakly(weakref.ref(self))
         super().__init__(
             listing.name,

@@ -56,6 +56,8 @@ def new_engine(
             "Expected local_work_mgr=None in eager mode; got a manager. "
             "Keep queue.snapshot() in a file, or make the queue in a graph."
         )
+    if is_eager:
+        open_queues.make_room(options.name)
     names = open_queues.names() if is_eager else _names_in_graph()
     with names.claimed(options.name) as name:
         listing = Listing(
