@@ -23,7 +23,7 @@ def cost_of(happened, account, signs, schedule):
     if fault.task:
         held = account.held(fault.task, secs, _until(happened, signs))
         size = account.size(map(account.work_of, held))
-        if fault.kind == schedules.WORKER_PREEMPTED:
+        if fault.kind == schedules.WORKER_PREEMPTED and schedule.has_hook:
             size = min(size, schedule.shuffle)
         return size, account.leased_again(held, secs) - secs
     restored = _restored_after(secs, account)

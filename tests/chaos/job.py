@@ -30,6 +30,8 @@ MODEL = "model"
 JOURNAL = "journal"
 # A job without faults takes a tenth of that.
 DEADLINE_SECS = 180.0
+# What a process ends with that was told to go.
+PREEMPTED = 143
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Job:
         # Of each task whose last step has ended, or that was told to go.
         self._leaving_since = {}
         self._told = set()
+        # Of the tasks with a session.
+        self._in_session = set()
         self._is_disk_full = False
         self._network = None
         self._disk = None
@@ -150,6 +154,8 @@ class Job:
                 self._num_steps += 1
                 self._see_sign(line.task)
                 self._changed.notify_all()
+            elif line.text == "START":
+                self._in_session.add(line.task)
             elif line.text == "LEAVING":
                 self._leaving_since.setdefault(line.task, time.monotonic())
 
@@ -162,9 +168,15 @@ class Job:
             if since is not None and returncode != -signal.SIGKILL:
                 secs = time.monotonic() - since
                 self.left.append(Left(task, secs, returncode, was_told))
-            may_fail = was_told or (self._is_disk_full and task == "chief:0")
-            expected = (0, -signal.SIGKILL, -signal.SIGTERM)
-            if returncode not in expected and not may_fail:
+            expected = {0, -signal.SIGKILL, -signal.SIGTERM}
+            if was_told and self._schedule.has_hook and task != "ps:0":
+                expected.add(PREEMPTED)
+                if task in self._in_session:
+                    expected.discard(-signal.SIGTERM)
+            if self._is_disk_full and task == "chief:0":
+                expected.add(1)
+            self._in_session.discard(task)
+            if returncode not in expected:
                 self._crashed.append(f"{task} ended with {returncode}")
             self._changed.notify_all()
 
@@ -274,6 +286,10 @@ class Job:
         }.get(fault.kind, fault.task)
         if task and not cluster.is_running(task):
             return
+        with self._changed:
+            # Nobody would make the model again for a worker that comes then.
+            if "chief:0" in self._leaving_since:
+                return
         others = tuple(
             t
             for t in cluster.job_tasks

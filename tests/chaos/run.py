@@ -9,9 +9,10 @@ did not end.
 The bound of the repeats is that of the contract, "what was in flight", made
 exact. A fault may repeat the records of
 
-* worker killed, restarted, stopped, cut off: the items that it held;
-* worker preempted: nothing where records come in order, else as many of the
-  items that it held as its shuffle buffer has room for;
+* worker killed, restarted, stopped, cut off, or preempted without a hook: the
+  items that it held;
+* worker preempted with a hook: nothing where records come in order, else as
+  many of the items that it held as its shuffle buffer has room for;
 * chief restarted, preempted, or ended by a full disk: the items in flight at
   the checkpoint that it restores, and the items that the other workers, which
   live on, hold at the time;
@@ -23,7 +24,7 @@ An item is in flight from when it is taken to when its last record is trained,
 so what shuffle buffers hold is part of it.
 
 A process has left in time if it ends within 5 s of the end of its last step, or
-of SIGTERM; a chief, which saves, within 25 s.
+of SIGTERM; a chief, which saves, within 25 s. With a hook it ends with 143.
 
 What no schedule asks for may happen on a machine that is short of time: the
 chief's session breaks down and is restored, or a worker is not heard of for

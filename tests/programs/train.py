@@ -32,13 +32,17 @@ def main() -> None:
         waits.FIRST_SECS = waits.AGAIN_SECS = args.patience_secs
     config = json.loads(os.environ["TF_CONFIG"])
     job, index = config["task"]["type"], config["task"]["index"]
-    server = tf.distribute.Server(
-        config["cluster"], job_name=job, task_index=index
-    )
+    cluster = {
+        name: {int(i): a for i, a in tasks.items()}
+        if isinstance(tasks, dict)
+        else tasks
+        for name, tasks in config["cluster"].items()
+    }
+    server = tf.distribute.Server(cluster, job_name=job, task_index=index)
     if job == "ps":
         server.join()
     with tf.Graph().as_default():
-        train(args, config["cluster"], job, index, server.target)
+        train(args, cluster, job, index, server.target)
     print("DONE", flush=True)
 
 

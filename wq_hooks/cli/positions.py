@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from wq_hooks.cli import remote_files
 from wq_hooks.core.position.snapshot import FORMAT
 from wq_hooks.core.position.weights_positions import (
     SUFFIX,
@@ -60,6 +61,8 @@ class Position:
     @property
     def directory(self) -> str:
         """Where long lists may be kept beside it."""
+        if not remote_files.has_file_system(self.source):
+            return "."  # TensorFlow cannot look there.
         return os.path.dirname(self.source) or "."
 
 
@@ -73,9 +76,13 @@ def find_positions(path: str) -> list[Position]:
 
     Raises:
       NothingFoundError: If there is none.
-      WorkQueueError: If the checkpoint is damaged.
+      WorkQueueError: If the checkpoint is damaged, or nothing here can read
+        a path of its scheme.
     """
     path = path.rstrip("/") or path
+    if not remote_files.has_file_system(path):
+        text = remote_files.read_without_tensorflow(path)
+        return _positions_in_text(path, text)
     is_directory = tf.io.gfile.isdir(path)
     checkpoint = _latest_in(path) if is_directory else _checkpoint_of(path)
     found, damage = [], None
@@ -206,7 +213,10 @@ def _positions_in_file(path: str) -> list[Position]:
         raise NothingFoundError(
             f"Expected a file with a snapshot; {path!r} is too large for one."
         )
-    text = files.read(path) or b""
+    return _positions_in_text(path, files.read(path) or b"")
+
+
+def _positions_in_text(path: str, text: bytes) -> list[Position]:
     if path.endswith(SUFFIX):
         entries = entries_of(text, path)
         # The newest first.

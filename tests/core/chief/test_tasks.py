@@ -192,3 +192,6 @@ def test_the_number_of_workers():
     assert num_workers({"TF_CONFIG": json.dumps(config)}) == 3
     assert num_workers({}) is None
     assert num_workers({"TF_CONFIG": "{}"}) is None
+    # Others may come of whom nobody but the parameter servers knows.
+    config["cluster"] = {"ps": ["a"], "chief": ["b"]}
+    assert num_workers({"TF_CONFIG": json.dumps(config)}) is None

@@ -106,3 +106,27 @@ class TestAreAllAsking:
         # One of its consumers speaks for the task.
         members.states["worker:0/2"].last_heard = 3.0
         assert members.are_all_asking({"worker:0", "worker:1"})
+
+
+class TestHowManyAreThere:
+    def test_workers_come_and_go(self):
+        members = Membership(lease_secs=10.0)
+        workers = [Consumer(f"worker:{i}", "life") for i in range(12)]
+        for worker in workers:
+            members.begin_incarnation(worker, 0.0)
+        assert members.num_there == 12
+        for worker in workers[2:]:
+            members.states[worker.name].has_left = True
+        members.count(1.0)
+        assert members.num_there == 2
+        # Another life of one that has left, and of one that has not.
+        for index in (0, 5):
+            life = Consumer(f"worker:{index}", "next")
+            members.begin_incarnation(life, 2.0)
+        assert members.num_there == 3
+
+    def test_one_that_is_silent_is_not_there(self, members):
+        assert members.num_there == 3
+        members.states["worker:1"].last_heard = 9.0
+        members.count(15.0)
+        assert members.num_there == 1

@@ -176,7 +176,7 @@ class Feeder:
             self._ledger.plan_backup(now)
             num_left = self._ledger.num_issued
             room = self._flow_control.room(
-                num_left, len(self._ledger.consumers)
+                num_left, self._ledger.membership.num_there
             )
             elements = [
                 (
@@ -251,7 +251,7 @@ class Feeder:
         ledger = self._ledger
         return self._flow_control.gather_secs(
             ledger.num_issued,
-            len(ledger.consumers),
+            ledger.membership.num_there,
             is_near_end=ledger.is_near_end,
         )
 
@@ -265,7 +265,9 @@ class Feeder:
         if self._clock() >= self._next_tick:
             return True
         ledger = self._ledger
-        room = self._flow_control.room(ledger.num_issued, len(ledger.consumers))
+        room = self._flow_control.room(
+            ledger.num_issued, ledger.membership.num_there
+        )
         return room > 0 and ledger.has_to_issue()
 
     # The position.

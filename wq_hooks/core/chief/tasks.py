@@ -129,19 +129,22 @@ def _from_tf_config(text: str) -> tuple[frozenset[str], str | None, int]:
 def num_workers(environ: Mapping[str, str]) -> int | None:
     """Returns how many tasks train, by TF_CONFIG; None if it does not say.
 
+    One that names parameter servers and this task alone does not: others may
+    come that need not be known here (docs/elastic.md).
+
     Args:
-      environ: The environment.
+      environ: The environment, for TF_CONFIG.
     """
     jobs, job, _ = _from_tf_config(environ.get("TF_CONFIG", ""))
     if job is None or not jobs:
         return None
     cluster = json.loads(environ["TF_CONFIG"])["cluster"]
-    counts = [
+    number = sum(
         len(addresses)
         for name, addresses in cluster.items()
         if name not in ("ps", "evaluator")
-    ]
-    return sum(counts) or None
+    )
+    return None if number == 1 and "ps" in jobs else number or None
 
 
 def addresses_in(environ: Mapping[str, str]) -> dict[str, str]:

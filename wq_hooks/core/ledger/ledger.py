@@ -177,9 +177,8 @@ class Ledger:
     def is_near_end(self) -> bool:
         """Whether so little remains that it matters who takes it."""
         remaining = self.remaining
-        return remaining is not None and remaining <= _TAIL_ITEMS * len(
-            self.consumers
-        )
+        num_there = self.membership.num_there
+        return remaining is not None and remaining <= _TAIL_ITEMS * num_there
 
     def open_item(self, ticket: int) -> Item:
         """Returns an item that was issued and is not completed."""
@@ -344,6 +343,7 @@ class Ledger:
 
     def expire(self, now: float) -> None:
         """Takes the leases from consumers not heard of for `lease_secs`."""
+        self.membership.count(now)
         for state in list(self.consumers.values()):
             is_silent = self.membership.is_silent(state, now)
             if is_silent and not state.has_left and state.held:

@@ -25,11 +25,14 @@ class Membership:
     Attributes:
       states: States of the consumers by name, each of its latest incarnation.
       lease_secs: See the class.
+      num_there: Number of consumers that had neither left nor fallen silent
+        when they were counted, and of those that came since.
     """
 
     def __init__(self, lease_secs: float):
         self.states: dict[str, ConsumerState] = {}
         self.lease_secs = lease_secs
+        self.num_there = 0
         # Incarnations that others have followed, by consumer name.
         self._retired: dict[str, set[str]] = {}
         self._names_of_task: dict[str, set[str]] = {}
@@ -48,6 +51,7 @@ class Membership:
             fresh.num_starts = former.num_starts + 1
             fresh.taken, fresh.completed = former.taken, former.completed
             fresh.records = former.records
+        self.num_there += former is None or former.has_left
         self.states[consumer.name] = fresh
         self._names_of_task.setdefault(task_of(consumer.name), set()).add(
             consumer.name
@@ -86,6 +90,13 @@ class Membership:
             and not self.is_silent(state, now)
             and (state.held or state.asking_since is not None)
         ]
+
+    def count(self, now: float) -> None:
+        """Counts the consumers that are there."""
+        self.num_there = sum(
+            not state.has_left and not self.is_silent(state, now)
+            for state in self.states.values()
+        )
 
     def waiting(self, since: float) -> list[str]:
         """Returns the tasks that ask for an item since then, or for longer."""
