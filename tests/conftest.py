@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import hypothesis
 import pytest
 
@@ -22,6 +24,10 @@ def data_location(tmp_path_factory):
         directory, num_files=NUM_FILES, rows_per_file=ROWS_PER_FILE, seed=1
     )
     return directory
+
+
+# A shell has what runs in the background ignore ctrl-C, and its children, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

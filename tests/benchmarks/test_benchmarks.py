@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +137,28 @@ def test_records_of_a_job_count_once_for_each_item():
     assert job.makespan == 2
 
 
+FORKING = """
+import sys
+from benchmarks.__main__ import main
+from tests.support import forked
+with forked.clusters():
+    main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def forking(monkeypatch):
+    """The process of a benchmark forks the tasks of its clusters."""
+
+    def run(command, **kwargs):
+        assert command[:3] == [sys.executable, "-m", "benchmarks"]
+        subprocess.run([sys.executable, "-c", FORKING, *command[3:]], **kwargs)
+
+    patched = types.SimpleNamespace(**{**vars(subprocess), "run": run})
+    monkeypatch.setattr(benchmarks, "subprocess", patched)
+
+
+@pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize(
     ("name", "texts"),
     [

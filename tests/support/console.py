@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+from tests.support import forked
 from tests.support.environment import environment
 from tests.support.paths import PROGRAMS, ROOT
 
@@ -25,7 +26,7 @@ class Console:
     """
 
     def __init__(self, setup=""):
-        self.process = subprocess.Popen(
+        self.process = forked.popen(
             [sys.executable, str(_PROGRAM)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -39,15 +39,17 @@ from wq_hooks.launcher import process_group
 _READ_AT_START = ("TF_", "KERAS_", "PYTHON", "CUDA_", "LD_", "XLA_", "OMP_")
 _READ_LATER = ("TF_CONFIG", "PYTHONUNBUFFERED", "PYTHONPATH")
 _OUR_MODULES = ("model_zoo.", "benchmarks.")
+_STREAMS = ("stdin", "stdout", "stderr")
 _END_SECS = 30.0
 
 
 def popen(command, **kwargs):
-    """As subprocess.Popen, but that stdin is nothing and the rest are pipes.
+    """As subprocess.Popen, but that stdin is empty unless it is a pipe.
 
     Args:
       command: The program and its arguments.
-      **kwargs: env, cwd, text and, for what is not forked, the rest.
+      **kwargs: env, cwd, text, stdin, stdout and stderr (PIPE or None); for
+        what is not forked, the rest, too.
     """
     return _zygotes.popen(command, **kwargs)
 
@@ -107,18 +109,25 @@ class Zygotes:
             zygote = self._zygotes.get(settings)
             if zygote is None:
                 zygote = self._zygotes[settings] = _Zygote(env)
-            return zygote.fork(command, env, cwd or os.getcwd(), text)
+            return zygote.fork(
+                command,
+                env=env,
+                cwd=cwd or os.getcwd(),
+                text=text,
+                piped=[kwargs.get(x) == subprocess.PIPE for x in _STREAMS],
+            )
 
 
 class ForkedProcess:
     """What tests need of a subprocess.Popen."""
 
-    def __init__(self, command, stdout, stderr, text):
+    def __init__(self, command, stdin, stdout, stderr, text):
         self.args = command
         self.pid = 0
-        mode = "r" if text else "rb"
-        self.stdout = os.fdopen(stdout, mode)
-        self.stderr = os.fdopen(stderr, mode)
+        self.stdin, self.stdout, self.stderr = (
+            None if fd is None else os.fdopen(fd, mode if text else f"{mode}b")
+            for fd, mode in zip((stdin, stdout, stderr), "wrr")
+        )
         self.returncode = None
         self._ended = threading.Event()
         self._readers = None
@@ -132,7 +141,7 @@ class ForkedProcess:
         return self.returncode
 
     def communicate(self, timeout=None):
-        """Returns what it wrote, when it has ended."""
+        """Returns what it wrote into two pipes, when it has ended."""
         if self._readers is None:
             self._readers = [_Reader(self.stdout), _Reader(self.stderr)]
         self.wait(timeout)
@@ -207,19 +216,24 @@ class _Zygote:
         finally:
             self._process.kill()
 
-    def fork(self, command, env, cwd, text):
-        """Returns a ForkedProcess."""
-        out, their_out = os.pipe()
-        err, their_err = os.pipe()
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        process = ForkedProcess(command, out, err, text)
+    def fork(self, command, *, env, cwd, text, piped):
+        """Returns a ForkedProcess.
+
+        Args:
+          command: The program and its arguments.
+          env: Its whole environment.
+          cwd: Its directory.
+          text: Whether its pipes are of text.
+          piped: Whether stdin, stdout and stderr are pipes.
+        """
+        theirs, ours = zip(*map(_stream, range(3), piped))
+        process = ForkedProcess(command, *ours, text)
         request = {"argv": command[1:], "env": dict(env), "cwd": str(cwd)}
-        fds = array.array("i", [nothing, their_out, their_err])
         self._socket.sendmsg(
             [json.dumps(request).encode()],
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", theirs))],
         )
-        for fd in fds:
+        for fd in theirs:
             os.close(fd)
         with self._changed:
             self._new = process
@@ -263,6 +277,16 @@ def _is_ours(command):
     if command[1] == "-m":
         return command[2].startswith(_OUR_MODULES)
     return command[1].endswith(".py") and Path(command[1]).is_file()
+
+
+def _stream(number, is_piped):
+    """Returns a standard stream: its end for the program, and ours or None."""
+    if is_piped:
+        reading, writing = os.pipe()
+        return (writing, reading) if number else (reading, writing)
+    if number == 0:
+        return os.open(os.devnull, os.O_RDONLY), None
+    return os.dup(number), None
 
 
 def _settings(env):

@@ -166,11 +166,11 @@ def test_a_forged_number_is_refused_or_a_position(data):
     paths = list(numbers_in(json.loads(text)["body"]))
     change = st.tuples(st.sampled_from(paths), OTHERS)
     changes = data.draw(st.lists(change, min_size=1, max_size=2))
-    begin = time.monotonic()
+    begin = time.thread_time()
     # Refused, or else a position that goes on.
     with contextlib.suppress(SnapshotError):
         check_run(resumed(forged(text, *changes), **arguments))
-    assert time.monotonic() - begin < SECS
+    assert time.thread_time() - begin < SECS
 
 
 WHOLE = position(run(fresh(), 6, 3))
@@ -233,10 +233,10 @@ def test_added_works_that_begin_elsewhere_are_refused(number):
 
 def test_an_endless_position_far_ahead_of_an_open_item_does_not_loop():
     text = position(run(fresh(num_epochs=None), 9, 3))
-    begin = time.monotonic()
+    begin = time.thread_time()
     ledger = resumed(forged(text, (("next_ticket",), 10**15)), num_epochs=None)
     check_run(ledger)
-    assert time.monotonic() - begin < SECS
+    assert time.thread_time() - begin < SECS
 
 
 def test_a_resume_behind_empty_works_goes_on():
