@@ -49,6 +49,8 @@ from wq_hooks.runtime.threads.process_threads import EagerService
 from wq_hooks.runtime.transport.function_session import FunctionSession
 
 _POLL_SECS = 0.1
+# How long workers may train what they hold when the coordinator has to go.
+_DRAIN_SECS = 5.0
 
 
 class _WorkerReaders(ProcessRecordsPort):
@@ -156,6 +158,7 @@ class WorkerDatasets:
         self._lock = threading.Lock()
         self._readers: list[_WorkerReaders] = []
         self._waiting: set[_WorkerReaders] = set()
+        self._ending_since: float | None = None
         self._is_tracing = threading.local()
 
     @property
@@ -315,10 +318,12 @@ class WorkerDatasets:
 
     def _wait_for_more(self, readers: _WorkerReaders) -> bool | None:
         while not self._service.is_closed:
-            if self._service.readers.is_ending_early:
-                return False
             ledger = self._find_chief().ledger
-            if ledger.has_to_issue():
+            if self._service.readers.is_ending_early:
+                # The first one that ends cancels the steps of the others.
+                if self._have_all_ended(readers):
+                    return False
+            elif ledger.has_to_issue():
                 return True
             if ledger.is_done:
                 return False
@@ -328,6 +333,16 @@ class WorkerDatasets:
             self._give_up_silent(readers)
             time.sleep(_POLL_SECS)
         return None
+
+    def _have_all_ended(self, waiting: _WorkerReaders) -> bool:
+        """Whether no other worker trains what it holds, or has had its time."""
+        self._ending_since = self._ending_since or time.monotonic()
+        is_over = time.monotonic() > self._ending_since + _DRAIN_SECS
+        return is_over or not any(
+            readers.holds_items
+            for readers in waiting.family
+            if readers is not waiting
+        )
 
     def _give_up_silent(self, waiting: _WorkerReaders) -> None:
         for k, readers in enumerate(waiting.family):
