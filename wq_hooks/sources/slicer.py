@@ -60,6 +60,8 @@ class Slicer:
         # Whether the lengths of all slices count the same: one kind of source
         # counts records, another bytes.
         self.is_one_unit = True
+        # Whether the lengths of slices are numbers of records.
+        self.counts_records = True
         self._is_cut = False
         self._num_workers = num_workers or _NUM_WORKERS
         self._in_order = in_order
@@ -69,6 +71,8 @@ class Slicer:
             num_whole = kinds.pop(type(None), 0)
             self._is_cut = num_whole < len(works)
             self.is_one_unit = len(kinds) <= 1
+            units = {getattr(kind, "unit", "records") for kind in kinds}
+            self.counts_records = units <= {"records"}
             if self._is_cut:
                 self.num_items = num_whole + (
                     num_slices

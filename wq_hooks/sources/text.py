@@ -29,6 +29,8 @@ class TextLines:
       num_header_lines: How many lines at its beginning are no records.
     """
 
+    # What its slices are counted in; other sources count records.
+    unit = "bytes"
     # What `num_slices="auto"` does not go below: shorter ones cost throughput.
     least_slice = 1 << 18
 

@@ -19,6 +19,7 @@ from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger.attempts import Attempts, AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.options import Options
+from wq_hooks.core.position.in_flight import InFlight
 from wq_hooks.core.position.resume import Resumption
 from wq_hooks.core.position.resume_added_works import resume_with_added
 from wq_hooks.core.position.snapshot import Snapshot
@@ -109,9 +110,10 @@ class LedgerFactory:
             self._slicer.in_words(ledger.plan),
             "shuffled" if self._options.shuffle else "in order",
             self._options.num_epochs or "endless",
-            _position_in_words(ledger, snapshot),
+            self._position_in_words(ledger, snapshot),
             where or "this process",
         )
+        self._warn_of_much_in_flight(ledger, snapshot)
         if ledger.is_done and not self._options.is_open:
             logging.warning(
                 "Work queue %s: all items were completed before; nothing is "
@@ -120,6 +122,36 @@ class LedgerFactory:
                 self._options.name,
             )
         return ledger
+
+    def _position_in_words(
+        self, ledger: Ledger, snapshot: Snapshot | None
+    ) -> str:
+        if snapshot is None:
+            return "from the beginning"
+        total = "endless" if ledger.total is None else str(ledger.total)
+        return (
+            f"resumed: {ledger.completed} of {total} items completed, "
+            f"{self._in_flight(snapshot).in_words()}"
+        )
+
+    def _warn_of_much_in_flight(
+        self, ledger: Ledger, snapshot: Snapshot | None
+    ) -> None:
+        if snapshot is None:
+            return
+        in_flight = self._in_flight(snapshot)
+        if in_flight.is_much(ledger.completed):
+            logging.warning(
+                "Work queue %s: more items were in flight (%d) than completed "
+                "(%d), and are trained again. Each was partly in a shuffle "
+                "buffer: a smaller buffer, or smaller items, repeat less.",
+                self._name,
+                in_flight.num_items,
+                ledger.completed,
+            )
+
+    def _in_flight(self, snapshot: Snapshot) -> InFlight:
+        return InFlight.of(snapshot, counts_records=self._slicer.counts_records)
 
     def fresh_ledger(self) -> Ledger:
         """Returns a ledger from the beginning, which nobody works with."""
@@ -211,14 +243,3 @@ def _log_changes(name: str, resumption: Resumption) -> None:
             name,
             "; ".join(changes),
         )
-
-
-def _position_in_words(ledger: Ledger, snapshot: Snapshot | None) -> str:
-    if snapshot is None:
-        return "from the beginning"
-    total = "endless" if ledger.total is None else str(ledger.total)
-    in_flight = sum(item.holder is not None for item in snapshot.outstanding)
-    return (
-        f"resumed: {ledger.completed} of {total} items completed, "
-        f"{in_flight} were in flight"
-    )
