@@ -61,12 +61,14 @@ class Left:
       secs: How long that took, from the end of its last step, or from SIGTERM.
       returncode: See Cluster.
       was_told: Whether it got SIGTERM.
+      has_server: Whether its parameter server was there until then.
     """
 
     task: str
     secs: float
     returncode: int
     was_told: bool
+    has_server: bool = True
 
 
 class Job:
@@ -167,7 +169,10 @@ class Job:
             self._told.discard(task)
             if since is not None and returncode != -signal.SIGKILL:
                 secs = time.monotonic() - since
-                self.left.append(Left(task, secs, returncode, was_told))
+                has_server = task == "ps:0" or self._cluster.is_running("ps:0")
+                self.left.append(
+                    Left(task, secs, returncode, was_told, has_server)
+                )
             expected = {0, -signal.SIGKILL, -signal.SIGTERM}
             if was_told and self._schedule.has_hook and task != "ps:0":
                 expected.add(PREEMPTED)
