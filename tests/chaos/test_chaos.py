@@ -164,13 +164,14 @@ def journal_of(directory, *entries):
 def test_a_process_that_takes_too_long_to_leave_is_a_failure():
     in_time = Left("worker:0", 4.9, 0, was_told=False)
     with_a_save = Left("chief:0", 24.0, 143, was_told=True)
+    alone = Left("worker:0", 25.0, 143, was_told=True, has_server=False)
     late = Left("worker:1", 5.1, 143, was_told=True)
 
-    good = runs.Outcome(7, (), left=(in_time, with_a_save))
+    good = runs.Outcome(7, (), left=(in_time, with_a_save, alone))
     bad = runs.Outcome(7, (), left=(in_time, late))
 
     assert good.is_good
-    assert good.longest_secs == 24.0
+    assert good.longest_secs == 25.0
     assert not bad.is_good
     assert bad.late == [late]
     assert "LATE" not in str(good)
