@@ -105,9 +105,10 @@ def new_callbacks(saver, queue, model, directory):
     options = {"steps_per_epoch": 3, "epochs": 100}
     if saver.startswith("backup"):
         freq = {"save_freq": 2} if saver == "backup_steps" else {}
+        # First, since it sets the first epoch, which is none at the end.
         return [
-            WorkQueueCallback(queue, beside=path),
             keras.callbacks.BackupAndRestore(str(path), **freq),
+            WorkQueueCallback(queue, beside=path),
         ], options
     path = f"{path}.weights.h5"
     if os.path.exists(path):
