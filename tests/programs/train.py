@@ -118,11 +118,12 @@ def train(
         hooks.append(tf1.train.StopAtStepHook(last_step=args.stop_at))
     slow = float(os.environ.get("WQ_HOOKS_SLOW", "1"))
     gate = Gate(args.gate)
-    if job == "worker":
+    is_chief = job == "chief" or "SECOND_CHIEF" in os.environ
+    if not is_chief:
         gate.wait_for_model()
     with tf1.train.MonitoredTrainingSession(
         target,
-        is_chief=job == "chief",
+        is_chief=is_chief,
         checkpoint_dir=args.checkpoint,
         hooks=hooks,
         save_checkpoint_steps=args.save_steps,
@@ -131,7 +132,7 @@ def train(
             device_filters=["/job:ps", f"/job:{job}/task:{index}"]
         ),
     ) as session:
-        if job == "chief":
+        if is_chief:
             gate.open_model()
         print("START", flush=True)
         if args.feed and job == "chief":

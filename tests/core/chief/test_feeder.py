@@ -69,8 +69,18 @@ class FakeMailbox:
             rows.append(self.reports.get_nowait())
         return rows
 
+    def generation_of_reports(self):
+        return self.board.get(messages.ITEM, "")
+
+    def give_back(self, rows):
+        for row in rows:
+            self.reports.put(row)
+
     def deliver(self, elements, board):
         self.num_deliveries += 1
+        fence = board.get(messages.FENCE)
+        if fence not in (None, self.board.get(messages.ITEM, fence)):
+            return
         self.board.update(board)
         self.work.extend(elements)
         self.most_work = max(self.most_work, len(self.work))
@@ -326,8 +336,9 @@ class TestBoard:
         assert chief.mailbox.board[messages.LEVEL] == "0.5"
 
     def test_is_left_alone_when_nothing_changes(self, monkeypatch):
-        # But for the status, which says that the chief is there.
+        # But for what says that the chief is there.
         monkeypatch.setattr(board_writer, "pause_secs", lambda _: 1e9)
+        monkeypatch.setattr(messages, "BEAT_SECS", 1e9)
         chief = Job("abcd")
         chief.run(1.0)
         before = chief.mailbox.num_deliveries
@@ -651,6 +662,55 @@ class TestTwoChiefs:
             first.run(TICK)
         second.run(TICK)
         second.run(TICK)
+
+    def test_the_one_that_was_stopped_writes_nothing(self):
+        """Not even what it was about to write when it was stopped."""
+        first = Job("ab")
+        first.run()
+        second = Job("cd", mailbox=first.mailbox)
+        second.run()
+        board, work = dict(first.mailbox.board), list(first.mailbox.work)
+        first.feeder._deliver([("element",)], {messages.END: "token"})
+        assert first.mailbox.board == board
+        assert list(first.mailbox.work) == work
+
+    def test_the_one_that_was_stopped_saves_nothing(self):
+        first = Job("ab")
+        first.run()
+        second = Job("cd", mailbox=first.mailbox)
+        second.run()
+        with (
+            pytest.raises(TwoChiefsError),
+            first.feeder.freeze_position(),
+        ):
+            pytest.fail("it saves")
+
+    def test_reports_for_the_other_one_are_given_back(self):
+        first = Job("ab")
+        first.run()
+        second = Job("ab", mailbox=first.mailbox)
+        second.run()
+        first.mailbox.report(messages.ASK, A)
+        with pytest.raises(TwoChiefsError):
+            first.feeder.drain_forever()
+        assert second.mailbox.num_reports() == 1
+        second.run()
+        assert A.name in second.ledger.consumers
+
+    def test_an_earlier_start_of_the_chief_is_heard_no_more(self):
+        chief = Job("ab")
+        chief.ledger.membership.own_task = CHIEF
+        chief.run()
+        zombie = Consumer(CHIEF.name, "c0")
+        # What it has taken while it was stopped goes back at once.
+        chief.take_item(zombie)
+        chief.run()
+        assert chief.ledger.in_flight == 0
+        chief.take_item(CHIEF)
+        chief.mailbox.report(messages.ALIVE, zombie)
+        chief.run()
+        assert chief.ledger.consumers[CHIEF.name].consumer == CHIEF
+        assert chief.ledger.in_flight == 1
 
     def test_a_chief_that_restarts_is_no_second_one(self):
         first = Job("ab")

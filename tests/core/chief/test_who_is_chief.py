@@ -22,7 +22,7 @@ from tests.support.trainers import WORKS, Trainer, bare
 from wq_hooks import WorkQueue, WorkQueueHook
 from wq_hooks.engines import engine_of
 from wq_hooks.errors import TwoChiefsError
-from wq_hooks.runtime.threads import session_service
+from wq_hooks.runtime.threads import session_chief, session_service
 
 tf1 = tf.compat.v1
 
@@ -266,6 +266,7 @@ class TestAWorkerWhoseClusterLacksTheChief:
             monkeypatch.setattr(
                 session_service, "is_another_chief_there", see_nobody
             )
+            monkeypatch.setattr(session_chief, "expect_no_chief", see_nobody)
             with bare(worker, fails=True) as (_, coord):
                 assert coord.wait_for_stop(60)
                 with pytest.raises(TwoChiefsError):

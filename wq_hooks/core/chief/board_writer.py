@@ -56,6 +56,7 @@ class BoardWriter:
         self._viewer = Viewer(name)
         self._status = ""
         self._next_status = 0.0
+        self._next_beat = 0.0
         self._next_write = 0.0
 
     @property
@@ -77,9 +78,11 @@ class BoardWriter:
         for name in ledger.held_back(now):
             gates[messages.gate_of(name)] = self._generation
         self._closed_gates = {gate for gate, token in gates.items() if token}
+        if now >= self._next_beat:
+            self._next_beat = now + messages.BEAT_SECS
+            self._num_beats += 1
         if now >= self._next_status:
             self._next_status = now + pause_secs(len(ledger.consumers))
-            self._num_beats += 1
             self._status = self._status_at(now)
         return {
             **gates,
@@ -109,6 +112,7 @@ class BoardWriter:
         return {
             # Nobody would open them any more.
             **dict.fromkeys(self._closed_gates, ""),
+            messages.CHIEF: "",
             messages.END: end_token,
             messages.LEFT: left,
             messages.STATUS: self._status_at(now, has_ended=has_ended),

@@ -16,13 +16,13 @@ import contextlib
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from wq_hooks.core import log as logging
 from wq_hooks.core.chief.board_writer import BoardWriter
 from wq_hooks.core.chief.chief import Chief
 from wq_hooks.core.chief.flow_control import FlowControl
 from wq_hooks.core.chief.position_writer import PositionKeeper
+from wq_hooks.core.chief.rivals import meet_other_chief
 from wq_hooks.core.items.works import encoded
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.dropped_rows import DroppedRows
@@ -101,7 +101,10 @@ class Feeder:
         while True:
             begin = self._clock()
             rows = self._transport.receive()
-            self.apply(rows, waited_secs=self._clock() - begin)
+            waited_secs = self._clock() - begin
+            if self._transport.generation_of_reports() != self.chief.generation:
+                self._expect_own_board(rows)
+            self.apply(rows, waited_secs=waited_secs)
             if self._is_closed:
                 return
             with self._changed:
@@ -154,7 +157,7 @@ class Feeder:
                 has_ended=ends_job,
                 left=left,
             )
-        self._transport.deliver(elements, board)
+        self._deliver(elements, board)
 
     # Steps, also for tests.
 
@@ -200,7 +203,7 @@ class Feeder:
             board = self._board.entries(end_token, now)
         changes = self._board.changes(board)
         if elements or (changes and self._board.is_due(changes, now)):
-            self._transport.deliver(elements, changes)
+            self._deliver(elements, changes)
             self._board.note_written(changes, now)
         if now >= self._next_position:
             self._next_position = now + _POSITION_EVERY_SECS
@@ -284,7 +287,12 @@ class Feeder:
         Args:
           flush_secs: How long to wait for reports that are on their way;
             what they acknowledge would otherwise be done again.
+
+        Raises:
+          TwoChiefsError: If another chief feeds the queue meanwhile: what this
+            one knows must not be saved.
         """
+        self._expect_own_board()
         self.flush(flush_secs)
         with self._position.held():
             yield
@@ -330,50 +338,46 @@ class Feeder:
             with self._changed:
                 self._ledger.find_missing(num_work, now)
                 self._last_look = now
-        generation, chief = self._transport.look_up(
-            messages.ITEM, messages.CHIEF
-        )
-        if self._board.is_written and generation not in (
-            "",
-            self.chief.generation,
-        ):
-            self._meet_other_chief(chief)
+        self._expect_own_board()
         if self._end_token and num_work == 0:
             # A taker died while it had the end of data in its hands.
-            self._transport.deliver([_end(self._end_token)], {})
+            self._deliver([_end(self._end_token)], {})
         with self._changed:
             self.chief.tick(now)
 
-    def _meet_other_chief(self, other: str) -> None:
-        """Gives way to another chief, unless that one only presumes to be it.
+    def _expect_own_board(self, rows: Sequence[bytes] = ()) -> None:
+        """Looks whether another chief feeds the queue meanwhile.
 
         Args:
-          other: Text on the board about the other chief.
+          rows: Reports that may be for the other one.
 
         Raises:
-          TwoChiefsError: If it is not for this one to stay.
+          TwoChiefsError: If it does, and is not to give way.
         """
-        name, is_presumed = messages.parse_chief(other)
-        own_name, is_own_presumed = messages.parse_chief(self._who)
-        if not is_presumed or is_own_presumed:
-            raise TwoChiefsError(
-                f"Expected to be the only chief of work queue "
-                f"{self.chief.name!r}; another process ({name or 'unknown'}) "
-                f"has begun to feed it, "
-                f"and this one is {own_name or 'unknown'}. Give the queue a "
-                "name or container of its own, or is_chief=False on all tasks "
-                "but one; where TF_CONFIG tells, give all tasks the same "
-                "cluster."
-            )
-        logging.warning(
-            "Work queue %s: %s takes itself for the chief, since its TF_CONFIG "
-            "and session name none; the chief is %s, and goes on. Give all "
-            "tasks the same cluster in TF_CONFIG.",
-            self.chief.name,
-            name,
-            own_name,
+        generation, chief = self._transport.look_up(
+            messages.ITEM, messages.CHIEF
         )
+        if not self._board.is_written or generation in (
+            "",
+            self.chief.generation,
+        ):
+            return
+        try:
+            meet_other_chief(self.chief.name, self._who, chief)
+        except TwoChiefsError:
+            self._transport.give_back(rows)
+            raise
         self._board.forget()
+
+    def _deliver(
+        self,
+        elements: Sequence[tuple[int, str, str, bytes]],
+        board: Mapping[int, str],
+    ) -> None:
+        """Delivers, where this chief is still the one that counts."""
+        if messages.ITEM not in board:
+            board = {messages.FENCE: self.chief.generation, **board}
+        self._transport.deliver(elements, board)
 
 
 def _end(token: str) -> tuple[int, str, str, bytes]:

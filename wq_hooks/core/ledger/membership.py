@@ -27,18 +27,26 @@ class Membership:
       lease_secs: See the class.
       num_there: Number of consumers that had neither left nor fallen silent
         when they were counted, and of those that came since.
+      own_task: The chief's own task and its incarnation. What is heard of an
+        earlier one comes from a chief that was stopped, and its successor may
+        not know it. None: not known.
     """
 
     def __init__(self, lease_secs: float):
         self.states: dict[str, ConsumerState] = {}
         self.lease_secs = lease_secs
         self.num_there = 0
+        # A task whose present incarnation is known: the chief's own.
+        self.own_task: Consumer | None = None
         # Incarnations that others have followed, by consumer name.
         self._retired: dict[str, set[str]] = {}
         self._names_of_task: dict[str, set[str]] = {}
 
     def is_retired(self, consumer: Consumer) -> bool:
-        """Whether a later incarnation of a consumer was heard of."""
+        """Whether a later incarnation of a consumer is there."""
+        own = self.own_task
+        if own is not None and task_of(consumer.name) == own.name:
+            return consumer.incarnation != own.incarnation
         return consumer.incarnation in self._retired.get(consumer.name, ())
 
     def begin_incarnation(self, consumer: Consumer, now: float) -> None:

@@ -85,8 +85,12 @@ RESTORED = 11
 # Which task feeds the queue; see `chief_text`. Rises as long as it lives.
 CHIEF = 12
 BEAT = 13
+BEAT_SECS = 0.5
 # A chief that has left before the end of data, and may come back: how.
 LEFT = 14
+# In front of other entries: they are written where this generation counts, or
+# none is there. A chief that was stopped must not write over its successor's.
+FENCE = 15
 _FIRST_GATE = 16
 _PRESUMED = "presumed"
 

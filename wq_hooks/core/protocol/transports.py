@@ -45,12 +45,21 @@ class ChiefTransport(Protocol):
     def receive(self) -> list[bytes]:
         """Waits for reports and returns them as they are."""
 
+    def generation_of_reports(self) -> str:
+        """Returns which generation was on the board at the last `receive`."""
+
+    def give_back(self, rows: Sequence[bytes]) -> None:
+        """Puts reports back that are for another chief."""
+
     def deliver(
         self,
         elements: Sequence[tuple[int, str, str, bytes]],
         board: Mapping[int, str],
     ) -> None:
-        """Writes to the board, then puts elements into the work mailbox."""
+        """Writes to the board, then puts elements into the work mailbox.
+
+        With `messages.FENCE` first, only where that generation counts.
+        """
 
     def look_up(self, *keys: int) -> list[str]:
         """Returns entries of the board, "" where there is none."""

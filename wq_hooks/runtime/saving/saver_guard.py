@@ -30,6 +30,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.host.tensorflow_private import STEP_READS, saved_by
+from wq_hooks.runtime.transport.liveness.chief_claim import expect_no_chief
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
 
@@ -238,6 +239,7 @@ class SaverGuard:
                 mailbox = MailboxSession(queue.mailbox, sess)
                 # The Saver would meet it first, in a step of its own.
                 mailbox.expect_own_state()
+                expect_no_chief(queue, mailbox, time.sleep)
                 mailbox.invalidate_items()
         if (
             not missing

@@ -19,6 +19,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.chief import Chief
 from wq_hooks.core.chief.feeder import Feeder
+from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.end_policy import LAST_STEPS_SECS, ChiefStop
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.waits import Patience, listed
@@ -28,6 +29,10 @@ from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.saving import saver_guard
 from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.threads.session_threads import SessionThreads
+from wq_hooks.runtime.transport.liveness.chief_claim import (
+    expect_no_chief,
+    note_own_generation,
+)
 from wq_hooks.runtime.transport.liveness.death_watch import DeathWatch
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
@@ -43,7 +48,7 @@ class SessionChief:
       queue: The queue.
       session: The session.
       mailbox: The mailboxes, through that session.
-      task: Name of the chief's task.
+      task: The chief's task, in this session.
       threads: The threads of the session.
 
     Attributes:
@@ -56,15 +61,16 @@ class SessionChief:
         queue: SessionQueue,
         session: tf1.Session,
         mailbox: MailboxSession,
-        task: str,
+        task: Consumer,
         threads: SessionThreads,
     ):
+        self._consumer = task
         self.feeder: Feeder | None = None
         self.has_left = threading.Event()
         self._queue = queue
         self._session = session
         self._mailbox = mailbox
-        self._task = task
+        self._task = task.name
         self._threads = threads
         self._ready = threading.Event()
 
@@ -128,7 +134,10 @@ class SessionChief:
 
     def feed(self, group: ConsumerGroup) -> None:
         """Feeds the queue until the session stops, and says how it ends."""
+        pause = self._threads.coord.wait_for_stop
+        expect_no_chief(self._queue, self._mailbox, pause)
         ledger = self._queue.new_ledger(self._mailbox.take_restored())
+        ledger.membership.own_task = self._consumer
         chief = Chief(
             self._queue.name,
             ledger,
@@ -141,6 +150,9 @@ class SessionChief:
                 self._task, is_presumed=self._queue.role.is_presumed_chief
             ),
         )
+        note_own_generation(self._queue, chief.generation)
+        # A chief that was stopped may wait for a report: it gets this one.
+        self._mailbox.report(messages.WAKE_UP)
         self.feeder = feeder
         # From now on the board tells what is left over from an earlier life.
         feeder.feed()

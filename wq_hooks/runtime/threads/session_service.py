@@ -91,7 +91,7 @@ class Service:
         if work_queue.role.is_presumed_chief:
             self._give_way()
         self._chief = SessionChief(
-            work_queue, session, self._mailbox, self._task.name, self._threads
+            work_queue, session, self._mailbox, self._task, self._threads
         )
         self._group = ConsumerGroup(
             work_queue.transport(self._mailbox),

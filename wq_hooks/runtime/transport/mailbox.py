@@ -145,7 +145,20 @@ class Mailbox:
         self.publish_feed = fed(2, None)
         keys, values = tf.unstack(self.publish_feed)
         self.deliver_feed = fed(None, ELEMENT_SIZE)
-        is_new = tf.not_equal(look_up(messages.DELIVERED), values[-1])
+        generation = look_up(messages.ITEM)
+        is_allowed = tf.reduce_any(
+            [
+                tf.not_equal(keys[0], str(messages.FENCE)),
+                tf.equal(values[0], generation),
+                tf.equal(generation, ""),
+            ]
+        )
+        num_entries = tf.cast(is_allowed, tf.int32) * tf.shape(keys)[0]
+        keys, values = keys[:num_entries], values[:num_entries]
+        is_new = tf.logical_and(
+            is_allowed,
+            tf.not_equal(look_up(messages.DELIVERED), self.publish_feed[1, -1]),
+        )
         number = tf.cast(is_new, tf.int32) * tf.shape(self.deliver_feed)[0]
         with tf.control_dependencies([number]):
             published = self._insert(
@@ -218,14 +231,17 @@ class Mailbox:
         """Writes what was taken out to the board.
 
         Returns:
-          How often something was taken out, and what, in one vector.
+          How often something was taken out, the generation that counts, and
+          what was taken out, in one vector.
         """
         with tf.control_dependencies([drained]):
-            before = self.look_up(messages.NUM_DRAINED)
+            before, generation = tf.unstack(
+                self.look_up([messages.NUM_DRAINED, messages.ITEM])
+            )
         number = tf.strings.as_string(
             _number(before, "0", messages.NUMBER_PATTERN, tf.int64) + 1
         )
-        rows = tf.concat([tf.expand_dims(number, 0), drained], 0)
+        rows = tf.concat([[number, generation], drained], 0)
         noted = self._insert(
             [messages.NUM_DRAINED, messages.DRAINED],
             [number, tf.io.serialize_tensor(rows)],

@@ -57,6 +57,7 @@ class MailboxSession:
         self._session_id = uuid.uuid4().hex[:12]
         self._num_delivered = itertools.count()
         self._num_drained: int | None = None
+        self._generation_of_reports = ""
         self._dropped = DroppedRows(mailbox.name, "an item")
 
     def expect_own_state(self) -> None:
@@ -109,7 +110,17 @@ class MailboxSession:
         except tf.errors.AbortedError as e:
             rows = self._receive_in_spite_of(e, self._num_drained)
         self._num_drained = int(rows[0])
-        return list(rows[1:])
+        self._generation_of_reports = rows[1].decode(errors="replace")
+        return list(rows[2:])
+
+    def generation_of_reports(self) -> str:
+        """Returns which generation was on the board at the last `receive`."""
+        return self._generation_of_reports
+
+    def give_back(self, rows: Sequence[bytes]) -> None:
+        """Puts reports back that are for another chief."""
+        for row in rows:
+            self._run(self._mailbox.report, [self._mailbox.report_feed], [row])
 
     def _receive_in_spite_of(
         self, error: tf.errors.AbortedError, num_drained: int
