@@ -135,7 +135,7 @@ def train(
         if is_chief:
             gate.open_model()
         print("START", flush=True)
-        if args.feed and job == "chief":
+        if args.feed and is_chief:
             threading.Thread(
                 target=feed_forever, args=(queue, args.feed), daemon=True
             ).start()
