@@ -18,6 +18,7 @@ ROOMS = [
     "core.log",
     "core.values",
     "core.waits",
+    "core.step_timer",
     "core.names",
     "core.preemption",
     "core.items",

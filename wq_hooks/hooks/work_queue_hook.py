@@ -23,6 +23,7 @@ from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.progress import ProgressMeter
 from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.preemption import Preemption, as_preemption
+from wq_hooks.core.step_timer import StepTimer
 from wq_hooks.core.values import as_optional_bool
 from wq_hooks.engines import engine_of
 from wq_hooks.engines.graph import GraphEngine, engines_in
@@ -100,9 +101,7 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         self._given = _engines_of(work_queue)
         self._summary_dir = summary_dir
         self._is_chief = as_optional_bool("is_chief", is_chief)
-        self._timer = tf1.train.SecondOrStepTimer(
-            every_secs=every_n_secs, every_steps=every_n_steps
-        )
+        self._timer = StepTimer(every_n_secs, every_n_steps)
         self._queues: list[GraphEngine] = []
         self._viewers: dict[str, Viewer] = {}
         self._bar_meters: dict[str, ProgressMeter] = {}
@@ -204,10 +203,10 @@ class WorkQueueHook(tf1.train.SessionRunHook):
         else:
             # It was read before this step was counted, or after.
             self._last_step = int(run_values.results) + 1
-        if self._timer.should_trigger_for_step(self._last_step):
+        if self._timer.is_due(self._last_step):
             self._last_step = self._read_step(run_context.session)
-            if self._timer.should_trigger_for_step(self._last_step):
-                self._timer.update_last_triggered_step(self._last_step)
+            if self._timer.is_due(self._last_step):
+                self._timer.note(self._last_step)
                 self._report_now()
 
     def end(self, session: tf1.Session) -> None:

@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 import tensorflow as tf
-import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.monitoring.view import Viewer
 from wq_hooks.core.preemption import PREEMPTION, Preemption
+from wq_hooks.core.step_timer import StepTimer
 from wq_hooks.engines import Engine, engine_of
 from wq_hooks.engines.eager import EagerEngine
 from wq_hooks.engines.process import ProcessEngine
@@ -105,9 +105,8 @@ class WorkQueueCallback(LeavingCallback):
             raise ValueError(
                 "Expected every_n_secs or every_n_steps; got None for both."
             )
-        self._report_timer = tf1.train.SecondOrStepTimer(
-            every_secs=every_n_secs if every_n_steps is None else None,
-            every_steps=every_n_steps,
+        self._report_timer = StepTimer(
+            every_n_secs if every_n_steps is None else None, every_n_steps
         )
         self.work_queue = work_queue
         self._engine.service.readers.expect_step_counter()
@@ -143,7 +142,7 @@ class WorkQueueCallback(LeavingCallback):
         self._viewer = Viewer(self.work_queue.name)
         self._first_step = self.step
         self._num_steps = self._num_steps_in_epoch = self._num_told = 0
-        self._report_timer.update_last_triggered_step(0)
+        self._report_timer.note(0)
         if not self._has_restored:
             self._has_restored = True
             # Another callback has restored the model, which may have no
@@ -283,10 +282,10 @@ class WorkQueueCallback(LeavingCallback):
             file.write(self.work_queue.snapshot(), self.step)
 
     def _is_report_due(self) -> bool:
-        return bool(self._report_timer.should_trigger_for_step(self._num_steps))
+        return self._report_timer.is_due(self._num_steps)
 
     def _report(self) -> None:
-        self._report_timer.update_last_triggered_step(self._num_steps)
+        self._report_timer.note(self._num_steps)
         if not isinstance(self._engine, EagerEngine):
             # The process that serves the queue writes the summaries.
             logging.info(

@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 import tensorflow as tf
-import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.preemption import PREEMPTION, Preemption
+from wq_hooks.core.step_timer import StepTimer
 from wq_hooks.keras_callbacks.work_queue_callback import (
     WorkQueueCallback,
     expect_position,
@@ -84,14 +84,11 @@ class WorkQueueCheckpoint(WorkQueueCallback):
                 raise ValueError(f"Expected {key} > 0 or None; got {value}.")
         self._directory = _readable(os.fspath(directory))
         # None of them: at the end of each epoch.
-        self._save_timers = [
-            tf1.train.SecondOrStepTimer(**{key: value})
-            for key, value in (
-                ("every_steps", every_n_steps),
-                ("every_secs", every_n_secs),
-            )
-            if value is not None
-        ]
+        self._save_timers = []
+        if every_n_steps is not None:
+            self._save_timers.append(StepTimer(every_n_steps=every_n_steps))
+        if every_n_secs is not None:
+            self._save_timers.append(StepTimer(every_n_secs=every_n_secs))
         self._max_to_keep = max_to_keep
         self._manager: Any = None
         self._saved_step: int | None = None
@@ -158,14 +155,11 @@ class WorkQueueCheckpoint(WorkQueueCallback):
         logging.info("Restored %s.", path)
 
     def _is_save_due(self) -> bool:
-        return any(
-            timer.should_trigger_for_step(self._num_steps)
-            for timer in self._save_timers
-        )
+        return any(timer.is_due(self._num_steps) for timer in self._save_timers)
 
     def _note_save(self, num_steps: int) -> None:
         for timer in self._save_timers:
-            timer.update_last_triggered_step(num_steps)
+            timer.note(num_steps)
 
     def _save(self) -> None:
         self.mark_trained()
