@@ -32,6 +32,7 @@ from wq_hooks.runtime.threads.consumer_group import ConsumerGroup
 from wq_hooks.runtime.threads.giving_up import end_process, unanswered_of
 from wq_hooks.runtime.threads.interrupt import on_interrupt
 from wq_hooks.runtime.threads.session_chief import SessionChief
+from wq_hooks.runtime.threads.session_close import bound_close
 from wq_hooks.runtime.threads.session_threads import SessionThreads
 from wq_hooks.runtime.transport.liveness.server_watch import ServerWatch
 from wq_hooks.runtime.transport.lookout import Lookout
@@ -119,6 +120,7 @@ class Service:
         # The consumers whose readers are through with all that they had.
         self._through: list[ConsumerLoop] = []
         watch_steps(session, self._note_end_of_data)
+        bound_close(session)
         self._lookout = Lookout(
             work_queue.name,
             self._task.name,

@@ -1,0 +1,86 @@
+"""Closing a session takes two seconds at most.
+
+    bound_close(session)
+    session.close()
+
+TensorFlow destroys the iterators of a session when it is closed. Each waits for
+the thread that tunes its tf.data pipeline, and that thread can miss that it is
+to end (`docs/decisions/28-tuning-is-off.md`). Then it sleeps for up to a minute,
+and for longer if the clock is set back. A server that is gone is waited for as
+well. By then the steps are cancelled and the pipelines are gone, so nothing is
+left to wait for.
+
+The trap: a session that is deleted must not be closing. The thread that closes
+it holds it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from typing import Any
+
+import tensorflow.compat.v1 as tf1
+
+from wq_hooks.core import log as logging
+
+CLOSE_SECS = 2.0
+
+
+def bound_close(session: tf1.Session) -> None:
+    """Makes `close` of a session return after CLOSE_SECS at the latest.
+
+    Args:
+      session: The session. What has a `close` of its own, such as a
+        tf.compat.v1.InteractiveSession, stays as it is.
+    """
+    is_plain = type(session).close is tf1.Session.close
+    if is_plain and "close" not in vars(session):
+        session.close = _Close(session)
+
+
+class _Close:
+    """Replaces `close` of one session."""
+
+    def __init__(self, session: tf1.Session):
+        # No session may be kept alive by its own `close`.
+        self._session = weakref.ref(session)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+
+    def __call__(self) -> None:
+        """Closes the session, in another thread.
+
+        Raises:
+          tf.errors.OpError: What closing it has raised in time.
+        """
+        session = self._session()
+        if session is None:
+            return
+        if sys._getframe(1).f_code.co_name == "__del__":
+            # It is deleted at once when this returns.
+            tf1.Session.close(session)
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run,
+                    args=(session,),
+                    name="session-close",
+                    daemon=True,
+                )
+                self._thread.start()
+        self._thread.join(CLOSE_SECS)
+        if self._thread.is_alive():
+            logging.debug("A session is closed in the background.")
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _run(self, session: Any) -> None:
+        try:
+            tf1.Session.close(session)
+        except Exception as e:
+            self._error = e
