@@ -142,9 +142,7 @@ class GraphEngine(Engine):
     def input_dataset(self) -> Any:
         port = self._add_item_channel(self.options.num_clients)
         with self._worker_scope():
-            dataset = texts_of(port.items())
-            dataset._wq_hooks_engine = self
-            return dataset
+            return texts_of(port.items(), self)
 
     def records(
         self, reader: Callable[[Any], Any], cycle_length: int
@@ -153,9 +151,9 @@ class GraphEngine(Engine):
         num_clients = self.options.num_clients
         port = self._add_port(lambda name: GraphRecordsPort(name, num_clients))
 
-        def from_items(make: Callable[[Any], Any]) -> Any:
+        def from_items(*functions: Any) -> Any:
             with tf.control_dependencies(None), self._worker_scope():
-                return port.channel.passes(make)
+                return port.channel.passes(*functions)
 
         # The reader is traced where it is run.
         with tf.control_dependencies(None), self._worker_scope():

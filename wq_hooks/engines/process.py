@@ -79,12 +79,8 @@ class ProcessEngine(Engine):
 
     def input_dataset(self) -> Any:
         self._expect_eager("input_dataset")
-        dataset = texts_of(
-            self.service.readers.new_items(self._new_shared_name())
-        )
-        # The engine lives as long as what is derived from this dataset.
-        dataset._wq_hooks_engine = self
-        return dataset
+        items = self.service.readers.new_items(self._new_shared_name())
+        return texts_of(items, self)
 
     def records(
         self, reader: Callable[[Any], Any], cycle_length: int

@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
+from wq_hooks.runtime.ports.tuning import untuned
+
 
 def queue_options() -> tf.data.Options:
     """Returns options that keep tf.data from what would harm a queue.
@@ -28,18 +30,26 @@ def queue_options() -> tf.data.Options:
     return options
 
 
-def texts_of(items: Any) -> Any:
+def texts_of(items: Any, engine: Any) -> Any:
     """Returns the texts of a dataset of (slot, text).
 
     In a graph it is a tf.compat.v1.data.Dataset: programs of TensorFlow 1 call
     methods of it that later datasets lack.
+
+    Args:
+      items: The dataset.
+      engine: Engine of the queue, which lives as long as what is derived from
+        the texts. Readers of tables see by it that items are shared out.
     """
     text_of = tf.autograph.experimental.do_not_convert(lambda _, text: text)
     texts = items.map(text_of)
     if not tf.executing_eagerly():
         as_it_is = tf.autograph.experimental.do_not_convert(lambda _: texts)
         texts = tf1.data.Dataset.from_tensors(0).flat_map(as_it_is)
-    return texts.with_options(queue_options())
+    texts = texts.with_options(queue_options())
+    dataset = untuned(texts)
+    texts._wq_hooks_engine = dataset._wq_hooks_engine = engine
+    return dataset
 
 
 def when_reached(note: Callable[[], Any], dataset: Any) -> Any:

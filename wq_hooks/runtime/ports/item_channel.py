@@ -92,17 +92,25 @@ class ItemChannel:
         """Returns a tf.data.Dataset of (slot, text)."""
         return self.passes(lambda items: items)
 
-    def passes(self, dataset_of: Callable[[Any], Any]) -> Any:
+    def passes(
+        self,
+        dataset_of: Callable[[Any], Any],
+        then: Callable[[Any], Any] | None = None,
+    ) -> Any:
         """Returns a dataset each pass over which is an iteration.
 
         Args:
           dataset_of: Maps the items of one, a dataset of (slot, text), to its
             dataset.
+          then: Maps the dataset of all passes to what is returned. What it
+            makes of an item need not come through a pass, element by element.
         """
         dataset = tf.data.Dataset.from_tensors(0).map(_plain(self._begin))
         dataset = dataset.flat_map(
             _plain(lambda number: dataset_of(self._items_of(number)))
         )
+        if then is not None:
+            dataset = then(dataset)
         return dataset.with_options(queue_options())
 
     def new_number(self) -> Any:

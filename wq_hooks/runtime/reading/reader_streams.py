@@ -1,7 +1,7 @@
 """Items become records: lanes that read one item after the other.
 
-    pairs = pairs_read(port, items, tf.data.TextLineDataset, cycle_length=4)
-    pairs = batches_read(port, items, tf.data.TextLineDataset, batch, 512)
+    pairs = pairs_read(port, from_items, reader, cycle_length=4)
+    pairs = batches_read(port, from_items, reader, batch, 512)
 
 The trap: each record passes whatever dataset is added here, and a function that
 is called for each of them would cost more than reading it. One that merely
@@ -11,7 +11,7 @@ passes its arguments on, as that of `map` below, is never called.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
@@ -24,20 +24,36 @@ from wq_hooks.runtime.reading.item_ends import is_repeatable
 from wq_hooks.runtime.reading.records_port import RecordsPort
 
 
+class FromItems(Protocol):
+    """Makes a dataset of one of items, (slot, text); see ItemChannel.passes."""
+
+    def __call__(
+        self,
+        dataset_of: Callable[[Any], Any],
+        then: Callable[[Any], Any] | None = None,
+        /,
+    ) -> Any:
+        """Returns the dataset."""
+
+
 def pairs_read(
-    port: RecordsPort, items: Any, reader: Reader, *, cycle_length: int = 1
+    port: RecordsPort,
+    from_items: FromItems,
+    reader: Reader,
+    *,
+    cycle_length: int = 1,
 ) -> Any:
     """Returns the records of all items, as a dataset of (slot, element).
 
     Args:
       port: The local queues.
-      items: Dataset of (slot, text).
+      from_items: Makes a dataset of one of items; see FromItems.
       reader: Maps the text of an item (tf.string scalar) to a dataset. Where it
         fails, its item stays open.
       cycle_length: How many items are read in turn, each in a lane.
     """
 
-    def items_of(index: Any) -> Any:
+    def items_of(items: Any, index: Any) -> Any:
         # A name for this lane of this iterator.
         lane = port.new_number() * cycle_length + index
         own = items.map(lambda slot, text: (lane, slot, text))
@@ -47,6 +63,7 @@ def pairs_read(
         )
         return port.counter.counted(own, events.ITEMS).concatenate(end)
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def records_of(lane: Any, slot: Any, text: Any) -> Any:
         slot = after(port.note_counts(events.OPENED, lane, slot), slot)
         # A copy: tf.data asks for the size of each element, which a tensor
@@ -61,18 +78,25 @@ def pairs_read(
         _note_reading(port, slot, records)
         return port.counter.counted(pairs, events.count_name(events.LANE, lane))
 
-    lanes = tf.data.Dataset.range(cycle_length)
     if cycle_length == 1:
-        return lanes.flat_map(items_of).flat_map(records_of)
-    return lanes.interleave(
-        lambda index: items_of(index).flat_map(records_of),
-        cycle_length=cycle_length,
+        # Each record passes one `flat_map`, as it does where a plain pipeline
+        # reads files.
+        return from_items(
+            lambda items: items_of(items, tf.constant(0, tf.int64)),
+            lambda items: items.flat_map(records_of),
+        )
+    lanes = tf.data.Dataset.range(cycle_length)
+    return from_items(
+        lambda items: lanes.interleave(
+            lambda index: items_of(items, index).flat_map(records_of),
+            cycle_length=cycle_length,
+        )
     )
 
 
 def batches_read(
     port: RecordsPort,
-    items: Any,
+    from_items: FromItems,
     reader: Reader,
     batch: Callable[[Any], Any],
     batch_size: Any,
@@ -84,14 +108,14 @@ def batches_read(
 
     Args:
       port: The local queues.
-      items: Dataset of (slot, text).
+      from_items: See `pairs_read`.
       reader: See `pairs_read`.
       batch: Makes a dataset of batches of one of records, in the thread that
         asks for them, without running ahead.
       batch_size: How many records a batch has, but for the last.
     """
 
-    def batches_of(_: Any) -> Any:
+    def batches_of(items: Any) -> Any:
         # A name for this iterator.
         lane = port.new_number()
 
@@ -120,7 +144,7 @@ def batches_read(
         name = events.count_name(events.BATCHES, lane)
         return port.counter.counted(batches, name).concatenate(end)
 
-    return tf.data.Dataset.from_tensors(0).flat_map(batches_of)
+    return from_items(batches_of)
 
 
 def _note_reading(port: RecordsPort, slot: Any, records: Any) -> None:

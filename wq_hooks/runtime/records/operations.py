@@ -18,15 +18,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from wq_hooks.runtime.reading.reader_streams import batches_read, pairs_read
+from wq_hooks.runtime.ports.tuning import says_of_tuning, tuned, untuned
+from wq_hooks.runtime.reading.reader_streams import (
+    FromItems,
+    batches_read,
+    pairs_read,
+)
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.records.batching import Batching
 from wq_hooks.runtime.records.divided import flat_mapped
 from wq_hooks.runtime.records.tagged import TaggedDataset, has_rows
 from wq_hooks.runtime.records.traced_function import TracedFunction, as_it_is
 
-# Makes a dataset of one of items, (slot, text), where the items come out.
-FromItems = Callable[[Callable[[Any], Any]], Any]
 OfDataset = Callable[[Any], Any]
 
 
@@ -45,6 +48,7 @@ class Operation:
       divides: Whether records of one element may come in several elements.
       run_ahead: Applies it to a dataset, if it does nothing but run ahead.
       options: The options, if it is `with_options`.
+      asks_for_tuning: Whether it has AUTOTUNE for a number of calls.
     """
 
     spec: Any
@@ -55,7 +59,8 @@ class Operation:
     batching: Batching | None = None
     divides: bool = False
     run_ahead: OfDataset | None = None
-    options: tf.data.Options | None = None
+    options: Any = None
+    asks_for_tuning: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,29 +130,50 @@ def build(reading: Reading, operations: Sequence[Operation]) -> Pipeline:
         and has_rows(spec)
         and not any(operation.divides for operation in rest)
     ):
-        pairs = reading.from_items(
-            lambda items: batches_read(
-                reading.port,
-                items,
-                reader,
-                batching.with_remainder,
-                batching.batch_size,
-            )
+        pairs = batches_read(
+            reading.port,
+            reading.from_items,
+            reader,
+            batching.with_remainder,
+            batching.batch_size,
         )
         batches = TaggedDataset(reading.port, pairs, is_numbered=True)
         batches = batching.without_remainder(batches)
         pipeline = Pipeline(batches.with_spec(rest[0].spec))
         rest = rest[1:]
     else:
-        pairs = reading.from_items(
-            lambda items: pairs_read(
-                reading.port, items, reader, cycle_length=reading.cycle_length
-            )
+        pairs = pairs_read(
+            reading.port,
+            reading.from_items,
+            reader,
+            cycle_length=reading.cycle_length,
         )
         pipeline = Pipeline(TaggedDataset(reading.port, pairs))
     for operation in rest:
         pipeline = pipeline.then(operation)
     return pipeline
+
+
+def tuned_as_asked(
+    dataset: Any, reading: Reading, operations: Sequence[Operation]
+) -> Any:
+    """Returns a dataset whose tuning is on where that is asked for.
+
+    Args:
+      dataset: What was made of the operations.
+      reading: See `build`.
+      operations: See `build`.
+    """
+    for operation in reversed(operations):
+        if says_of_tuning(operation.options):
+            options = tf.data.Options()
+            options.autotune = operation.options.autotune
+            return tuned(dataset.with_options(options))
+    if reading.reader.asks_for_tuning:
+        return tuned(dataset)
+    if any(operation.asks_for_tuning for operation in operations):
+        return tuned(dataset)
+    return untuned(dataset)
 
 
 def num_left_to_reader(

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from wq_hooks.runtime.ports.tuning import is_autotune
 from wq_hooks.runtime.records import batching, divided
 from wq_hooks.runtime.records.batching import Batching
 from wq_hooks.runtime.records.records_base import R, RecordsBase
@@ -36,7 +37,8 @@ class BatchMethods(RecordsBase):
 
         runs_ahead = num_parallel_calls is not None
         return self._batched(
-            Batching(batch, batch_size, drop_remainder, runs_ahead)
+            Batching(batch, batch_size, drop_remainder, runs_ahead),
+            asks_for_tuning=is_autotune(num_parallel_calls),
         )
 
     def padded_batch(
@@ -150,6 +152,7 @@ class BatchMethods(RecordsBase):
                 tagged, key, reduce, window_size, size, **kwargs
             ),
             divides=True,
+            asks_for_tuning=reduce.asks_for_tuning,
         )
 
     def unbatch(self: R, **kwargs: Any) -> R:

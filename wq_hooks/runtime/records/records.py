@@ -26,15 +26,17 @@ from wq_hooks.runtime.ports.dataset_ops import (
     queue_options,
     when_reached,
 )
+from wq_hooks.runtime.ports.tuning import is_autotune
 from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.file_readers import Reader, of_one_file
+from wq_hooks.runtime.reading.reader_streams import FromItems
 from wq_hooks.runtime.reading.records_port import RecordsPort
 from wq_hooks.runtime.records import divided
 from wq_hooks.runtime.records.limits import expect_end, limited, limited_while
 from wq_hooks.runtime.records.operations import (
-    FromItems,
     Reading,
     ignoring_errors,
+    tuned_as_asked,
 )
 from wq_hooks.runtime.records.record_batches import BatchMethods
 from wq_hooks.runtime.records.refused_methods import NO_DATASET, reason_against
@@ -96,17 +98,20 @@ class Records(BatchMethods):
         """
         traced = self._traced(map_func, "Dataset.map()")
         is_said = bool(args) or "num_parallel_calls" in kwargs
+        num_parallel_calls = [*args, kwargs.get("num_parallel_calls")][0]
         # TensorFlow 2.19 and later: it is to run in the caller's thread.
         is_said = is_said or bool(kwargs.get("synchronous"))
         if not is_said and not traced.is_stateful:
             # As tf.data does. `queue_options` forbids it everywhere, since it
-            # would run ahead after `to_dataset`, too.
+            # would run ahead after `to_dataset`, too. Where nobody asks for
+            # tuning these are as many calls as there are cores, 16 at most.
             kwargs["num_parallel_calls"] = tf.data.AUTOTUNE
         return self._then(
             lambda dataset: dataset.map(traced.spread, *args, **kwargs),
             lambda tagged: tagged.mapped(traced, *args, **kwargs),
             may_be_read=True,
             may_fail_alone=True,
+            asks_for_tuning=is_autotune(num_parallel_calls),
         )
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Records:
@@ -140,6 +145,7 @@ class Records(BatchMethods):
             may_be_read=True,
             divides=True,
             saves_reports=True,
+            asks_for_tuning=traced.asks_for_tuning,
         )
 
     def interleave(
@@ -159,6 +165,8 @@ class Records(BatchMethods):
             lambda dataset: dataset.interleave(traced.spread, **kwargs),
             lambda tagged: divided.interleaved(tagged, traced, **kwargs),
             divides=True,
+            asks_for_tuning=is_autotune(num_parallel_calls)
+            or traced.asks_for_tuning,
         )
 
     def ignore_errors(self, *args: Any, **kwargs: Any) -> Records:
@@ -281,7 +289,9 @@ class Records(BatchMethods):
         self._pipeline()
         once = tf.data.Dataset.from_tensors(0).flat_map(as_it_is(iterated))
         batches = port.in_passes(once).with_options(queue_options())
-        return port.watched(batches)
+        return port.watched(
+            tuned_as_asked(batches, self._reading, self._operations)
+        )
 
     def _batches(self, iteration: Any) -> Any:
         """Returns the batches, which report the slots of their records.

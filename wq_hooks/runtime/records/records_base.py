@@ -69,5 +69,7 @@ class RecordsBase:
             self._reading, template, (*self._operations, operation)
         )
 
-    def _batched(self: R, batching: Batching) -> R:
-        return self._then(batching.of_elements, batching, batching=batching)
+    def _batched(self: R, batching: Batching, **kwargs: Any) -> R:
+        return self._then(
+            batching.of_elements, batching, batching=batching, **kwargs
+        )

@@ -20,6 +20,8 @@ import tensorflow as tf
 # does not know whether the user has turned AutoGraph off.
 from tensorflow import __internal__ as tf_internal
 
+from wq_hooks.runtime.ports.tuning import asks_for_tuning
+
 # Marked as stateful so that it is kept; it changes nothing.
 _ASSERT = "Assert"
 
@@ -71,6 +73,11 @@ class TracedFunction:
             op.op_def.is_stateful and op.type != _ASSERT
             for op in self._function.graph.get_operations()
         )
+
+    @property
+    def asks_for_tuning(self) -> bool:
+        """Whether a dataset in it has AUTOTUNE for a number of calls."""
+        return asks_for_tuning(self._function.graph)
 
     @as_it_is  # type: ignore[untyped-decorator]
     def __call__(self, element: Any) -> Any:

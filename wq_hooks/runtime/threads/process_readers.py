@@ -171,8 +171,8 @@ class ProcessReaders:
         # Each dataset of the readers holds it, and so what is made of them.
         owner = self._release_with(_Owner(queue), readers)
 
-        def from_items(make: Callable[[Any], Any]) -> Any:
-            dataset = port.channel.passes(make)
+        def from_items(*functions: Any) -> Any:
+            dataset = port.channel.passes(*functions)
             dataset._wq_hooks_owner = owner
             return dataset
 
