@@ -4,14 +4,14 @@
     dataset.map(parse).prefetch(1)                                # it is off
     dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)       # it is on
 
-Where there is nothing to tune it costs time for each element, and an iterator
-that is destroyed may wait for its thread, which sleeps; see
-`docs/decisions/28-tuning-is-off.md`. A buffer of `prefetch(tf.data.AUTOTUNE)`
-grows without it. The user's options come first.
+Where there is nothing to tune it costs time for each element, and whoever
+destroys an iterator may wait for its thread, which sleeps; see
+`docs/decisions/34-tuning-is-off.md`. A buffer of
+`prefetch(tf.data.AUTOTUNE)` grows without it. The user's options come first.
 
-The trap: a dataset that asks for it inside of a function of `interleave` or
-`apply` is not seen. It gets as many calls in parallel as there are cores, 16
-at most, which is where tf.data's tuning begins.
+The trap: in eager mode, and inside of a function of `interleave` or `apply`,
+AUTOTUNE alone does not turn it on. It gives as many calls in parallel as there
+are cores, 16 at most, which is where tf.data's tuning begins.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-
-from wq_hooks.runtime.ports.tuned_dataset import TunedDataset
 
 # The methods that return a dataset. `apply` calls these in turn.
 _METHODS = (
@@ -65,55 +63,36 @@ def untuned(dataset: Any) -> Any:
     """Returns a dataset without tuning, until a method of it asks for that."""
     options = tf.data.Options()
     options.autotune.enabled = False
-    return _with_methods(dataset.with_options(options), dataset, untuned)
-
-
-def tuned(dataset: Any) -> Any:
-    """Returns a dataset with tuning, whose iterators keep nobody waiting.
-
-    In a graph, `bound_close` of a session is what sees to that.
-    """
-    if not tf.executing_eagerly():
-        return dataset
-    return _with_methods(TunedDataset(dataset), dataset, tuned)
-
-
-def _with_methods(
-    result: Any, dataset: Any, follow: Callable[[Any], Any]
-) -> Any:
-    """Returns a dataset with the methods of another one.
-
-    Args:
-      result: What is given the methods.
-      dataset: The other one.
-      follow: What becomes of a dataset that a method returns, unless it asks
-        for tuning.
-    """
+    result = dataset.with_options(options)
     for name in _METHODS:
         # Some of them are not in all versions.
         if hasattr(dataset, name):
-            method = _passed_on(getattr(dataset, name), follow)
-            setattr(result, name, method)
+            setattr(result, name, _passed_on(getattr(dataset, name)))
     return result
 
 
-def _passed_on(
-    method: Callable[..., Any], follow: Callable[[Any], Any]
-) -> Callable[..., Any]:
+def _passed_on(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method whose result is tuned only where it says so."""
+
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
         arguments = inspect.signature(method).bind(*args, **kwargs).arguments
-        return tuned(result) if _asks(arguments) else follow(result)
+        is_tuned = says_of_tuning(arguments.get("options")) or (
+            can_be_tuned() and is_autotune(arguments.get("num_parallel_calls"))
+        )
+        return result if is_tuned else untuned(result)
 
     return call
 
 
-def _asks(arguments: Any) -> bool:
-    """Whether the arguments of a method turn the tuning on, or say of it."""
-    if says_of_tuning(arguments.get("options")):
-        return True
-    return is_autotune(arguments.get("num_parallel_calls"))
+def can_be_tuned() -> bool:
+    """Whether AUTOTUNE for a number of calls turns the tuning on.
+
+    In eager mode whoever drops an iterator would wait for its thread, and
+    Python would hold all other threads for so long.
+    """
+    return not tf.executing_eagerly()
 
 
 def says_of_tuning(options: Any) -> bool:

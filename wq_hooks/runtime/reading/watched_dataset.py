@@ -27,7 +27,6 @@ from wq_hooks.runtime.ports.dataset_ops import (
     queue_options,
     when_reached,
 )
-from wq_hooks.runtime.ports.tuned_dataset import destroyed_later
 from wq_hooks.runtime.reading import record_events as events
 
 if TYPE_CHECKING:
@@ -107,11 +106,7 @@ class WatchedDataset(tf.data.Dataset):
         return [self._inner]
 
     def __iter__(self) -> Any:
-        iterator = iter(self._reported())
-        options = self._known
-        if options is None or options.autotune.enabled is False:
-            return iterator
-        return destroyed_later(iterator)
+        return iter(self._reported())
 
     def reduce(self, *args: Any, **kwargs: Any) -> Any:
         """As tf.data.Dataset.reduce, which is how a tf.function iterates."""

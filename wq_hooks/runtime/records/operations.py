@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from wq_hooks.runtime.ports.tuning import says_of_tuning, tuned, untuned
+from wq_hooks.runtime.ports.tuning import can_be_tuned, says_of_tuning, untuned
 from wq_hooks.runtime.reading.reader_streams import (
     FromItems,
     batches_read,
@@ -168,12 +168,11 @@ def tuned_as_asked(
         if says_of_tuning(operation.options):
             options = tf.data.Options()
             options.autotune = operation.options.autotune
-            return tuned(dataset.with_options(options))
-    if reading.reader.asks_for_tuning:
-        return tuned(dataset)
-    if any(operation.asks_for_tuning for operation in operations):
-        return tuned(dataset)
-    return untuned(dataset)
+            return dataset.with_options(options)
+    asks = reading.reader.asks_for_tuning or any(
+        operation.asks_for_tuning for operation in operations
+    )
+    return dataset if asks and can_be_tuned() else untuned(dataset)
 
 
 def num_left_to_reader(
