@@ -25,6 +25,7 @@ from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
 from wq_hooks.core.protocol import messages
+from wq_hooks.runtime.host.session_close import bound_close
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
 from wq_hooks.runtime.saving import saver_guard
@@ -32,7 +33,6 @@ from wq_hooks.runtime.threads.consumer_group import ConsumerGroup
 from wq_hooks.runtime.threads.giving_up import end_process, unanswered_of
 from wq_hooks.runtime.threads.interrupt import on_interrupt
 from wq_hooks.runtime.threads.session_chief import SessionChief
-from wq_hooks.runtime.threads.session_close import bound_close
 from wq_hooks.runtime.threads.session_threads import SessionThreads
 from wq_hooks.runtime.transport.liveness.server_watch import ServerWatch
 from wq_hooks.runtime.transport.lookout import Lookout

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from wq_hooks.runtime.threads.session_close import CLOSE_SECS, bound_close
+from wq_hooks.runtime.host.session_close import CLOSE_SECS, bound_close
 
 
 @contextlib.contextmanager
