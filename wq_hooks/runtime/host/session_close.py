@@ -5,7 +5,7 @@
 
 TensorFlow destroys the iterators of a session when it is closed. Each waits
 for the thread that tunes its pipeline, and that thread can miss that it is to
-end (`docs/decisions/34-tuning-is-off.md`). Then it sleeps for up to a minute,
+end (`docs/decisions/35-tuning-is-off.md`). Then it sleeps for up to a minute,
 and for longer if the clock is set back. A server that is gone is waited for as
 well. By then the steps are cancelled, so nothing is left to wait for.
 

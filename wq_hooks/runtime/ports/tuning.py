@@ -6,7 +6,7 @@
 
 Where there is nothing to tune it costs time for each element, and whoever
 destroys an iterator may wait for its thread, which sleeps; see
-`docs/decisions/34-tuning-is-off.md`. A buffer of
+`docs/decisions/35-tuning-is-off.md`. A buffer of
 `prefetch(tf.data.AUTOTUNE)` grows without it. The user's options come first.
 
 The trap: in eager mode, and inside of a function of `interleave` or `apply`,
