@@ -19,7 +19,7 @@ ACCEPTED, REFUSED, SILENT = Answer
 class World:
     """A ledger, a detector, and ports that answer as they are told."""
 
-    def __init__(self):
+    def __init__(self, *, has_item=True):
         self.ledger = make_ledger(lease_secs=LEASE_SECS)
         self.members = self.ledger.membership
         self.detector = FailureDetector({TASK: "host:1"}, beat_secs=BEAT_SECS)
@@ -28,10 +28,11 @@ class World:
         self.num_probes = 0
         self.died_at = None
         self.beat()
-        take(self.ledger, WORKER, now=self.now)
+        if has_item:
+            take(self.ledger, WORKER, now=self.now)
 
     def beat(self, worker=WORKER):
-        self.ledger.heard(worker, self.now)
+        self.ledger.heard_of_task(worker, self.now)
 
     def look(self):
         """The chief looks once, and is answered at once."""
@@ -151,6 +152,17 @@ def test_an_answer_about_an_earlier_start_does_not_count(world):
     assert not world.detector.note_answer(
         probe, REFUSED, world.members, world.now
     )
+
+
+def test_a_task_that_dies_with_its_first_item_is_noticed():
+    """Its port was asked when it beat for the first time."""
+    world = World(has_item=False)
+    world.run(1.0)
+    assert world.num_probes == 1
+    take(world.ledger, WORKER, now=world.now)
+    world.answer = REFUSED
+    world.run(4.0, beats=False)
+    assert world.is_lost
 
 
 def test_a_task_without_an_address_keeps_its_lease(world):

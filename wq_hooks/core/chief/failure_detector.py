@@ -98,9 +98,12 @@ class FailureDetector:
         probes = []
         for task, address in self._addresses.items():
             state = _latest(members, task)
-            if state is None or members.is_silent(state, now):
+            if state is None:
+                probes += self._first_probe(members, task, now)
                 continue
-            record = self._record_of(task, state)
+            if members.is_silent(state, now):
+                continue
+            record = self._record_of(task, state.consumer.incarnation)
             is_overdue = self._is_overdue(state, now)
             if not is_overdue:
                 record.num_refused = 0
@@ -172,9 +175,28 @@ class FailureDetector:
     def _is_overdue(self, state: ConsumerState, now: float) -> bool:
         return now - state.last_heard > self._overdue_secs
 
-    def _record_of(self, task: str, state: ConsumerState) -> _Record:
+    def _first_probe(
+        self, members: Membership, task: str, now: float
+    ) -> list[Probe]:
+        """Returns the question to a task that beats, and has not asked yet.
+
+        It may die with its first item.
+        """
+        incarnation = members.beating.get(task)
+        if incarnation is None or members.names_of(task):
+            return []
+        record = self._record_of(task, incarnation)
+        if (
+            record.endpoint is not None
+            or record.is_under_way
+            or now < record.next_probe
+        ):
+            return []
+        record.is_under_way = True
+        return [Probe(task, incarnation, self._addresses[task], None, now)]
+
+    def _record_of(self, task: str, incarnation: str) -> _Record:
         record = self._records.get(task)
-        incarnation = state.consumer.incarnation
         if record is None or record.incarnation != incarnation:
             record = self._records[task] = _Record(incarnation)
         return record

@@ -266,6 +266,7 @@ class Ledger:
 
     def heard_of_task(self, task: Consumer, now: float) -> None:
         """Notes a sign of life of a task, for all of its consumers."""
+        self.membership.beating[task.name] = task.incarnation
         for name in self.membership.names_of(task.name):
             self.heard(Consumer(name, task.incarnation), now)
 

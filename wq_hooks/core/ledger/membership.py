@@ -30,6 +30,8 @@ class Membership:
       own_task: The chief's own task and its incarnation. What is heard of an
         earlier one comes from a chief that was stopped, and its successor may
         not know it. None: not known.
+      beating: Incarnations of the tasks that have said that they are alive,
+        also before they have asked for an item.
     """
 
     def __init__(self, lease_secs: float):
@@ -38,6 +40,7 @@ class Membership:
         self.num_there = 0
         # A task whose present incarnation is known: the chief's own.
         self.own_task: Consumer | None = None
+        self.beating: dict[str, str] = {}
         # Incarnations that others have followed, by consumer name.
         self._retired: dict[str, set[str]] = {}
         self._names_of_task: dict[str, set[str]] = {}
