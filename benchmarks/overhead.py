@@ -14,7 +14,10 @@ from benchmarks.results import Bar, Result, spread, standard_error
 from model_zoo.wide_and_deep.generate import generate
 
 _ROWS_PER_MEGABYTE = 4_000
-_BARS = {"queue, ack=next": 0.98, "queue, records()": 0.90}
+_BARS = {
+    "input alone": {"queue, ack=next": 0.98, "queue, records()": 0.95},
+    "train": {"queue, ack=next": 0.98, "queue, records()": 0.98},
+}
 
 # Of each pipeline: records per second, and CPU seconds of a record.
 _Rates = dict[str, list[tuple[float, float]]]
@@ -85,7 +88,10 @@ def run(*, quick: bool) -> Result:
         "same train step in turn, for a third of a second; each turn is held "
         "to the turn of the plain list in the same round. Chief, worker and "
         "queue share the two cores with the train step, where a cluster has a "
-        "machine for each. The standard error is that of the median, of plain."
+        "machine for each. The standard error is that of the median, of plain. "
+        "Plain is the list as people write it, with AUTOTUNE. tf.data's tuning "
+        "is off in the queue's pipelines, which call in parallel as often as "
+        "there are cores, and in a second plain list, which does the same."
     )
     return result
 
@@ -110,6 +116,6 @@ def _add(result: Result, what: str, rates: _Rates) -> None:
                 statistics.median(cpu_ratios),
             )
         )
-        if name in _BARS:
+        if name in _BARS[what]:
             text = f"{what}, {name}, of plain"
-            result.bars.append(Bar(text, of_plain, ">=", _BARS[name]))
+            result.bars.append(Bar(text, of_plain, ">=", _BARS[what][name]))

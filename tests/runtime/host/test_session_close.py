@@ -62,13 +62,22 @@ def test_a_session_is_closed_once_and_freed() -> None:
         assert reference() is None
 
 
-def test_a_session_that_nobody_closes_is_closed_when_it_is_deleted() -> None:
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_a_session_that_is_deleted_is_closed_before(
+    monkeypatch: pytest.MonkeyPatch, is_wrapped: bool
+) -> None:
+    """A thread that closed it would use what is gone."""
     with tf.Graph().as_default():
         session = tf1.Session()
         bound_close(session)
+        if is_wrapped:
+            close = session.close
+            session.close = lambda: close()
         session.run(tf.constant(1))
         reference = weakref.ref(session)
-        del session
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", pytest.fail)
+            del session
         assert reference() is None
 
 

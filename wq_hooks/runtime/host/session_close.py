@@ -15,7 +15,7 @@ it holds it.
 
 from __future__ import annotations
 
-import sys
+import inspect
 import threading
 import weakref
 from typing import Any
@@ -58,8 +58,8 @@ class _Close:
         session = self._session()
         if session is None:
             return
-        if sys._getframe(1).f_code.co_name == "__del__":
-            # It is deleted at once when this returns.
+        if _is_being_deleted():
+            # It is gone when this returns.
             tf1.Session.close(session)
             return
         with self._lock:
@@ -83,3 +83,11 @@ class _Close:
             tf1.Session.close(session)
         except Exception as e:
             self._error = e
+
+
+def _is_being_deleted() -> bool:
+    """Whether a `__del__` has led here, through whatever wraps `close`."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
