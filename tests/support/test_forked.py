@@ -124,6 +124,14 @@ def test_an_error_and_a_program_that_is_killed(tmp_path):
         assert process.returncode == -signum
 
 
+def test_a_signal_to_its_group_is_not_lost_in_the_beginning(tmp_path):
+    for _ in range(30):
+        process = start(script(tmp_path, "import time\ntime.sleep(600)"))
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=DEADLINE_SECS)
+        assert process.returncode == -signal.SIGTERM
+
+
 def test_none_outlives_the_process_that_has_started_it(tmp_path):
     """Its pipe ends only when the last of them has ended."""
     command = script(tmp_path, "import time\ntime.sleep(600)")

@@ -91,9 +91,12 @@ def _serve(connection):
                 return None
             fds = array.array("i")
             fds.frombytes(ancillary[0][2])
+            begun, begins = os.pipe()
             pid = os.fork()
             if pid == 0:
                 os.setsid()
+                os.close(begun)
+                os.close(begins)
                 for number, source in enumerate(fds):
                     os.dup2(source, number)
                 for source in [*fds, *children]:
@@ -102,6 +105,10 @@ def _serve(connection):
                 return json.loads(message)
             for source in fds:
                 os.close(source)
+            # What is sent to its group before it has one would be lost.
+            os.close(begins)
+            os.read(begun, 1)
+            os.close(begun)
             _send(connection, pid=pid)
             fd = os.pidfd_open(pid)
             children[fd] = pid
