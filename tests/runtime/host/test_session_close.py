@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -103,3 +105,30 @@ def test_an_error_of_closing_is_raised(
             with pytest.raises(tf.errors.InternalError):
                 session.close()
         tf1.Session.close(session)
+
+
+def test_the_process_waits_at_its_end_for_what_is_being_closed() -> None:
+    """What comes back from TensorFlow while Python ends would abort it."""
+    program = """
+import atexit, threading, time
+
+def report():
+    names = [thread.name for thread in threading.enumerate()]
+    print("session-close" in names)
+
+# Those that are registered later are called before.
+atexit.register(report)
+
+import tensorflow.compat.v1 as tf1
+from wq_hooks.runtime.host import session_close
+
+session = tf1.Session()
+session_close.bound_close(session)
+session_close.CLOSE_SECS = 0.01
+close = tf1.Session.close
+tf1.Session.close = lambda session: time.sleep(1) or close(session)
+session.close()
+report()
+"""
+    printed = subprocess.check_output([sys.executable, "-c", program])
+    assert printed.split() == [b"True", b"False"]

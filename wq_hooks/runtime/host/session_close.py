@@ -15,8 +15,11 @@ it holds it.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import inspect
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -25,6 +28,10 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core import log as logging
 
 CLOSE_SECS = 2.0
+# How long the process waits at its end. A thread that comes back from
+# TensorFlow while Python ends would abort the process.
+_EXIT_SECS = 2.5
+_closing: set[threading.Thread] = set()
 
 
 def bound_close(session: tf1.Session) -> None:
@@ -70,6 +77,8 @@ class _Close:
                     name="session-close",
                     daemon=True,
                 )
+                _wait_at_exit()
+                _closing.add(self._thread)
                 self._thread.start()
         self._thread.join(CLOSE_SECS)
         if self._thread.is_alive():
@@ -83,6 +92,20 @@ class _Close:
             tf1.Session.close(session)
         except Exception as e:
             self._error = e
+        finally:
+            _closing.discard(threading.current_thread())
+
+
+@functools.cache
+def _wait_at_exit() -> None:
+    atexit.register(_wait_for_closing)
+
+
+def _wait_for_closing() -> None:
+    """Waits for sessions that are being closed, but not for long."""
+    end = time.monotonic() + _EXIT_SECS
+    for thread in list(_closing):
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 def _is_being_deleted() -> bool:
