@@ -160,6 +160,9 @@ class Job:
                 self._in_session.add(line.task)
             elif line.text == "LEAVING":
                 self._leaving_since.setdefault(line.task, time.monotonic())
+                if line.task not in self._told:
+                    # Behind its session SIGTERM is the program's own affair.
+                    self._in_session.discard(line.task)
 
     def _see_end(self, task, returncode):
         with self._changed:
