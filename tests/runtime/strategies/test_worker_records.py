@@ -77,7 +77,10 @@ def test_a_coordinator_that_is_told_to_go_saves(files, tmp_path, args):
         *args,
         preempt=True,
     )
-    assert (lost, repeated) == (0, 0)
+    assert lost == 0
+    # Of the items that the workers were at, those that they could not finish
+    # in the time that they have.
+    assert repeated <= 5 * ROWS
 
 
 @pytest.mark.cluster

@@ -357,10 +357,11 @@ class Feeder:
         generation, chief = self._transport.look_up(
             messages.ITEM, messages.CHIEF
         )
-        if not self._board.is_written or generation in (
-            "",
-            self.chief.generation,
-        ):
+        own = {"", self.chief.generation}
+        if self._has_withdrawn:
+            # As this chief has written itself.
+            own.add(messages.NOBODY)
+        if not self._board.is_written or generation in own:
             return
         try:
             meet_other_chief(self.chief.name, self._who, chief)

@@ -50,4 +50,6 @@ def typed_statement() -> Statement | None:
 def _is_typed(frame: types.FrameType) -> bool:
     # A notebook with a debugger writes its cells into files.
     in_notebook = "get_ipython" in frame.f_globals
-    return in_notebook or not os.path.exists(frame.f_code.co_filename)
+    name = frame.f_code.co_filename
+    # `python -c`, and what a program hands to `exec`, was not typed.
+    return in_notebook or (name != "<string>" and not os.path.exists(name))
