@@ -183,7 +183,10 @@ def test_a_preempted_chief_comes_back(tmp_path, source):
         step = tf.train.load_variable(tmp_path, "global_step")
         counts = tf.train.load_variable(tmp_path, "counts")
         assert counts.sum() == step
-        assert paths.model_checkpoint_path.endswith(f"-{step}")
+        # The two workers may each end a step between the look at the number and
+        # the save.
+        named = int(paths.model_checkpoint_path.rpartition("-")[2])
+        assert 0 <= step - named <= 2
         before = len(job.cluster.lines("chief:0"))
         job.cluster.start("chief:0")
         job.cluster.wait_for_line(
