@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+_MAX_PORT = 65_535
+
 
 def is_int(value: object) -> bool:
     """Whether a value is an integer, Python's or numpy's, and no bool."""
@@ -39,6 +41,21 @@ def as_optional_int(
     return (
         None if value is None else as_int(key, value, least, or_none=" or None")
     )
+
+
+def as_port(key: str, value: Any, *, or_none: str = "") -> int:
+    """Returns an argument as a TCP port; 0 stands for a free one."""
+    port = as_int(key, value, or_none=or_none)
+    if not 0 <= port <= _MAX_PORT:
+        raise ValueError(
+            f"Expected {key} in 0 to {_MAX_PORT}{or_none}; got {key}={port}."
+        )
+    return port
+
+
+def as_optional_port(key: str, value: Any) -> int | None:
+    """Returns an argument as a TCP port, or None."""
+    return None if value is None else as_port(key, value, or_none=" or None")
 
 
 def as_bool(key: str, value: Any, *, or_none: str = "") -> bool:

@@ -29,6 +29,7 @@ from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.preemption import Preemption, as_preemption
 from wq_hooks.core.protocol.service_record import ServiceRecord
+from wq_hooks.core.values import as_port
 from wq_hooks.engines import open_queues
 from wq_hooks.engines.listing import Listing
 from wq_hooks.engines.process import ProcessEngine
@@ -42,7 +43,6 @@ from wq_hooks.runtime.strategies.parameter_servers import (
 )
 from wq_hooks.runtime.strategies.worker_records import WorkerDatasets
 from wq_hooks.runtime.threads.process_threads import EagerService
-from wq_hooks.runtime.transport.queue_server import checked_port
 
 _numbers = itertools.count(1)
 
@@ -193,7 +193,7 @@ class EagerEngine(ProcessEngine):
     def serve(
         self, port: int, in_step: bool, on_preemption: Preemption | None
     ) -> int:
-        checked_port(port)
+        port = as_port("port", port)
         self._expect_eager("serve")
         if self._served is not None:
             raise WorkQueueError(

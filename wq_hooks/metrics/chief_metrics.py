@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from wq_hooks.core.chief.chief import Chief
 from wq_hooks.core.monitoring.view import Viewer
+from wq_hooks.core.values import as_optional_port
 from wq_hooks.metrics.endpoint import MetricsEndpoint
 
-_MAX_PORT = 65_535
 # A training that has failed has not closed its port, and is tried again.
 _OPEN: dict[int, MetricsEndpoint] = {}
 
@@ -43,17 +43,7 @@ class ChiefMetrics:
     """
 
     def __init__(self, port: int | None):
-        if port is not None and (
-            isinstance(port, bool) or not isinstance(port, int)
-        ):
-            raise TypeError(
-                f"Expected metrics_port to be an int or None; got {port!r}."
-            )
-        if port is not None and not 0 <= port <= _MAX_PORT:
-            raise ValueError(
-                f"Expected metrics_port in 0 to {_MAX_PORT}; got {port}."
-            )
-        self._port = port
+        self._port = as_optional_port("metrics_port", port)
         self._engines: Sequence[HasChief] = ()
         self._viewers: dict[str, Viewer] = {}
         self.endpoint: MetricsEndpoint | None = None

@@ -21,8 +21,8 @@ from wq_hooks.core import log as logging
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.metrics.prometheus import (
     States,
-    StatesCollector,
     prometheus_client,
+    registry_of,
 )
 
 STATUS_PATH = "/status"
@@ -30,8 +30,6 @@ STATUS_PATH = "/status"
 
 class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
     daemon_threads = True
-    # A second chief by mistake must not share the port.
-    allow_reuse_address = True
 
 
 class _Handler(simple_server.WSGIRequestHandler):
@@ -53,10 +51,7 @@ class MetricsEndpoint:
     """
 
     def __init__(self, port: int, read: Callable[[], States]):
-        library = prometheus_client()
-        registry = library.CollectorRegistry(auto_describe=False)
-        registry.register(StatesCollector(read))
-        metrics = library.make_wsgi_app(registry)
+        metrics = prometheus_client().make_wsgi_app(registry_of(read))
 
         def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
             if environ["PATH_INFO"] != STATUS_PATH:

@@ -1,6 +1,6 @@
 """The text that Prometheus reads, written by its own library.
 
-    print(text_of([state]))
+    text_of([state])                # what a scrape returns
 
 Needs prometheus_client.
 """
@@ -64,6 +64,20 @@ class StatesCollector:
         return families.values()
 
 
+def registry_of(read: Callable[[], States]) -> Any:
+    """Returns a prometheus_client.CollectorRegistry of the queues.
+
+    Args:
+      read: Returns the states of the queues.
+
+    Raises:
+      WorkQueueError: If prometheus_client is not installed.
+    """
+    registry = prometheus_client().CollectorRegistry(auto_describe=False)
+    registry.register(StatesCollector(read))
+    return registry
+
+
 def text_of(states: States) -> str:
     """Returns the metrics of queues in Prometheus' text format.
 
@@ -73,7 +87,5 @@ def text_of(states: States) -> str:
     Raises:
       WorkQueueError: If prometheus_client is not installed.
     """
-    library = prometheus_client()
-    registry = library.CollectorRegistry(auto_describe=False)
-    registry.register(StatesCollector(lambda: states))
-    return str(library.generate_latest(registry).decode())
+    registry = registry_of(lambda: states)
+    return str(prometheus_client().generate_latest(registry).decode())

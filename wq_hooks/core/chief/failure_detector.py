@@ -95,11 +95,16 @@ class FailureDetector:
           members: The consumers.
           now: Time in seconds.
         """
-        probes = []
-        for task, address in self._addresses.items():
+        probes: list[Probe] = []
+        for task in self._addresses:
             state = _latest(members, task)
             if state is None:
-                probes += self._first_probe(members, task, now)
+                incarnation = members.beating.get(task)
+                if incarnation is not None and not members.names_of(task):
+                    # It has not asked yet, and may die with its first item.
+                    record = self._record_of(task, incarnation)
+                    if record.endpoint is None:
+                        probes += self._probe(task, record, now, now)
                 continue
             if members.is_silent(state, now):
                 continue
@@ -113,18 +118,7 @@ class FailureDetector:
                     continue
             elif record.endpoint is None:
                 continue
-            if record.is_under_way or now < record.next_probe:
-                continue
-            record.is_under_way = True
-            probes.append(
-                Probe(
-                    task,
-                    record.incarnation,
-                    address,
-                    record.endpoint,
-                    state.last_heard,
-                )
-            )
+            probes += self._probe(task, record, state.last_heard, now)
         return probes
 
     def note_endpoint(self, probe: Probe, endpoint: Any, now: float) -> None:
@@ -175,25 +169,16 @@ class FailureDetector:
     def _is_overdue(self, state: ConsumerState, now: float) -> bool:
         return now - state.last_heard > self._overdue_secs
 
-    def _first_probe(
-        self, members: Membership, task: str, now: float
+    def _probe(
+        self, task: str, record: _Record, last_heard: float, now: float
     ) -> list[Probe]:
-        """Returns the question to a task that beats, and has not asked yet.
-
-        It may die with its first item.
-        """
-        incarnation = members.beating.get(task)
-        if incarnation is None or members.names_of(task):
-            return []
-        record = self._record_of(task, incarnation)
-        if (
-            record.endpoint is not None
-            or record.is_under_way
-            or now < record.next_probe
-        ):
+        """Returns the question to a task, unless it is too soon for one."""
+        if record.is_under_way or now < record.next_probe:
             return []
         record.is_under_way = True
-        return [Probe(task, incarnation, self._addresses[task], None, now)]
+        address = self._addresses[task]
+        incarnation, endpoint = record.incarnation, record.endpoint
+        return [Probe(task, incarnation, address, endpoint, last_heard)]
 
     def _record_of(self, task: str, incarnation: str) -> _Record:
         record = self._records.get(task)

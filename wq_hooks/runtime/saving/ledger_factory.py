@@ -103,6 +103,10 @@ class LedgerFactory:
         self._has_begun = True
         ledger = self._new_ledger(snapshot)
         self._is_forgetful = False
+        in_flight = None
+        if snapshot is not None:
+            counts_records = self._slicer.counts_records
+            in_flight = InFlight.of(snapshot, counts_records=counts_records)
         logging.info(
             "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
             self._options.name,
@@ -110,10 +114,18 @@ class LedgerFactory:
             self._slicer.in_words(ledger.plan),
             "shuffled" if self._options.shuffle else "in order",
             self._options.num_epochs or "endless",
-            self._position_in_words(ledger, snapshot),
+            _position_in_words(ledger, in_flight),
             where or "this process",
         )
-        self._warn_of_much_in_flight(ledger, snapshot)
+        if in_flight and in_flight.is_much(ledger.completed):
+            logging.warning(
+                "Work queue %s: more items were in flight (%d) than completed "
+                "(%d), and are trained again. Each was partly in a shuffle "
+                "buffer: a smaller buffer, or smaller items, repeat less.",
+                self._options.name,
+                in_flight.num_items,
+                ledger.completed,
+            )
         if ledger.is_done and not self._options.is_open:
             logging.warning(
                 "Work queue %s: all items were completed before; nothing is "
@@ -122,36 +134,6 @@ class LedgerFactory:
                 self._options.name,
             )
         return ledger
-
-    def _position_in_words(
-        self, ledger: Ledger, snapshot: Snapshot | None
-    ) -> str:
-        if snapshot is None:
-            return "from the beginning"
-        total = "endless" if ledger.total is None else str(ledger.total)
-        return (
-            f"resumed: {ledger.completed} of {total} items completed, "
-            f"{self._in_flight(snapshot).in_words()}"
-        )
-
-    def _warn_of_much_in_flight(
-        self, ledger: Ledger, snapshot: Snapshot | None
-    ) -> None:
-        if snapshot is None:
-            return
-        in_flight = self._in_flight(snapshot)
-        if in_flight.is_much(ledger.completed):
-            logging.warning(
-                "Work queue %s: more items were in flight (%d) than completed "
-                "(%d), and are trained again. Each was partly in a shuffle "
-                "buffer: a smaller buffer, or smaller items, repeat less.",
-                self._name,
-                in_flight.num_items,
-                ledger.completed,
-            )
-
-    def _in_flight(self, snapshot: Snapshot) -> InFlight:
-        return InFlight.of(snapshot, counts_records=self._slicer.counts_records)
 
     def fresh_ledger(self) -> Ledger:
         """Returns a ledger from the beginning, which nobody works with."""
@@ -225,6 +207,16 @@ class LedgerFactory:
         if options.is_open and plan.total is not None:
             plan.added = AddedWorks(plan.total, self._added_log)
         return plan
+
+
+def _position_in_words(ledger: Ledger, in_flight: InFlight | None) -> str:
+    if in_flight is None:
+        return "from the beginning"
+    total = "endless" if ledger.total is None else str(ledger.total)
+    return (
+        f"resumed: {ledger.completed} of {total} items completed, "
+        f"{in_flight.in_words()}"
+    )
 
 
 def _log_changes(name: str, resumption: Resumption) -> None:

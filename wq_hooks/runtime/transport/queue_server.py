@@ -168,20 +168,6 @@ class QueueServer:
         return thread
 
 
-def checked_port(port: int) -> int:
-    """Returns a port to be served on.
-
-    Raises:
-      TypeError: If it is no int.
-      ValueError: If it is out of range.
-    """
-    if isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"Expected port to be an int; got {port!r:.80}.")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"Expected port in 0 to 65535; got port={port}.")
-    return port
-
-
 def _server_on(port: int) -> tuple[Any, int]:
     """Returns this process' TensorFlow server on a port, and the port."""
     with _lock:
