@@ -652,6 +652,39 @@ class TestReports:
         assert "gave up poison" in caplog.text
 
 
+class TestWithdrawn:
+    """The chief was told to go, and hands out no more."""
+
+    def job(self):
+        job = Job("ab")
+        job.run()
+        job.feeder.withdraw()
+        job.run()
+        assert job.mailbox.board[messages.ITEM] == messages.NOBODY
+        return job
+
+    def test_it_saves(self):
+        job = self.job()
+        with job.feeder.freeze_position():
+            pass
+        assert job.mailbox.positions
+
+    def test_it_says_how_it_has_left(self):
+        job = self.job()
+        job.feeder.stop(ends_job=False, left="left")
+        assert job.mailbox.board[messages.LEFT] == "left"
+        assert job.mailbox.board[messages.CHIEF] == ""
+
+    def test_a_successor_is_left_alone(self):
+        job = self.job()
+        Job("ab", mailbox=job.mailbox).run()
+        board = dict(job.mailbox.board)
+        job.feeder.stop(ends_job=False, left="left")
+        assert job.mailbox.board == board
+        with pytest.raises(TwoChiefsError), job.feeder.freeze_position():
+            pytest.fail("it saves")
+
+
 class TestTwoChiefs:
     def test_the_one_that_was_first_fails(self):
         first = Job("ab")

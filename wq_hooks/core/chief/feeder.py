@@ -325,8 +325,8 @@ class Feeder:
 
     def _withdraw(self) -> None:
         if not self._has_withdrawn:
-            self._has_withdrawn = True
             self._transport.deliver([], {messages.ITEM: messages.NOBODY})
+            self._has_withdrawn = True
         with self._changed:
             self._changed.notify_all()
 
@@ -358,8 +358,8 @@ class Feeder:
             messages.ITEM, messages.CHIEF
         )
         own = {"", self.chief.generation}
-        if self._has_withdrawn:
-            # As this chief has written itself.
+        if self._is_withdrawn:
+            # It writes so itself, in another thread.
             own.add(messages.NOBODY)
         if not self._board.is_written or generation in own:
             return
@@ -377,7 +377,10 @@ class Feeder:
     ) -> None:
         """Delivers, where this chief is still the one that counts."""
         if messages.ITEM not in board:
-            board = {messages.FENCE: self.chief.generation, **board}
+            own = self.chief.generation
+            if self._has_withdrawn:
+                own = messages.NOBODY
+            board = {messages.FENCE: own, **board}
         self._transport.deliver(elements, board)
 
 
