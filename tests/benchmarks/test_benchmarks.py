@@ -109,7 +109,7 @@ def test_a_benchmark_from_the_command_line(tmp_path, capfd):
     assert "## ledger" in printed
     assert "queue, records()" in printed
     figures = json.loads((tmp_path / "overhead.json").read_text())
-    assert len(figures["rows"]) == 6
+    assert len(figures["rows"]) == 8
     figures = json.loads((tmp_path / "slices.json").read_text())
     assert len(figures["rows"]) == 8
     assert (tmp_path / "performance-growth.png").stat().st_size > 1000

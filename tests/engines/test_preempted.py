@@ -162,6 +162,8 @@ def test_a_scope_trains_what_the_pipeline_holds(served, port, console):
     )
     client.begin("train()")
     wait_until(lambda: in_flight(served) == NUM_FILES)
+    # What is not yet in the pipeline when the signal comes goes back.
+    wait_until(lambda: chief_of(served).is_somebody_asking())
 
     stop(client)
 
