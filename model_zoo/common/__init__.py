@@ -1,0 +1,1 @@
+"""What the trainers share: flags, the cluster, and what is reported."""
