@@ -98,7 +98,7 @@ def test_reports_gather_while_half_of_the_mailbox_goes(
 
 def test_and_not_longer_than_when_it_was_filled():
     flow = filled()
-    flow.note_issued(40, num_left=16, now=0.1)
+    flow.note_issued(16, num_left=16, now=0.04)
     # 32 + 80 lie ready by then, and 400 in a second may go.
     found = usual_gather(flow, DEPTH, taken=1, secs=0.1)
     assert found == pytest.approx((DEPTH + 400 * AHEAD_SECS) / 2 / 400)
@@ -145,6 +145,20 @@ def test_nor_does_an_empty_mailbox():
     assert flow.room(0, 1) == 2 * DEPTH
     flow.note_issued(2 * DEPTH, num_left=0, now=4.0)
     assert flow.room(0, 1) == 3 * DEPTH
+
+
+def test_works_that_are_added_one_by_one_do_not_go_fast():
+    flow = FlowControl()
+    flow.note_issued(2, num_left=0, now=0.0, is_short=True)
+    flow.note_issued(8, num_left=2, now=0.001, is_short=True)
+    assert flow.room(0, 1) == DEPTH
+
+
+def test_nor_do_works_that_come_when_all_are_done():
+    flow = FlowControl()
+    for hour in range(5):
+        flow.note_issued(8, num_left=0, now=3600.0 * hour, is_short=True)
+        assert flow.room(0, 1) == DEPTH
 
 
 @pytest.mark.parametrize(

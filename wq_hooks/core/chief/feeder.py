@@ -190,8 +190,9 @@ class Feeder:
                 )
                 for item in self._ledger.issue(room, now)
             ]
+            number = len(elements)
             self._flow_control.note_issued(
-                len(elements), num_left=num_left, now=now
+                number, num_left=num_left, now=now, is_short=number < room
             )
             end_token = self._end_token
             if not self._ledger.end_policy.is_end:

@@ -2,7 +2,7 @@
 
     flow = FlowControl()
     number = flow.room(num_issued, num_consumers)      # items to issue now
-    flow.note_issued(number, num_left=num_issued, now=t)
+    flow.note_issued(number, num_left=num_issued, now=t, is_short=False)
     flow.note_waited(secs, now=t)                      # for a report
     flow.note_taken(number, now=t)                     # as reports say
     flow.gather_secs(num_issued, num_consumers, is_near_end=False)
@@ -37,6 +37,9 @@ class FlowControl:
         # How many go in `_AHEAD_SECS`.
         self._ahead = 0
         self._last_issue = -math.inf
+        # What lay in the mailbox then, and whether there were no more items.
+        self._num_there = 0
+        self._was_short = False
         # How many were taken in a second, when reports came last.
         self._rate = 0.0
         self._last_taken = -math.inf
@@ -52,23 +55,30 @@ class FlowControl:
         depth = max(_MIN_DEPTH, 2 * num_consumers) + self._ahead
         return depth - num_issued if num_issued <= depth // 2 else 0
 
-    def note_issued(self, number: int, *, num_left: int, now: float) -> None:
-        """Notes that items were issued, instead of those that went.
+    def note_issued(
+        self, number: int, *, num_left: int, now: float, is_short: bool = False
+    ) -> None:
+        """Notes that items were issued.
 
         Args:
           number: Number of items.
           num_left: How many were in the mailbox before.
           now: Time in seconds.
+          is_short: Whether there was room for more.
         """
         secs = now - self._last_issue
         if not number or secs <= 0:
             return
-        ahead = int(number * _AHEAD_SECS / secs)
-        if not num_left and math.isfinite(secs):
+        # Works that are added one by one fill a mailbox from which none go.
+        num_gone = min(number, max(self._num_there - num_left, 0))
+        ahead = int(num_gone * _AHEAD_SECS / secs)
+        if not num_left and math.isfinite(secs) and not self._was_short:
             # They would have gone faster, had there been more.
             ahead = max(ahead, 2 * self._ahead, _MIN_DEPTH)
         self._ahead = min(ahead, _MAX_AHEAD)
         self._last_issue = now
+        self._num_there = num_left + number
+        self._was_short = is_short
 
     def note_waited(self, secs: float, now: float) -> None:
         """Notes how long no report came, before those that came now.
