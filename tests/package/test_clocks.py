@@ -12,6 +12,7 @@ SHOWN = {
     "core/chief/board_writer.py",
     "core/chief/chief.py",
     "core/monitoring/view.py",
+    "runtime/saving/ledger_factory.py",
     "tensorboard_plugin/demo.py",
     "tensorboard_plugin/plugin.py",
     "tensorboard_plugin/verdict.py",

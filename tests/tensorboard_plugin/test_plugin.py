@@ -68,6 +68,7 @@ class TestRoutes:
         assert {(q["run"], q["queue"]) for q in queues} == {
             ("running", "train"),
             ("running", "validation"),
+            ("resumed", "train"),
             ("done, days ago", "train"),
             ("broken off, days ago", "train"),
             ("one worker", "train"),
@@ -84,6 +85,7 @@ class TestRoutes:
             ("done, days ago", "train", "done"),
             ("broken off, days ago", "train", "no data"),
             ("one worker", "train", "ok"),
+            ("resumed", "train", "ok"),
         ],
     )
     def test_a_card(self, client, run, queue, status):
@@ -92,6 +94,24 @@ class TestRoutes:
         assert card["status"] == status
         assert len(card["series"]["time"]) > 5
         assert len(card["timeline"]["bars"]) > 10
+
+    def test_a_job_that_was_killed_and_resumed(self, client):
+        card = get(client, "card", run="resumed", queue="train")
+        what = [event["what"] for event in card["events"]]
+        assert what == ["resumed", "lost", "back", "began"]
+        (gap,) = card["gaps"]
+        assert gap[2] == "dead"
+        assert gap[1] == pytest.approx(card["since"], abs=0.1)
+        assert card["elapsed_secs"] == 900.0
+        assert card["completed_before"] == 45
+        shares = sum(worker["share"] for worker in card["workers"])
+        assert shares == pytest.approx(1.0)
+        timeline = card["timeline"]
+        lost = [bar for bar in timeline["bars"] if bar[4] == "lost"]
+        # One with its worker, and what all had when they were killed.
+        assert len(lost) == 4
+        assert [round(bar[3]) for bar in lost[1:]] == [300, 300, 300]
+        assert [gap[1:] for gap in timeline["gaps"]] == [[600.0, "dead"]]
 
     def test_hostile_names_stay_what_they_are(self, client):
         card = get(client, "card", run="hostile <b>names", queue="ads/train")
@@ -166,6 +186,7 @@ class TestLoader:
         assert flags.samples_per_plugin == {
             "work_queue": 5,
             "work_queue_takes": 1000,
+            "work_queue_events": 1000,
         }
 
     def test_flags_of_another_tensorboard(self):

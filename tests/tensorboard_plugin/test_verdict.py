@@ -70,7 +70,7 @@ class TestStatus:
         job = watched(workers(4, 10.0), 20)
         card = job.run_until(100.0)
         assert card["status"] == "done"
-        assert card["verdict"] == "All 20 items are completed."
+        assert card["verdict"] == "All 20 items were completed."
         assert job.card(later=1e7)["status"] == "done"
 
     def test_draining(self):
@@ -240,8 +240,8 @@ class TestWhatAnybodyMayHaveWritten:
             ],
         }
         assert checked_takes(takes) == [
-            ["a", "x", 95.0, 98.0, "done"],
-            ["a", "x", 98.0, 98.0, "lost"],
+            ["a", "x", 95.0, 98.0, "done", None, None, None],
+            ["a", "x", 98.0, 98.0, "lost", None, None, None],
         ]
         assert checked_takes({"takes": [[0, "x", 1, 1, "done"]]}) == []
 

@@ -1,13 +1,13 @@
 """What is written of a queue for TensorBoard.
 
     view = work_queue.view(viewer)
-    writer.add_summary(view_pb(view), step)      # a tf.compat.v1 FileWriter
-    write_v2(writer, view, step)                 # a tf.summary writer
+    write_v1(writer, view, step)          # a tf.compat.v1 FileWriter
+    write_v2(writer, view, step)          # a tf.summary writer
 
-One pure function makes one proto for each write; the caller that has a writer
-writes it. Tags begin with the queue's name, so that TensorBoard shows each
-queue as one group. The trap: one writer for each directory, and steps that go
-forward, or TensorBoard drops points.
+Pure functions make the protos: what is so at a step, and what has happened.
+Tags begin with the queue's name, so that TensorBoard shows each queue as one
+group. The trap: one writer for each directory, and steps that go forward, or
+TensorBoard drops points.
 """
 
 from __future__ import annotations
@@ -54,17 +54,51 @@ def view_pb(
         metadata.PLUGIN_NAME,
         view.state,
     )
-    if view.takes["num"]:
-        _add_json(
-            summary,
-            metadata.tag_of(name, metadata.TAKES_TAG),
-            metadata.TAKES_PLUGIN_NAME,
-            view.takes,
-        )
     layout = layout_bytes(name) if with_layout else None
     if layout is not None:
         _add_tensor(summary, _LAYOUT_TAG, _LAYOUT_PLUGIN_NAME, layout)
     return summary
+
+
+def history_pb(view: View) -> tf1.Summary:
+    """Returns what has happened since the last look.
+
+    It is written at a step of its own: see `metadata.history_step`.
+    """
+    summary = tf1.Summary()
+    for tag, plugin_name, value, is_told in (
+        (
+            metadata.TAKES_TAG,
+            metadata.TAKES_PLUGIN_NAME,
+            view.takes,
+            view.takes["num"] or view.takes["open"],
+        ),
+        (
+            metadata.EVENTS_TAG,
+            metadata.EVENTS_PLUGIN_NAME,
+            view.events,
+            view.events["events"],
+        ),
+    ):
+        if is_told:
+            full_tag = metadata.tag_of(view.name, tag)
+            _add_json(summary, full_tag, plugin_name, value)
+    return summary
+
+
+def write_v1(
+    writer: tf1.summary.FileWriter,
+    view: View,
+    step: int,
+    *,
+    with_level: bool = True,
+    with_layout: bool = False,
+) -> None:
+    """Writes all of a view with a writer of TensorFlow 1; see `write_v2`."""
+    summary = view_pb(view, with_level=with_level, with_layout=with_layout)
+    writer.add_summary(summary, step)
+    writer.add_summary(history_pb(view), metadata.history_step(view.wall_time))
+    writer.flush()
 
 
 def write_v2(
@@ -85,10 +119,12 @@ def write_v2(
       with_layout: See `view_pb`.
     """
     summary = view_pb(view, with_level=with_level, with_layout=with_layout)
+    history_step = metadata.history_step(view.wall_time)
     with writer.as_default():
-        tf.summary.experimental.write_raw_pb(
-            summary.SerializeToString(), step=step
-        )
+        for pb, at in ((summary, step), (history_pb(view), history_step)):
+            tf.summary.experimental.write_raw_pb(
+                pb.SerializeToString(), step=at
+            )
     writer.flush()
 
 

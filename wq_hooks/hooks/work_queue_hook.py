@@ -30,7 +30,7 @@ from wq_hooks.engines.graph import GraphEngine, engines_in
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.hooks.progress_bar import Bar, new_bar
 from wq_hooks.hooks.reporter import Reporter
-from wq_hooks.hooks.summary import view_pb
+from wq_hooks.hooks.summary import write_v1
 from wq_hooks.metrics.chief_metrics import ChiefMetrics
 from wq_hooks.runtime.threads import preemption
 from wq_hooks.runtime.threads.session_leaver import SessionLeaver, on_close
@@ -331,14 +331,14 @@ class WorkQueueHook(tf1.train.SessionRunHook):
             # The session went back to a checkpoint: the curve goes on there.
             writer.add_session_log(_START, step)
         self._written_step = step
-        summary = view_pb(
+        write_v1(
+            writer,
             view,
+            step,
             with_level=not queue.has_summary,
             with_layout=queue.name not in self._has_layout,
         )
         self._has_layout.add(queue.name)
-        writer.add_summary(summary, step)
-        writer.flush()
 
 
 def _engines_of(

@@ -10,13 +10,18 @@ from typing import Any
 
 from wq_hooks.core.monitoring.checked_state import (
     checked_state,
-    checked_takes,
     number_of,
     text_of,
 )
 from wq_hooks.core.monitoring.schema import CARD, WORKER, shown_in
 from wq_hooks.core.monitoring.slow_workers import slow_workers
 from wq_hooks.tensorboard_plugin import metadata
+from wq_hooks.tensorboard_plugin.history import (
+    bars_of,
+    begins_of,
+    events_of,
+    gaps_of,
+)
 from wq_hooks.tensorboard_plugin.reading import Found
 from wq_hooks.tensorboard_plugin.verdict import verdict_of
 
@@ -42,6 +47,8 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
     if time is None:
         time = by_time[-1]["time"] if by_time else now
     state["time"] = time
+    events, num_events = events_of(found.events, by_time)
+    gaps = gaps_of(by_time, begins_of(found.takes, state), state)
     ipe, total = state["items_per_epoch"], state["total"]
     return {
         "run": text_of(found.run),
@@ -50,6 +57,7 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
         "time": time,
         "now": now,
         "status": verdict.status,
+        "is_live": verdict.is_live,
         "verdict": verdict.text,
         "eta_note": verdict.eta_note,
         "num_epochs": math.ceil(total / ipe) if total and ipe else None,
@@ -57,7 +65,10 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
         "eta_secs": verdict.eta_secs,
         "series": _columns(points),
         "workers": [_row(w, state, slow) for w in state["workers"]],
-        "timeline": _timeline(found, state, slow),
+        "events": events,
+        "num_events": num_events,
+        "gaps": gaps,
+        "timeline": _timeline(found, state, slow, gaps),
     }
 
 
@@ -78,10 +89,10 @@ def _row(
     worker: dict[str, Any], state: dict[str, Any], slow: dict[str, str]
 ) -> dict[str, Any]:
     item = worker["items"][0] if worker["items"] else None
-    completed = sum(w["completed"] for w in state["workers"])
+    completed = state["completed"] - state["completed_before"]
     return {
         **{name: worker[name] for name in shown_in(CARD, WORKER)},
-        "share": worker["completed"] / completed if completed else 0.0,
+        "share": worker["completed"] / completed if completed > 0 else 0.0,
         "item": item["text"] if item else "",
         "age_secs": item["held_secs"] if item else None,
         "is_silent": not worker["has_left"]
@@ -91,16 +102,13 @@ def _row(
 
 
 def _timeline(
-    found: Found, state: dict[str, Any], slow: dict[str, str]
+    found: Found,
+    state: dict[str, Any],
+    slow: dict[str, str],
+    gaps: list[list[Any]],
 ) -> dict[str, Any]:
     """Returns the last bars, and what is under way, by worker."""
-    bars: list[list[Any]] = []
-    for takes in reversed(found.takes):
-        if len(bars) >= _MAX_BARS:
-            break
-        bars = checked_takes(takes) + bars
-    bars.sort(key=lambda bar: bar[3])
-    bars = bars[-_MAX_BARS:]
+    bars = bars_of(found.takes, state, _MAX_BARS)
     bars += [
         [
             worker["name"],
@@ -108,6 +116,9 @@ def _timeline(
             state["time"] - item["held_secs"],
             state["time"],
             _OPEN,
+            None,
+            None,
+            None,
         ]
         for worker in state["workers"]
         if not worker["has_left"]
@@ -128,8 +139,14 @@ def _timeline(
                 round(start - origin, 2),
                 round(end - origin, 2),
                 kind,
+                *measured,
             ]
-            for name, text, start, end, kind in bars
+            for name, text, start, end, kind, *measured in bars
+        ],
+        "gaps": [
+            [round(begin - origin, 2), round(end - origin, 2), why]
+            for begin, end, why in gaps
+            if end > origin
         ],
     }
 

@@ -19,6 +19,7 @@ import time
 import urllib.parse
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -31,10 +32,15 @@ from wq_hooks.core.items.works import Works
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.view import View, Viewer
+from wq_hooks.core.position.in_flight import InFlight
+from wq_hooks.core.position.origin import Origin
+from wq_hooks.core.position.resume import resume
+from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.tensorboard_plugin import metadata
 
 _STEPS_PER_SEC = 20
 _DAY_SECS = 86_400
+_SAVE_SECS = 120
 HOSTILE_WORKS = (
     "<img src=x onerror=\"document.title='hacked'\">",
     "../../etc/passwd",
@@ -63,16 +69,50 @@ class Player:
         num_epochs: int = 1,
         seed: int = 1,
     ):
+        self._works = Works(works)
+        self._seed = seed
         plan = Plan.fresh(
-            Works(works), num_epochs=num_epochs, shuffle=True, seed=seed
+            self._works, num_epochs=num_epochs, shuffle=True, seed=seed
         )
         self.ledger = Ledger(plan, lease_secs=60.0)
         self.secs_of = dict(secs_of)
-        self._random = Random(seed)
+        self._num_epochs = num_epochs
+        self._begin_workers(0.0)
+
+    def begin(self, wall_time: float) -> None:
+        """Says when the job begins, in seconds since 1970."""
+        self.ledger.items.origin = Origin(wall_time, wall_time)
+
+    def restart(self, snapshot: Snapshot, now: float, wall_time: float) -> None:
+        """Plays on from a position, as after a kill of all processes."""
+        in_flight = InFlight.of(snapshot, counts_records=False)
+        resumption = resume(
+            self._works,
+            snapshot,
+            num_epochs=self._num_epochs,
+            shuffle=True,
+            seed=self._seed,
+        )
+        origin = Origin(
+            snapshot.started,
+            wall_time,
+            is_resumed=True,
+            num_in_flight=in_flight.num_items,
+            changes=resumption.changes,
+        )
+        resumption = replace(resumption, origin=origin)
+        self.ledger = Ledger(
+            resumption.plan, lease_secs=60.0, resumption=resumption
+        )
+        self._begin_workers(now)
+
+    def _begin_workers(self, now: float) -> None:
+        secs_of = self.secs_of
+        self._random = Random(self._seed)
         self._held: dict[str, int] = {}
         self._life: dict[str, int] = dict.fromkeys(secs_of, 1)
         # (when, worker, life)
-        self._due = [(i * 0.1, w, 1) for i, w in enumerate(secs_of)]
+        self._due = [(now + i * 0.1, w, 1) for i, w in enumerate(secs_of)]
         heapq.heapify(self._due)
 
     def run_until(self, now: float) -> None:
@@ -142,6 +182,11 @@ class Log:
             step=int(now * _STEPS_PER_SEC),
             summary=_summary_of(self._queue, view),
         )
+        self._add(
+            wall_time,
+            step=metadata.history_step(wall_time),
+            summary=_history_of(self._queue, view),
+        )
 
     def _add(self, wall_time: float, **fields: Any) -> None:
         event = event_pb2.Event(wall_time=wall_time, **fields)
@@ -159,19 +204,26 @@ def _summary_of(queue: str, view: View) -> summary_pb2.Summary:
         )
         for tag, value in view.scalars().items()
     ]
-    for tag, name, value in (
-        (metadata.STATE_TAG, metadata.PLUGIN_NAME, view.state),
-        (metadata.TAKES_TAG, metadata.TAKES_PLUGIN_NAME, view.takes),
-    ):
+    values.append(
+        _json_value(queue, metadata.STATE_TAG, metadata.PLUGIN_NAME, view.state)
+    )
+    return summary_pb2.Summary(value=values)
+
+
+def _history_of(queue: str, view: View) -> summary_pb2.Summary:
+    takes, events = metadata.TAKES_TAG, metadata.EVENTS_TAG
+    values = [_json_value(queue, takes, metadata.TAKES_PLUGIN_NAME, view.takes)]
+    if view.events["events"]:
         values.append(
-            _json_value(metadata.tag_of(queue, tag), name, json.dumps(value))
+            _json_value(queue, events, metadata.EVENTS_PLUGIN_NAME, view.events)
         )
     return summary_pb2.Summary(value=values)
 
 
-def _json_value(tag: str, plugin_name: str, text: str) -> Any:
+def _json_value(queue: str, tag: str, plugin_name: str, value: Any) -> Any:
+    text = json.dumps(value)
     return summary_pb2.Summary.Value(
-        tag=tag,
+        tag=metadata.tag_of(queue, tag),
         tensor=tensor_pb2.TensorProto(
             dtype=DT_STRING, string_val=[text.encode()]
         ),
@@ -193,6 +245,7 @@ def write_job(
     every: float,
     last: float,
     kills: Sequence[tuple[float, str, float]] = (),
+    pause: tuple[float, float] | None = None,
 ) -> None:
     """Plays a job and writes its log to the directory of a run.
 
@@ -204,15 +257,25 @@ def write_job(
       every: Seconds from one write to the next.
       last: Time of the last write, in seconds since 1970.
       kills: [(when, worker, back in seconds), ...].
+      pause: When all processes are killed, and when the job goes on from
+        where it was a while before.
     """
     now, to_kill = 0.0, sorted(kills)
+    saved: Snapshot | None = None
+    player.begin(last - end)
     with contextlib.closing(Log(directory, queue, last - end)) as log:
         while True:
             while to_kill and to_kill[0][0] <= now:
                 when, worker, back_in = to_kill.pop(0)
                 player.kill(worker, when, back_in)
+            if pause and now >= pause[0]:
+                now, pause = pause[1], None
+                if saved is not None:
+                    player.restart(saved, now, last - end + now)
             player.run_until(now)
             log.write(player.ledger, now)
+            if saved is None or now % _SAVE_SECS < every:
+                saved = player.ledger.snapshot(queue)
             if now >= end or player.ledger.is_done:
                 return
             now = min(now + every, end)
@@ -251,6 +314,16 @@ def write_all(directory: str, now: float) -> None:
         ("hostile <b>names", "ads/train", Player(HOSTILE_WORKS * 5, hostile),
          100.0, 10.0, now, ()),
     ]  # fmt: skip
+    write_job(
+        os.path.join(directory, "resumed"),
+        "train",
+        Player(parts(120), workers(3, 15.0)),
+        end=900.0,
+        every=15.0,
+        last=now,
+        kills=[(100.0, "worker:1", 20.0)],
+        pause=(310.0, 600.0),
+    )
     for run, queue, job, end, every, last, kills in jobs:
         write_job(
             os.path.join(directory, run),

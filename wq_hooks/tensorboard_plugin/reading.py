@@ -32,6 +32,7 @@ class Found:
       step: The step it was written at.
       points: {step: {"time": wall time, tag: value, ...}}, ascending.
       takes: The takes as written, oldest first.
+      events: The other events, likewise.
     """
 
     run: str
@@ -40,6 +41,7 @@ class Found:
     step: int = 0
     points: dict[int, dict[str, float]] = field(default_factory=dict)
     takes: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Reader:
@@ -78,10 +80,21 @@ class Reader:
         if not states:
             return None
         step, state = states[-1]
-        tag = metadata.tag_of(queue, metadata.TAKES_TAG)
-        takes = self._read_tensors(*log, tag, metadata.TAKES_PLUGIN_NAME)
+        takes, events = (
+            [value for _, value in self._read_tensors(*log, tag, plugin_name)]
+            for tag, plugin_name in (
+                (
+                    metadata.tag_of(queue, metadata.TAKES_TAG),
+                    metadata.TAKES_PLUGIN_NAME,
+                ),
+                (
+                    metadata.tag_of(queue, metadata.EVENTS_TAG),
+                    metadata.EVENTS_PLUGIN_NAME,
+                ),
+            )
+        )
         points = self._read_points(*log, queue)
-        return Found(run, queue, state, step, points, [t for _, t in takes])
+        return Found(run, queue, state, step, points, takes, events)
 
     def _read_points(
         self, context: Any, experiment: str, run: str, queue: str

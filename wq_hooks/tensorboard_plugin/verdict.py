@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wq_hooks.core.monitoring.schema import secs_in_words
+from wq_hooks.core.monitoring.schema import done_in_words, secs_in_words
 from wq_hooks.core.monitoring.slow_workers import slow_in_words
 from wq_hooks.core.monitoring.stall import stall_limit_secs
 
@@ -40,6 +40,11 @@ class Verdict:
     eta_secs: float | None
     eta_note: str
 
+    @property
+    def is_live(self) -> bool:
+        """Whether more is to come: the job is not over, nor is the log old."""
+        return self.status not in ("done", "no data")
+
 
 def verdict_of(
     state: Mapping[str, Any],
@@ -54,7 +59,7 @@ def verdict_of(
     """
     in_flight, remaining = state["in_flight"], state["remaining"]
     total = "" if state["total"] is None else f" of {state['total']:,}"
-    completed = f"{state['completed']:,}{total} items are completed"
+    completed = f"{state['completed']:,}{total} items"
     eta = None if len(points) < _MIN_STALLED_POINTS else state["eta_secs"]
     note = "tail: as long as the slowest" if remaining == 0 else ""
 
@@ -66,12 +71,12 @@ def verdict_of(
         return Verdict(status, text, eta, note)
 
     if remaining == 0 and in_flight == 0:
-        done = _items(state["completed"])
-        return verdict("done", f"All {done} are completed.")
+        return verdict("done", done_in_words(state))
     silent_secs = _silent_secs(state, points, now)
     if silent_secs is not None:
         silence = f"No news for {secs_in_words(silent_secs)}"
-        return verdict("no data", f"{silence}; the last was that {completed}.")
+        last = f"the last was that {completed} were completed"
+        return verdict("no data", f"{silence}; {last}.")
     stalled_secs = _stalled_secs(state, points)
     if stalled_secs is not None:
         text = "nobody takes an item."
@@ -92,7 +97,7 @@ def verdict_of(
         text = f"{_items(in_flight)} in flight."
         return verdict("draining", f"Nothing remains to be handed out; {text}")
     to_go = "" if eta is None else f", about {secs_in_words(eta)} to go"
-    return verdict("ok", f"Moving: {completed}{to_go}.")
+    return verdict("ok", f"Moving: {completed} are completed{to_go}.")
 
 
 def _silent_secs(

@@ -232,10 +232,10 @@ class TestIncarnations:
         ledger = make_ledger()
         ledger.heard(A, 0.0)
         ledger.heard(A2, 1.0)
-        assert kinds(ledger) == ["joined", "joined"]
+        assert kinds(ledger) == ["joined", "back"]
         take(ledger, A2)
         ledger.heard(Consumer("worker:0", "a3"), 1.0)
-        assert kinds(ledger) == ["lost", "returned", "joined"]
+        assert kinds(ledger) == ["lost", "returned", "back"]
 
     def test_an_older_one_is_no_sign_of_life(self):
         ledger = make_ledger(lease_secs=10.0)

@@ -132,6 +132,7 @@ class TestTakes:
         takes, num_events = takes_since(ledger, 0, now=10.0)
         assert takes == {
             "version": STATE_VERSION,
+            "since": None,
             "num": 4,
             "workers": ["worker:0", "worker:1"],
             "takes": [
@@ -140,11 +141,27 @@ class TestTakes:
                 [1, "p/b", 4.0, 2.0, "again"],
                 [1, "", 1.0, 1.0, "repeat"],
             ],
+            "open": [],
         }
         assert takes_since(ledger, num_events, 11.0)[0]["takes"] == []
         train(ledger, B, 1, now=12.0)
         takes, _ = takes_since(ledger, num_events, 12.0)
         assert takes["takes"] == [[0, "p/c", 0.0, 0.0, "done"]]
+
+    def test_what_is_held_now(self):
+        ledger = make_ledger("abcd")
+        take(ledger, A, 1, now=2.0)
+        take(ledger, B, 1, now=5.0)
+        takes, _ = takes_since(ledger, 0, now=10.0)
+        assert takes["open"] == [[0, "p/a", 8.0], [1, "p/b", 5.0]]
+        assert takes["workers"] == ["worker:0", "worker:1"]
+
+    def test_of_too_much_that_is_held_the_oldest(self, monkeypatch):
+        monkeypatch.setattr(states, "MAX_OPEN", 2)
+        ledger = make_ledger("abcd")
+        take(ledger, A, 4)
+        takes, _ = takes_since(ledger, 0, 0.0)
+        assert [held[1] for held in takes["open"]] == ["p/a", "p/b"]
 
     def test_of_too_many_the_last(self, monkeypatch):
         monkeypatch.setattr(states, "MAX_TAKES", 2)

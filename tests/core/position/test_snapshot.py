@@ -221,3 +221,15 @@ JSON = st.recursive(
 @settings(max_examples=150, deadline=None)
 def test_a_foreign_body_with_a_fitting_checksum_is_read_or_refused(key, value):
     restored_or_refused(with_changed_body(**{key: value}))
+
+
+def test_when_the_job_began_is_kept():
+    text = make_snapshot(started=1.7e9).to_json()
+    assert Snapshot.from_json(text).started == 1.7e9
+    assert Snapshot.from_json(with_changed_body(started=...)).started is None
+
+
+@pytest.mark.parametrize("started", ["now", True, [1.0]])
+def test_a_beginning_that_is_no_time(started):
+    with pytest.raises(SnapshotError, match="damaged"):
+        Snapshot.from_json(with_changed_body(started=started))

@@ -384,9 +384,9 @@ class Chief:
                     ", ".join(held[:_MAX_LOGGED_ITEMS])
                     + (", ..." if len(held) > _MAX_LOGGED_ITEMS else ""),
                 )
-            elif event.kind == "joined":
+            elif event.kind == "back":
                 state = self.ledger.consumers.get(event.consumer)
-                if state is not None and state.num_starts > 1:
+                if state is not None:
                     logging.info(
                         "Work queue %s: %s is back, in its start number %d.",
                         self.name,

@@ -5,7 +5,9 @@
     for event in events.take_news():
         ...
 
-A job has millions of events; the latest are kept.
+A job has millions of events; the latest are kept. Those that are rare and that
+a person wants to know of (`notable`) have a place of their own, where the many
+do not push them out.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from dataclasses import dataclass
 from wq_hooks.core.items.plan import Item
 
 _KEPT = 10_000
+_KEPT_NOTABLE = 500
+_NOTABLE = ("joined", "back", "left", "lost", "missing", "given_up")
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,14 @@ class Event:
     """Something that a person or the view wants to know of.
 
     Attributes:
-      kind: "joined", "left", "lost", "returned", "missing", "completed",
-        "repeated" or "given_up".
+      kind: "joined", "back" (joined again), "left", "lost", "returned",
+        "missing", "completed", "repeated" or "given_up".
       now: Time of the event, in seconds.
       consumer: Name of the consumer that did it, or "".
       item: Which item it was about, or None.
       secs: How long the consumer held the item, or 0.
       attempt: How often the item had been leased by then, or 0.
+      num_items: How many items the consumer held, if it left or was lost.
     """
 
     kind: str
@@ -38,6 +43,7 @@ class Event:
     item: Item | None = None
     secs: float = 0.0
     attempt: int = 0
+    num_items: int = 0
 
 
 class EventLog:
@@ -47,16 +53,23 @@ class EventLog:
       latest: The latest events, as many as are kept, the oldest first; not to
         be changed by others.
       total: How many there ever were.
+      notable: The latest of those that are rare, likewise.
+      num_notable: How many of these there ever were.
       num_lost: How often a consumer was lost with what it held.
       last_save: Time of the last save of the position, in seconds, or None.
+      last_completed: Time of the last completion, likewise.
     """
 
     def __init__(self) -> None:
         self.latest: deque[Event] = deque(maxlen=_KEPT)
         self.total = 0
+        self.notable: deque[Event] = deque(maxlen=_KEPT_NOTABLE)
+        self.num_notable = 0
         self.num_lost = 0
         self.last_save: float | None = None
+        self.last_completed: float | None = None
         self._news: deque[Event] = deque(maxlen=_KEPT)
+        self._known: set[str] = set()
 
     def note(
         self,
@@ -66,15 +79,32 @@ class EventLog:
         item: Item | None = None,
         secs: float = 0.0,
         attempt: int = 0,
+        num_items: int = 0,
+        *,
+        is_rare: bool = True,
     ) -> None:
-        """Notes that something happened; see Event."""
-        event = Event(kind, now, consumer, item, secs, attempt)
+        """Notes that something happened; see Event.
+
+        What is not rare, such as that all leave at the end, is not notable.
+        """
+        if kind == "joined":
+            if consumer in self._known:
+                kind = "back"
+            self._known.add(consumer)
+        event = Event(kind, now, consumer, item, secs, attempt, num_items)
         self.latest.append(event)
         self.total += 1
         self.num_lost += kind == "lost"
         # Completions are the rule.
-        if kind != "completed":
-            self._news.append(event)
+        if kind == "completed":
+            self.last_completed = now
+            return
+        self._news.append(event)
+        # At first all join.
+        is_first = kind == "joined" and self.last_completed is None
+        if kind in _NOTABLE and is_rare and not is_first:
+            self.notable.append(event)
+            self.num_notable += 1
 
     def take_news(self) -> list[Event]:
         """Returns what happened since the last call, completions left out."""

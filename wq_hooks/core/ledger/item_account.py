@@ -39,6 +39,8 @@ class ItemAccount:
       completed: Number of items that are completed.
       issued: Time since which each item waits in the mailbox, by ticket.
       open: Every item that was ever issued and is not completed, by ticket.
+      origin: When the job began, and where this account has gone on from.
+      completed_before: Number of items that were completed there.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class ItemAccount:
         self._open_heap = sorted(self.open)
         self._low = min(self.open, default=self._next)
         self.completed = self._next - len(self.open)
+        self.origin = start.origin
+        self.completed_before = self.completed
         # Since when an item seems to have left the mailbox unreported.
         self._suspects: dict[int, float] = {}
         self._encoding = PlanEncoding(start.plan)
@@ -228,6 +232,7 @@ class ItemAccount:
             slicings=self._encoding.slicings,
             num_slices=self.plan.num_slices,
             added=None if added is None else added.position(self._low),
+            started=self.origin.started,
         )
 
     def note_sidecars(self, directory: str) -> None:

@@ -209,7 +209,15 @@ class LeaseBook:
 
     def return_all(self, state: ConsumerState, now: float, why: str) -> None:
         """Returns to the line all that a consumer holds, and notes why."""
-        self.note(why, now, state.consumer)
+        # At the end all leave, with nothing in hand.
+        is_rare = bool(state.held) or self.items.remaining != 0
+        self.events.note(
+            why,
+            now,
+            state.consumer.name,
+            num_items=len(state.held),
+            is_rare=is_rare,
+        )
         has_given_up = False
         for ticket in self._held_in_order(state):
             backup = self.backups.pop(ticket)

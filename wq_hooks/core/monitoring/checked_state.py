@@ -9,11 +9,16 @@ becomes None, or the one that says nothing; a text is cut to a length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wq_hooks.core.monitoring import schema
-from wq_hooks.core.monitoring.schema import PERCENTILES, Kind, Number
+from wq_hooks.core.monitoring.schema import (
+    EVENT_KINDS,
+    PERCENTILES,
+    Kind,
+    Number,
+)
 
 _MAX_CHARS = 200
 _MAX_WORKERS = 2000
@@ -118,21 +123,61 @@ def _checked_worker(worker: dict[str, Any]) -> dict[str, Any]:
     return {**_checked(worker, schema.WORKER), "items": items}
 
 
-def checked_takes(takes: dict[str, Any]) -> list[list[Any]]:
-    """Returns [[worker, item, start, end, kind], ...] in seconds since 1970."""
+def checked_takes(takes: Mapping[str, Any]) -> list[list[Any]]:
+    """Returns what became of items, in seconds since 1970.
+
+    [[worker, item, start, end, kind, records, training secs, waiting secs],
+    ...]; the last three are None where they were not measured.
+    """
     time = number_of(takes.get("time"))
     names = [text_of(n) for n in list_of(takes.get("workers"), _MAX_TAKES)]
     checked: list[list[Any]] = []
     for take in list_of(takes.get("takes"), _MAX_TAKES):
-        if time is None or not isinstance(take, list) or len(take) != 5:
+        if time is None or not isinstance(take, list) or len(take) < 5:
             continue
-        worker, item, began, ended, kind = take
+        worker, item, began, ended, kind, *measured = take
         if not isinstance(worker, int) or not 0 <= worker < len(names):
             continue
         if kind not in _KINDS:
             continue
         start, end = time - secs_of(began), time - secs_of(ended)
-        checked.append(
-            [names[worker], text_of(item), min(start, end), end, kind]
-        )
+        row = [names[worker], text_of(item), min(start, end), end, kind]
+        numbers = [number_of(part) for part in measured[:3]]
+        checked.append([*row, *numbers, *[None] * (3 - len(numbers))])
+    return checked
+
+
+def checked_open(takes: Mapping[str, Any]) -> list[list[Any]]:
+    """Returns what was held then: [[worker, item, start, end], ...]."""
+    time = number_of(takes.get("time"))
+    names = [text_of(n) for n in list_of(takes.get("workers"), _MAX_TAKES)]
+    checked: list[list[Any]] = []
+    for held in list_of(takes.get("open"), _MAX_TAKES):
+        if time is None or not isinstance(held, list) or len(held) != 3:
+            continue
+        worker, item, began = held
+        if isinstance(worker, int) and 0 <= worker < len(names):
+            start = time - secs_of(began)
+            checked.append([names[worker], text_of(item), start, time])
+    return checked
+
+
+def checked_events(events: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns what else has happened, each with its time since 1970."""
+    time = number_of(events.get("time"))
+    checked: list[dict[str, Any]] = []
+    for row in list_of(events.get("events"), _MAX_TAKES):
+        if time is None or not isinstance(row, list) or len(row) != 5:
+            continue
+        ago, what, who, item, text = row
+        if what in EVENT_KINDS:
+            checked.append(
+                {
+                    "time": round(time - secs_of(ago), 2),
+                    "what": what,
+                    "who": text_of(who),
+                    "item": text_of(item),
+                    "text": text_of(text),
+                }
+            )
     return checked

@@ -42,8 +42,8 @@ class Progress:
     oldest_holder: str
     repeated: int
     given_up: int
-    records: int = 0
-    recent_records_per_sec: float = 0.0
+    records: int | None = None
+    recent_records_per_sec: float | None = None
     item_secs: tuple[float, float, float] | None = None
     idle_secs: float = 0.0
 
@@ -109,8 +109,9 @@ class ProgressMeter:
             oldest_holder="" if oldest is None else oldest.consumer.name,
             repeated=ledger.repeated,
             given_up=len(ledger.given_up),
-            records=ledger.records,
-            recent_records_per_sec=records_rate,
+            # Nobody counts them where there are none.
+            records=ledger.records or None,
+            recent_records_per_sec=records_rate if ledger.records else None,
             item_secs=item_secs,
             idle_secs=_idle_secs(ledger, now),
         )

@@ -24,6 +24,7 @@ MAX_WORKERS = 2000
 MAX_ITEMS_OF_WORKER = 3
 MAX_GIVEN_UP = 20
 MAX_TAKES = 500
+MAX_OPEN = 200
 _CUT = "\N{HORIZONTAL ELLIPSIS}"
 
 # What became of an item that somebody took.
@@ -59,9 +60,10 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
         "remaining": ledger.remaining,
         "in_flight": ledger.in_flight,
         "completed": ledger.completed,
+        "completed_before": ledger.items.completed_before,
         "low_watermark": ledger.low_watermark,
         "repeated": ledger.repeated,
-        "records": ledger.records,
+        "records": ledger.records or None,
         "dropped_rows": ledger.dropped_rows,
         "lease_secs": ledger.lease_secs,
         "given_up": len(ledger.given_up),
@@ -74,6 +76,31 @@ def state_of(ledger: Ledger, now: float) -> dict[str, Any]:
         if ledger.events.last_save is None
         else _rounded(now - ledger.events.last_save),
         "workers": workers,
+    }
+
+
+def times_of(
+    ledger: Ledger, now: float, wall_time: float
+) -> dict[str, float | None]:
+    """Returns when the job began and ended, in seconds since 1970.
+
+    Args:
+      ledger: The ledger, not changed meanwhile.
+      now: Time in seconds, of the ledger's clock.
+      wall_time: The same in seconds since 1970.
+    """
+    origin, last = ledger.items.origin, ledger.events.last_completed
+    ended = None
+    if ledger.is_done and last is not None:
+        ended = _rounded(wall_time - (now - last))
+    elapsed = None
+    if origin.started is not None and (ended is not None or not ledger.is_done):
+        elapsed = _rounded(max((ended or wall_time) - origin.started, 0.0))
+    return {
+        "started": origin.started and _rounded(origin.started),
+        "since": origin.since and _rounded(origin.since),
+        "ended": ended,
+        "elapsed_secs": elapsed,
     }
 
 
@@ -135,7 +162,9 @@ def takes_since(
       The takes, and how many events there were so far. A take is
       [index in "workers", item, began secs ago, ended secs ago, kind]; "num"
       says how many there were, also of those that are left out since there
-      were more than `MAX_TAKES`.
+      were more than `MAX_TAKES`. What is "open" is held now: the oldest of
+      it, [index in "workers", item, began secs ago]. "since" tells one chief
+      from the next: what was open then was lost.
     """
     fresh = ledger.events.total - num_events
     skipped = max(len(ledger.events.latest) - fresh, 0)
@@ -156,11 +185,25 @@ def takes_since(
         ]
         for event, kind in events[-MAX_TAKES:]
     ]
+    # In the order in which they were taken.
+    oldest = itertools.islice(ledger.leases.items(), MAX_OPEN)
+    held = [
+        [
+            numbers.setdefault(
+                shown(task_of(lease.consumer.name)), len(numbers)
+            ),
+            shown(ledger.open_item(ticket).text),
+            _rounded(now - lease.since),
+        ]
+        for ticket, lease in oldest
+    ]
     return {
         "version": STATE_VERSION,
+        "since": ledger.items.origin.since,
         "num": len(events),
         "workers": list(numbers),
         "takes": takes,
+        "open": held,
     }, ledger.events.total
 
 

@@ -56,7 +56,8 @@ class Number:
 
     Attributes:
       name: Name in the state, and tag of the curve.
-      unit: "items", "records", "epochs", "s", "items/s", "records/s" or "".
+      unit: "items", "records", "epochs", "s", "items/s", "records/s", or "".
+        "time": in seconds since 1970.
       kind: Kind of the value.
       places: Places that show it.
       words: What a line says of it, of the texts of all numbers; "": nothing.
@@ -96,17 +97,26 @@ QUEUE = (
     Number("records_per_sec", "records/s", _NUMBER, SUMMARY | CHART),
     # Over the last minutes.
     Number("recent_items_per_sec", "items/s", _NUMBER, _LINE | BAR, _ITEMS),
-    Number("recent_records_per_sec", "records/s", _NUMBER, _LINE, _RECORDS),
+    Number("recent_records_per_sec", "records/s", _MAYBE, _LINE, _RECORDS),
     Number("eta_secs", "s", _MAYBE, _LINE | BAR, "{eta_secs} to go"),
     Number("oldest_in_flight_secs", "s", _NUMBER, SUMMARY | CHART | CARD | LOG),
     Number("oldest_holder", "", Kind.TEXT, CARD | LOG, _OLDEST),
     # Since an item was taken or completed.
     Number("idle_secs", "s", _NUMBER, STATUS),
     Number("item_secs", "s", Kind.QUANTILES, SUMMARY | CARD),
-    Number("records", "records", _COUNT, CARD | STATUS),
+    # None where nobody counts them.
+    Number("records", "records", _MAYBE, CARD | STATUS),
     Number("repeated", "items", _COUNT, SUMMARY | _LINE, _AGAIN),
     Number("given_up", "items", _COUNT, SUMMARY | _LINE, "{given_up} GIVEN UP"),
     Number("given_up_names", "", Kind.TEXTS, CARD),
+    # When the job began, before all resumes; when it was done.
+    Number("started", "time", _MAYBE, CARD | STATUS),
+    Number("ended", "time", _MAYBE, CARD | STATUS),
+    # Between these, or so far; pauses included.
+    Number("elapsed_secs", "s", _MAYBE, CARD | STATUS),
+    # When this chief began; what was completed by then.
+    Number("since", "time", _MAYBE, CARD | STATUS),
+    Number("completed_before", "items", _COUNT, CARD | STATUS),
     # What could not be read in the mailboxes.
     Number("dropped_rows", "rows", _COUNT, LOG, _DROPPED),
     Number("lease_secs", "s", _NUMBER, CARD),
@@ -130,6 +140,20 @@ WORKER = (
     Number("has_left", "", Kind.FLAG, CARD | STATUS),
 )
 PERCENTILES = ("p10", "p50", "p90")
+# What an event of the list is; see `event_list.py`.
+EVENT_KINDS = (
+    "began",
+    "resumed",
+    "changed",
+    "joined",
+    "back",
+    "left",
+    "lost",
+    "missing",
+    "given up",
+    "slow",
+    "done",
+)
 
 
 def shown_in(place: Place, numbers: Collection[Number] = QUEUE) -> list[str]:
@@ -203,9 +227,26 @@ def _text_of(number: Number, value: Any) -> str:
         return f"{value:.2f}"
     if number.unit == "s" and number.kind is not Kind.QUANTILES:
         return secs_in_words(value)
-    if number.kind is Kind.NUMBER:
+    if number.unit == "records":
+        return f"{value:,.0f}"
+    if number.kind in (Kind.NUMBER, Kind.OPTIONAL_NUMBER):
         return f"{value:.3g}"
     return str(value)
+
+
+def done_in_words(state: Mapping[str, Any]) -> str:
+    """Returns the sentence of a job that is done.
+
+    Args:
+      state: State of the queue, checked.
+    """
+    number = state["completed"]
+    items = f"{number:,} item" if number == 1 else f"{number:,} items"
+    verb = "was" if number == 1 else "were"
+    text = f"All {items} {verb} completed"
+    if state["ended"] is None or state["elapsed_secs"] is None:
+        return f"{text}."
+    return f"{text} in {secs_in_words(state['elapsed_secs'])}."
 
 
 def secs_in_words(secs: float) -> str:

@@ -15,8 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.event_list import EventList
 from wq_hooks.core.monitoring.progress import Progress, ProgressMeter
-from wq_hooks.core.monitoring.queue_state import shown, state_of, takes_since
+from wq_hooks.core.monitoring.queue_state import (
+    shown,
+    state_of,
+    takes_since,
+    times_of,
+)
 from wq_hooks.core.monitoring.schema import line_of, scalars_of
 from wq_hooks.core.monitoring.slow_workers import slow_in_words, slow_workers
 
@@ -36,6 +42,7 @@ class View:
       records_per_sec: Likewise.
       state: Items of each worker; json can write it.
       takes: Outcomes of items since the last look; json can write it.
+      events: What else has happened since, likewise; see `event_list.py`.
     """
 
     name: str
@@ -45,6 +52,7 @@ class View:
     records_per_sec: float
     state: dict[str, Any]
     takes: dict[str, Any]
+    events: dict[str, Any]
 
     def scalars(self) -> dict[str, float]:
         """Returns the numbers that make curves, by their tags."""
@@ -84,6 +92,7 @@ class Viewer:
         )
         self._ledger: Ledger | None = None
         self._num_events = 0
+        self._events = EventList()
 
     def look(self, ledger: Ledger, now: float, wall_time: float) -> View:
         """Returns what the queue looks like.
@@ -106,7 +115,7 @@ class Viewer:
             if last
             else (
                 progress.recent_items_per_sec,
-                progress.recent_records_per_sec,
+                progress.recent_records_per_sec or 0.0,
             )
         )
         self._add_rates(state, now)
@@ -122,19 +131,23 @@ class Viewer:
             )
         )
         about = {"name": self._name, "time": round(wall_time, 2)}
+        state = {
+            **about,
+            **vars(progress),
+            "oldest_holder": shown(progress.oldest_holder),
+            **state,
+            **times_of(ledger, now, wall_time),
+        }
+        events = self._events.fresh(ledger, state, slow_workers(state), now)
         return View(
             self._name,
             wall_time,
             progress,
             items_per_sec,
             records_per_sec,
-            {
-                **about,
-                **vars(progress),
-                "oldest_holder": shown(progress.oldest_holder),
-                **state,
-            },
+            state,
             {**about, **takes},
+            {**about, "version": takes["version"], "events": events},
         )
 
     def _add_rates(self, state: dict[str, Any], now: float) -> None:

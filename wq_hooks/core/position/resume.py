@@ -18,6 +18,7 @@ from wq_hooks.core.items.plan import Epochs, Listed, Masked, Plan, Segment
 from wq_hooks.core.items.slicing import Slicing
 from wq_hooks.core.items.works import Works
 from wq_hooks.core.position.merge import Merged, merge
+from wq_hooks.core.position.origin import Origin
 from wq_hooks.core.position.plausibility import expect_possible
 from wq_hooks.core.position.sidecar_lists import (
     read_names,
@@ -41,6 +42,7 @@ class Resumption:
       added: Number of works that are new.
       dropped: Number of works that are no longer listed.
       notes: Other changes, in words.
+      origin: When the job began, and so on.
     """
 
     plan: Plan
@@ -51,6 +53,18 @@ class Resumption:
     added: int = 0
     dropped: int = 0
     notes: tuple[str, ...] = ()
+    origin: Origin = field(default_factory=Origin)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What has changed of the arguments, in words."""
+        if not self.added and not self.dropped:
+            return self.notes
+        works = (
+            f"{self.kept} works kept, {self.added} added, "
+            f"{self.dropped} dropped"
+        )
+        return works, *self.notes
 
 
 def resume(

@@ -71,6 +71,7 @@ class Snapshot:
         where a long list of works is.
       num_slices: Number of slices that the last of them was made for.
       added: Works that were added while the queue ran; None: it was not open.
+      started: When the job began, in seconds since 1970; None: not known.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Snapshot:
     slicings: tuple[Slicing | str | None, ...] = (None,)
     num_slices: int | str | None = None
     added: Added | None = None
+    started: float | None = None
 
     @property
     def low_watermark(self) -> int:
@@ -137,6 +139,7 @@ class Snapshot:
                 slicings=tuple(_slicing_from_json(s) for s in body["slicings"]),
                 num_slices=body["num_slices"],
                 added=_added_from_json(body["added"]),
+                started=_time_from_json(body.get("started")),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise SnapshotError(
@@ -226,6 +229,14 @@ def _added_from_json(value: Any) -> Added | None:
             for _ in range(num)
         ),
     )
+
+
+def _time_from_json(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"a time {value!r:.40}")
+    return float(value)
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -10,7 +10,9 @@ A session that is created again, and a restore, begin again.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from wq_hooks.core import log as logging
 from wq_hooks.core.items.added_works import AddedLog, AddedWorks
@@ -20,6 +22,7 @@ from wq_hooks.core.ledger.attempts import Attempts, AttemptsKeeper
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.options import Options
 from wq_hooks.core.position.in_flight import InFlight
+from wq_hooks.core.position.origin import Origin
 from wq_hooks.core.position.resume import Resumption
 from wq_hooks.core.position.resume_added_works import resume_with_added
 from wq_hooks.core.position.snapshot import Snapshot
@@ -101,12 +104,14 @@ class LedgerFactory:
         if position and not self.begins_as_asked:
             snapshot = Snapshot.from_json(position)
         self._has_begun = True
-        ledger = self._new_ledger(snapshot)
-        self._is_forgetful = False
         in_flight = None
         if snapshot is not None:
             counts_records = self._slicer.counts_records
             in_flight = InFlight.of(snapshot, counts_records=counts_records)
+        ledger = self._new_ledger(
+            snapshot, 0 if in_flight is None else in_flight.num_items
+        )
+        self._is_forgetful = False
         logging.info(
             "Work queue %s: %d works, %s%s, %s epochs; %s on %s.",
             self._options.name,
@@ -139,11 +144,13 @@ class LedgerFactory:
         """Returns a ledger from the beginning, which nobody works with."""
         return self._new_ledger(None)
 
-    def _new_ledger(self, snapshot: Snapshot | None) -> Ledger:
-        options = self._options
-        resumption: Resumption | None = None
+    def _new_ledger(
+        self, snapshot: Snapshot | None, num_in_flight: int = 0
+    ) -> Ledger:
+        options, now = self._options, time.time()
         if snapshot is None:
-            plan = self._fresh_plan()
+            origin = Origin(now, now)
+            resumption = Resumption(self._fresh_plan(), origin=origin)
         else:
             resumption = resume_with_added(
                 self._works,
@@ -157,9 +164,18 @@ class LedgerFactory:
                 slice_works=self._slicer.slice_works,
             )
             _log_changes(str(options.name), resumption)
-            plan = resumption.plan
+            resumption = replace(
+                resumption,
+                origin=Origin(
+                    snapshot.started,
+                    now,
+                    is_resumed=True,
+                    num_in_flight=num_in_flight,
+                    changes=resumption.changes,
+                ),
+            )
         return Ledger(
-            plan,
+            resumption.plan,
             lease_secs=options.lease_secs,
             ack_on_take=options.acks_on_take,
             max_attempts=options.max_attempts,
@@ -220,18 +236,11 @@ def _position_in_words(ledger: Ledger, in_flight: InFlight | None) -> str:
 
 
 def _log_changes(name: str, resumption: Resumption) -> None:
-    changes = list(resumption.notes)
-    if resumption.added or resumption.dropped:
-        changes.insert(
-            0,
-            f"{resumption.kept} works kept, {resumption.added} added, "
-            f"{resumption.dropped} dropped",
-        )
-    if changes:
+    if resumption.changes:
         # Seen by default: what was kept is not what is asked for now.
         logging.warning(
             "Work queue %s: the arguments have changed since the checkpoint: "
             "%s.",
             name,
-            "; ".join(changes),
+            "; ".join(resumption.changes),
         )
