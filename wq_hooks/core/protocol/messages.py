@@ -114,7 +114,7 @@ class Report:
       records: Number of records that the sender has trained since it said so
         last.
       mark: Number of a mark, by which the chief knows a place in the mailbox;
-        0: none.
+        of a lease, the number of the question that it answers; 0: none.
     """
 
     kind: str
@@ -339,6 +339,15 @@ def gate_of(consumer_name: str) -> int:
     return _FIRST_GATE + number_of(consumer_name)
 
 
+def answer_of(consumer_name: str) -> int:
+    """Returns the entry of the board that says what a consumer was answered.
+
+    The server writes there, in the step that takes an item: the `lease_text`
+    of the last question that is answered.
+    """
+    return -gate_of(consumer_name)
+
+
 def number_of(name: str) -> int:
     """Returns the number of a name, by which tables of TensorFlow know it."""
     digest = hashlib.blake2b(name.encode(), digest_size=7).digest()
@@ -350,9 +359,15 @@ def sender_text(consumer: Consumer) -> str:
     return f"{consumer.name} {consumer.incarnation}".strip()
 
 
-def lease_text(consumer: Consumer) -> str:
-    """Returns the report of a lease without its claim, which comes last."""
-    return Report(LEASE, consumer).to_text()
+def lease_text(consumer: Consumer, number: int = 0) -> str:
+    """Returns the report of a lease without its claim, which comes last.
+
+    Args:
+      consumer: The consumer that asks.
+      number: Number of the question, by which it is known whether it was
+        answered; see `answer_of`.
+    """
+    return Report(LEASE, consumer, mark=number).to_text()
 
 
 def claims_text(claims: Iterable[Claim]) -> str:

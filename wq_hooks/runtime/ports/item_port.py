@@ -28,7 +28,7 @@ from wq_hooks.runtime.ports.item_channel import (
 )
 from wq_hooks.runtime.ports.port import Port, SessionPort, discard_op
 from wq_hooks.runtime.transport.mailbox import Mailbox
-from wq_hooks.runtime.transport.mailbox_session import element_in, question_of
+from wq_hooks.runtime.transport.mailbox_session import Question, element_in
 
 
 class GraphItemChannel(ItemChannel):
@@ -76,9 +76,11 @@ class ItemPort(Port):
             return super().serve(consumer, completed)
         while True:
             expected = "" if self._channel.is_shared else str(self._iteration)
-            iteration, num_ready, rows, *_ = self._call(
-                "serve", [*question_of(consumer, completed), expected]
-            )
+            question = Question(consumer, completed, self.open_steps)
+            with question.is_open:
+                iteration, num_ready, rows, *_ = self._call(
+                    "serve", [*question.texts, expected]
+                )
             element = element_in(rows, self._dropped)
             claim = None if element is None else element.claim
             is_told = expected in ("", str(iteration))

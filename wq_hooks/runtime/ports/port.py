@@ -21,6 +21,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core.consumer.acknowledgement import Acknowledgement, OnNext
 from wq_hooks.core.consumer.consumer import Given
 from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.protocol.lost_answers import OpenSteps
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.runtime.transport.prepared_steps import Steps
 
@@ -48,6 +49,7 @@ class Port:
       num_ahead: Number of items that it holds and no reader has asked for.
       on_new_iteration: Called when a dataset is iterated again, which will not
         go on with what its last iteration has left.
+      open_steps: The steps on the server that have begun and not returned.
     """
 
     reads_records = False
@@ -55,6 +57,7 @@ class Port:
 
     def __init__(self) -> None:
         self.on_new_iteration: Callable[[], None] = lambda: None
+        self.open_steps = OpenSteps()
 
     def new_rule(self, num_clients: int) -> Acknowledgement:
         """Returns the rule by which its items are completed.

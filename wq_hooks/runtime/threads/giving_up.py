@@ -91,7 +91,8 @@ def end_process(
         _FORCE_SECS, exit=True, file=_STANDARD_ERROR
     )
     if coord is not None:
-        coord.request_stop(error)
+        # Of an error that nobody has raised, a Coordinator keeps none.
+        coord.request_stop((type(error), error, None))
     if session is not None:
         threading.Thread(
             target=session.close, name="close", daemon=True

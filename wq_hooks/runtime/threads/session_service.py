@@ -29,11 +29,12 @@ from wq_hooks.runtime.host.session_close import bound_close
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
 from wq_hooks.runtime.saving import saver_guard
-from wq_hooks.runtime.threads.consumer_group import ConsumerGroup
+from wq_hooks.runtime.threads.consumer_group import LEAVE_SECS, ConsumerGroup
 from wq_hooks.runtime.threads.giving_up import end_process, unanswered_of
 from wq_hooks.runtime.threads.interrupt import on_interrupt
 from wq_hooks.runtime.threads.session_chief import SessionChief
 from wq_hooks.runtime.threads.session_threads import SessionThreads
+from wq_hooks.runtime.transport.liveness.answer_watch import AnswerWatch
 from wq_hooks.runtime.transport.liveness.server_watch import ServerWatch
 from wq_hooks.runtime.transport.lookout import Lookout
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
@@ -275,6 +276,7 @@ class Service:
                 self._watch.note_answer()
                 if self._queue.mailbox.device:
                     self._threads.start(self._watch_server, "watcher")
+                    self._threads.start(self._watch_answers, "answers")
                 if len(self._group) and self._threads.is_live:
                     # What an earlier life of this task held is free at once.
                     self._group.report_alive(self._task)
@@ -317,6 +319,17 @@ class Service:
 
     def _watch_server(self) -> None:
         self._watch.watch(self._is_keeper_over.wait)
+
+    def _watch_answers(self) -> None:
+        watch = AnswerWatch(
+            self._queue, self._mailbox, lambda: self._group.ports
+        )
+        error = watch.watch(self._is_keeper_over.wait)
+        if error is not None:
+            self._threads.fail(error)
+            if not self._is_keeper_over.wait(LEAVE_SECS):
+                # It waits for that answer itself.
+                self.session.close()
 
     def _give_up(self, reason: str) -> None:
         end_process(

@@ -176,10 +176,15 @@ class SessionThreads:
                 if self.is_alone:
                     self.coord.request_stop()
                 return
-            if self.is_alone:
-                # Nobody joins a Coordinator that could raise it.
-                logging.error("Work queue %s: %s", self._name, e)
-            self.coord.request_stop(e)
+            self.fail(e)
+
+    def fail(self, error: Exception) -> None:
+        """Ends the session with an error."""
+        if self.is_alone:
+            # Nobody joins a Coordinator that could raise it.
+            logging.error("Work queue %s: %s", self._name, error)
+        # Of an error that nobody has raised, a Coordinator keeps none.
+        self.coord.request_stop((type(error), error, error.__traceback__))
 
 
 def _is_closed(error: Exception, session: tf1.Session) -> bool:

@@ -25,8 +25,8 @@ from wq_hooks.core.protocol.messages import (
 )
 from wq_hooks.runtime.transport.position_saveable import WorkQueuePosition
 
-_REPORTS_CAPACITY = 1_000_000
-_WORK_CAPACITY = 100_000
+REPORTS_CAPACITY = 1_000_000
+WORK_CAPACITY = 100_000
 _STRING = tf.string
 # Of what can be read on the board, and does not exceed its type.
 _INTEGER = f"-?{messages.NUMBER_PATTERN}"
@@ -101,14 +101,14 @@ class Mailbox:
         # between worker and parameter server, which costs more than all that
         # is done there. So there is one of each, of strings.
         self.work = tf1.FIFOQueue(
-            _WORK_CAPACITY,
+            WORK_CAPACITY,
             dtypes=[_STRING],
             shapes=[(ELEMENT_SIZE,)],
             shared_name=f"{name}/work",
             name="work",
         )
         self.reports = reports = tf1.FIFOQueue(
-            _REPORTS_CAPACITY,
+            REPORTS_CAPACITY,
             dtypes=[_STRING],
             shapes=[()],
             shared_name=f"{name}/reports",
@@ -221,11 +221,17 @@ class Mailbox:
                 leased = self.reports.enqueue_many(
                     [tf.strings.join([lease, claim])]
                 )
+            with tf.control_dependencies([element]):
+                # See `messages.answer_of`.
+                entry = -tf.strings.to_number(tf.expand_dims(gate, 0), tf.int64)
+                answered = self._insert(
+                    entry[:num_asked], tf.expand_dims(lease, 0)[:num_asked]
+                )
             is_fresh_end = tf.logical_and(is_end, tf.equal(token, current))
             num_ends = tf.reduce_sum(tf.cast(is_fresh_end, tf.int32))
             put_back = self.work.enqueue_many([element[:num_ends]])
             rows = tf.concat([element, tf.expand_dims(current, 1)], 1)
-            return rows, tf.group(leased, put_back)
+            return rows, tf.group(leased, put_back, answered)
 
     def _noted(self, drained: Any) -> Any:
         """Writes what was taken out to the board.

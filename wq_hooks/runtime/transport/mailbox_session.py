@@ -24,6 +24,7 @@ import tensorflow.compat.v1 as tf1
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.dropped_rows import DroppedRows
+from wq_hooks.core.protocol.lost_answers import OpenSteps
 from wq_hooks.core.protocol.messages import (
     SEPARATOR,
     Claim,
@@ -31,7 +32,12 @@ from wq_hooks.core.protocol.messages import (
     Report,
 )
 from wq_hooks.runtime.host.foreign_state import own_state_expected
-from wq_hooks.runtime.transport.mailbox import ELEMENT_SIZE, Mailbox
+from wq_hooks.runtime.transport.mailbox import (
+    ELEMENT_SIZE,
+    REPORTS_CAPACITY,
+    WORK_CAPACITY,
+    Mailbox,
+)
 from wq_hooks.runtime.transport.prepared_steps import (
     MAX_REFUSALS,
     Steps,
@@ -47,13 +53,16 @@ class MailboxSession:
 
     Its methods may be called from several threads. They raise what
     `tf.compat.v1.Session.run` raises.
+
+    Attributes:
+      open_steps: The steps that have begun and not returned.
     """
 
     def __init__(self, mailbox: Mailbox, session: tf1.Session):
+        self.open_steps = OpenSteps()
         self._mailbox = mailbox
         self._session = session
         self._steps = Steps(session)
-        self._run = self._steps.run_repeatable
         self._session_id = uuid.uuid4().hex[:12]
         self._num_delivered = itertools.count()
         self._num_drained: int | None = None
@@ -77,9 +86,12 @@ class MailboxSession:
     ) -> Element | None:
         """Takes; see `ConsumerTransport`."""
         mailbox = self._mailbox
-        question = question_of(consumer, completed)
+        question = Question(consumer, completed, self.open_steps)
         # Nobody would know of what was taken out by a step that is repeated.
-        rows = self._steps.run(mailbox.take, [mailbox.take_feed], [question])
+        with question.is_open:
+            rows = self._steps.run(
+                mailbox.take, [mailbox.take_feed], [question.texts]
+            )
         return element_in(rows, self._dropped)
 
     def report(self, report: Report, timeout_secs: float = 0.0) -> None:
@@ -105,10 +117,15 @@ class MailboxSession:
         """
         if self._num_drained is None:
             self._num_drained = self._look_up_num_drained()
-        try:
-            rows = self._steps.run(self._mailbox.drain)
-        except tf.errors.AbortedError as e:
-            rows = self._receive_in_spite_of(e, self._num_drained)
+        with self.open_steps.open(
+            "its question for reports",
+            messages.NUM_DRAINED,
+            str(self._num_drained + 1),
+        ):
+            try:
+                rows = self._steps.run(self._mailbox.drain)
+            except tf.errors.AbortedError as e:
+                rows = self._receive_in_spite_of(e, self._num_drained)
         self._num_drained = int(rows[0])
         self._generation_of_reports = rows[1].decode(errors="replace")
         return list(rows[2:])
@@ -196,6 +213,29 @@ class MailboxSession:
         )
         return [value.decode(errors="replace") for value in found]
 
+    def look_at_answers(
+        self, keys: Sequence[int]
+    ) -> tuple[dict[int, str], bool]:
+        """Looks what the server says of steps that have not returned.
+
+        Args:
+          keys: Entries of the board.
+
+        Returns:
+          The entries, and whether nobody waits for room in the mailboxes.
+        """
+        mailbox = self._mailbox
+        found, num_work, num_reports = self._run(
+            [mailbox.looked_up, mailbox.num_work, mailbox.num_reports],
+            [mailbox.look_up_feed],
+            [list(keys)],
+        )
+        texts = [value.decode(errors="replace") for value in found]
+        has_room = (
+            num_work < WORK_CAPACITY // 2 and num_reports < REPORTS_CAPACITY
+        )
+        return dict(zip(keys, texts)), has_room
+
     def num_work(self) -> int:
         """Returns the number of elements in the work mailbox."""
         return int(self._run(self._mailbox.num_work))
@@ -225,14 +265,45 @@ class MailboxSession:
         """Writes the position, for the next save."""
         self.deliver([], {messages.POSITION: position})
 
+    def _run(
+        self,
+        fetches: Any,
+        feeds: Sequence[Any] = (),
+        values: Sequence[Any] = (),
+    ) -> Any:
+        """Runs a step that may be done twice, and never waits for others."""
+        with self.open_steps.open("a step that never waits"):
+            return self._steps.run_repeatable(fetches, feeds, values)
 
-def question_of(consumer: Consumer, completed: Sequence[Claim]) -> list[str]:
-    """Returns what asks for an element; see `Mailbox.taken`."""
-    return [
-        str(messages.gate_of(consumer.name)),
-        Report(messages.ASK, consumer, tuple(completed)).to_text(),
-        messages.lease_text(consumer),
-    ]
+
+class Question:
+    """What asks for an element.
+
+    Args:
+      consumer: The consumer that asks.
+      completed: The items that it will have completed by then.
+      open_steps: The steps of the session.
+
+    Attributes:
+      texts: What is fed; see `Mailbox.taken`.
+      is_open: Context in which its step is open.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        completed: Sequence[Claim],
+        open_steps: OpenSteps,
+    ):
+        lease = messages.lease_text(consumer, open_steps.new_number())
+        self.texts = [
+            str(messages.gate_of(consumer.name)),
+            Report(messages.ASK, consumer, tuple(completed)).to_text(),
+            lease,
+        ]
+        self.is_open = open_steps.open(
+            "its question for an item", messages.answer_of(consumer.name), lease
+        )
 
 
 def element_in(rows: Any, dropped: DroppedRows) -> Element | None:
