@@ -195,6 +195,28 @@ def test_stop_gives_tasks_time_to_clean_up(witness):
             assert cluster.returncode(task) == 0
 
 
+def test_parameter_servers_are_stopped_last(witness, tmp_path):
+    program = (
+        "import json, os, pathlib, signal, sys, time\n"
+        "job = json.loads(os.environ['TF_CONFIG'])['task']['type']\n"
+        f"path = pathlib.Path({str(tmp_path / 'server-has-ended')!r})\n"
+        "def leave(*args):\n"
+        "  if job == 'ps':\n"
+        "    path.touch()\n"
+        "  for _ in range(20):\n"
+        "    if job != 'ps' and path.exists():\n"
+        "      sys.exit(1)\n"
+        "    time.sleep(0.02)\n"
+        "  sys.exit(0)\n"
+        f"signal.signal(signal.SIGTERM, leave)\n{HOLD}"
+    )
+    with Cluster(python(program), grace_secs=DEADLINE_SECS) as cluster:
+        cluster.start()
+        witness.wait_for_start(3)
+        cluster.stop()
+        assert {cluster.returncode(task) for task in cluster.tasks} == {0}
+
+
 def test_stop_kills_what_does_not_listen(witness):
     program = (
         f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{HOLD}"

@@ -32,7 +32,8 @@ _EPILOG = """\
 A chief, the workers, the parameter servers and the evaluator run the same
 command; each finds its place in the environment variable TF_CONFIG. The job is
 over when all but the parameter servers have ended. The first that fails ends
-the job, as do ctrl-C and SIGTERM; a second ctrl-C kills at once.
+the job, as do ctrl-C and SIGTERM, the parameter servers last; a second ctrl-C
+kills at once.
 
 The exit code is 0 if all have ended with 0, otherwise that of the first that
 failed: 128 + n if signal n ended it, or this command.

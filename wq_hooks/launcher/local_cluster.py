@@ -225,19 +225,30 @@ class Cluster:
             self.kill(task, signum)
 
     def stop(self) -> None:
-        """Ends everything: SIGTERM, and SIGKILL after `grace_secs`."""
-        self.kill_all(signal.SIGTERM)
-        self.kill_all(signal.SIGCONT)  # What is stopped does not see SIGTERM.
+        """Ends everything: SIGTERM, and SIGKILL after `grace_secs`.
+
+        Parameter servers come last: they hold what a chief saves at its end.
+        """
+        deadline = Deadline(self._grace_secs)
+        servers = [t for t in self._tasks if t not in self.job_tasks]
         try:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: not any(map(self.is_running, self._tasks)),
-                    self._grace_secs,
-                )
+            for tasks in (self.job_tasks, servers):
+                for task in tasks:
+                    self.kill(task, signal.SIGTERM)
+                    # What is stopped does not see SIGTERM.
+                    self.kill(task, signal.SIGCONT)
+                self._wait_for_end(tasks, deadline)
         finally:
             self.kill_all()
             for process in list(self._processes.values()):
                 process.join()
+
+    def _wait_for_end(self, tasks: Sequence[str], deadline: Deadline) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not any(map(self.is_running, tasks)),
+                deadline.remaining_secs(),
+            )
 
     def wait(self, task: str, timeout_secs: float | None = None) -> int:
         """Waits for the end of a task; returns its return code.
