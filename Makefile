@@ -36,7 +36,7 @@ help: ## list the targets
 venv: $(INSTALLED) ## make the environment, with TensorFlow and all else
 
 demo: $(INSTALLED) ## train on a cluster on this machine; kill it; resume it
-	@$(RUN) model_zoo.wide_and_deep.demo --output_dir=demo_run $(ARGS)
+	@$(RUN) model_zoo.demo --output_dir=demo_run $(ARGS)
 
 test: $(INSTALLED) ## run what finds most: 6 minutes on 2 cores
 	@$(RUN) pytest --numprocesses=$(JOBS) --dist=loadfile -m "not slow" $(ARGS)

@@ -59,7 +59,7 @@ class Cluster:
     @property
     def is_chief(self) -> bool:
         """Whether this task initialises, saves and evaluates the model."""
-        return self.trainers.index(self.task) == 0
+        return self.task == self.trainers[0]
 
     @property
     def task(self) -> str:
@@ -88,11 +88,18 @@ class Cluster:
         """
         if not self.spec:
             return ""
-        spec = tf.train.ClusterSpec(dict(self.spec))
-        server = tf.distribute.Server(spec, self.job, self.index, "grpc")
+        server = self._new_server()
         if self.job == "ps":
             server.join()
         return server.target
+
+    def serve(self) -> None:
+        """Serves until the process is ended; for a coordinator's workers."""
+        self._new_server().join()
+
+    def _new_server(self) -> Any:
+        spec = tf.train.ClusterSpec(dict(self.spec))
+        return tf.distribute.Server(spec, self.job, self.index, "grpc")
 
     def device_setter(self) -> Any:
         """Variables on the parameter servers, the rest on this task."""

@@ -30,12 +30,6 @@ def define(**defaults: Any) -> None:
         "from the newest checkpoint in it.",
         required=True,
     )
-    flags.DEFINE_boolean(
-        "workqueue",
-        True,
-        "Take the data from the work queue; --noworkqueue: each task has a "
-        "fixed share of the files, to compare.",
-    )
     for name, default, lowest, text in (
         ("num_epochs", 1, 1, "How often to read the data."),
         ("batch_size", 128, 1, "Records in a batch."),
@@ -57,17 +51,18 @@ def define(**defaults: Any) -> None:
     flags.DEFINE_float(
         "learning_rate", defaults.get("learning_rate", 0.05), "Learning rate."
     )
+    flags.DEFINE_float(
+        "report_secs",
+        60.0,
+        "Report the state of the work queue every so many seconds, in the log "
+        "and the summaries.",
+        lower_bound=0.0,
+    )
     flags.DEFINE_boolean("eval", True, "Compute the AUC after the training.")
     flags.DEFINE_boolean(
         "log_records",
         False,
         "List in <checkpoint>/trained which records each step has trained.",
-    )
-    flags.DEFINE_float(
-        "step_secs",
-        0.0,
-        "Pad each step to so many seconds, as if the model were larger.",
-        lower_bound=0.0,
     )
     flags.DEFINE_string(
         "num_slices",
@@ -75,6 +70,35 @@ def define(**defaults: Any) -> None:
         "Into how many slices to cut all files together, or `auto`; empty: "
         "files are whole.",
     )
+
+
+def define_comparison() -> None:
+    """Defines what compares a work queue with a static split."""
+    flags.DEFINE_boolean(
+        "workqueue",
+        True,
+        "Take the data from the work queue; --noworkqueue: each task has a "
+        "fixed share of the files, to compare.",
+    )
+    define_padding()
+
+
+def define_padding() -> None:
+    """Defines how long steps take; see `step_secs`."""
+    flags.DEFINE_float(
+        "step_secs",
+        0.0,
+        "Pad each step to so many seconds, as if the model were larger.",
+        lower_bound=0.0,
+    )
+    flags.DEFINE_string(
+        "slow_task", None, "Task that is padded four times as long."
+    )
+
+
+def step_secs(task: str) -> float:
+    """How long a step of a task takes at least, in seconds."""
+    return FLAGS.step_secs * (4.0 if task == FLAGS.slow_task else 1.0)
 
 
 def num_slices() -> int | str | None:

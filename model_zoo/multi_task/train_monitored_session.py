@@ -30,8 +30,6 @@ FLAGS = flags.FLAGS
 def main(argv: list[str]) -> None:
     """Runs this task of the job."""
     del argv
-    if not FLAGS.workqueue:
-        raise app.UsageError("Hours that come later need the work queue.")
     cluster = Cluster.from_environment()
     if cluster.job == "evaluator":
         return
@@ -94,7 +92,10 @@ def train(cluster: Cluster, target: str, config: model.ModelConfig) -> None:
             )
 
         # Session. The chief saves the position of the queue with the model.
-        hooks = [report.PadSteps(FLAGS.step_secs), WorkQueueHook()]
+        hooks = [
+            report.PadSteps(flags.step_secs(cluster.task)),
+            WorkQueueHook(),
+        ]
         if cluster.is_chief:
             hours_feeder = feeder.Feeder(
                 queue,
@@ -131,6 +132,7 @@ def evaluate(
 
 if __name__ == "__main__":
     flags.define(shuffle_buffer=2000, learning_rate=0.005)
+    flags.define_padding()
     absl_flags.DEFINE_float(
         "poll_secs", 10.0, "How often to look for new hours.", lower_bound=0.1
     )

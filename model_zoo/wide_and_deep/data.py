@@ -1,32 +1,79 @@
-"""Input: file names -> lines -> shuffle -> batch -> features and labels.
+"""The Criteo display-ads format: its columns, its files, and how they are read.
 
-    files = static_files(paths, task_index=1, num_tasks=4)   # or
-    files = queue.input_dataset()
-    dataset = train_batches(files, batch_size=512, shuffle_buffer=1024)
+    paths = find_files("data", "train")          # data/train/* or data/train*
+    batches = queue.records(read).batch(128).map(parse)
 
-Everything behind the file names is the same code, whether a work queue hands
-the files out or each task has a fixed share of them.
+One line is one impression, its fields separated by tabs: the label (1 = was
+clicked), the integer columns and the categorical columns; a missing value is an
+empty field. So are the files of the Kaggle Display Advertising Challenge
+(Criteo Labs, 2014) and the 24 days of the Terabyte Click Logs, which are read
+as they are, also as `.gz`.
 
-The trap: a work queue counts a file as completed when the next one is asked
-for. A batch, a shuffle buffer or a prefetch that spans two files asks early,
-and what it holds of the first one at a checkpoint is skipped by a resume. So
-all of these stay within a file here; the files are shuffled by the queue.
+The trap: the challenge's own `test.txt` has no labels and cannot be evaluated;
+hold out some lines of `train.txt` instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from typing import Any
 
 import tensorflow as tf
 
-from model_zoo.wide_and_deep import criteo
+from wq_hooks import readers
 
-Features = dict[str, Any]
+# The columns behind the label, in their order.
+INTEGER_COLUMNS = tuple(f"I{i}" for i in range(1, 14))
+CATEGORICAL_COLUMNS = tuple(f"C{i}" for i in range(1, 27))
+DELIMITER = "\t"
 
 
-def parse_lines(lines: tf.Tensor) -> tuple[Features, tf.Tensor]:
-    """Parses lines of the Criteo format.
+def find_files(data_location: str, split: str) -> list[str]:
+    """Lists the files of one split in alphabetical order.
+
+    Args:
+      data_location: Directory of the data set.
+      split: `"train"` or `"eval"`.
+
+    Returns:
+      The files in `<data_location>/<split>/` if that directory exists, else
+      those of `<data_location>` whose names begin with `split`. Names that
+      begin with `_` or `.`, such as `_SUCCESS`, are left out.
+
+    Raises:
+      ValueError: If there is none.
+    """
+    directory, start = os.path.join(data_location, split), ""
+    if not os.path.isdir(directory):
+        directory, start = data_location, split
+    paths = [
+        os.path.join(directory, name)
+        for name in (
+            sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        )
+        if name.startswith(start) and not name.startswith(("_", "."))
+    ]
+    paths = [path for path in paths if os.path.isfile(path)]
+    if not paths:
+        raise ValueError(
+            f"Expected files {split}/* or {split}* in --data_location; found "
+            f"none in {data_location!r}. To generate some: python -m "
+            "model_zoo.wide_and_deep.generate --output_dir=..."
+        )
+    return paths
+
+
+def read(item: Any) -> tf.data.Dataset:
+    """Reads an item: pairs of a line and the item, tf.string scalars.
+
+    Args:
+      item: A tf.string scalar: a path, which may end in `.gz`, or a slice.
+    """
+    return readers.text_lines(item).map(lambda line: (line, item))
+
+
+def parse_lines(lines: tf.Tensor) -> tuple[dict[str, Any], tf.Tensor]:
+    """Parses lines.
 
     Args:
       lines: tf.string `[batch_size]`.
@@ -39,16 +86,16 @@ def parse_lines(lines: tf.Tensor) -> tuple[Features, tf.Tensor]:
 
     Raises:
       tf.errors.InvalidArgumentError: When run, for a line that does not have
-        40 fields, that lacks its label, or whose numbers are none.
+        these fields, that lacks its label, or whose numbers are none.
     """
-    num_integers = len(criteo.INTEGER_COLUMNS)
+    num_integers = len(INTEGER_COLUMNS)
     label_is_required = tf.constant([], tf.float32)
     fields = tf.io.decode_csv(
         lines,
         record_defaults=[label_is_required]
         + [[float("nan")]] * num_integers
-        + [[""]] * len(criteo.CATEGORICAL_COLUMNS),
-        field_delim=criteo.DELIMITER,
+        + [[""]] * len(CATEGORICAL_COLUMNS),
+        field_delim=DELIMITER,
         use_quote_delim=False,
     )
     features = {
@@ -58,80 +105,22 @@ def parse_lines(lines: tf.Tensor) -> tuple[Features, tf.Tensor]:
     return features, fields[0]
 
 
-def static_files(
-    files: Sequence[str],
-    *,
-    task_index: int = 0,
-    num_tasks: int = 1,
-    num_epochs: int | None = 1,
-    seed: int | None = None,
-) -> tf.data.Dataset:
-    """Gives each task a fixed share of the files, as without a work queue.
-
-    Args:
-      files: All files, the same list on every task.
-      task_index: This task's number among those that train.
-      num_tasks: How many tasks train.
-      num_epochs: How often each file is read; None: without end.
-      seed: Seed of the files' order, which differs from epoch to epoch.
-
-    Returns:
-      Dataset of tf.string scalars: `files[task_index::num_tasks]`, shuffled.
-    """
-    if not 0 <= task_index < num_tasks:
-        raise ValueError(
-            f"Expected 0 <= task_index < num_tasks; got "
-            f"task_index={task_index}, num_tasks={num_tasks}."
-        )
-    share = list(files[task_index::num_tasks])
-    # The dtype is named because an empty share has none.
-    dataset = tf.data.Dataset.from_tensor_slices(tf.constant(share, tf.string))
-    dataset = dataset.shuffle(max(len(share), 1), seed=seed)
-    return dataset.repeat(num_epochs)
+def parse(lines: tf.Tensor, items: tf.Tensor) -> tuple[dict[str, Any], Any]:
+    """Parses a batch of what `read` gives; a feature `"items"` is added."""
+    features, labels = parse_lines(lines)
+    return {**features, "items": items}, labels
 
 
-def train_batches(
-    files: tf.data.Dataset,
-    *,
-    batch_size: int,
-    shuffle_buffer: int,
-    seed: int | None = None,
-) -> tf.data.Dataset:
-    """Reads files and makes batches to train on.
-
-    Files are read one after the other and a file is asked for by the step that
-    follows the last one of the file before, so that a work queue sees how fast
-    this task is, and a file that counts as completed has been trained. No
-    batch spans two files: the last one of each may be smaller than the others.
-
-    Args:
-      files: Dataset of tf.string scalars, the paths.
-      batch_size: Lines in a batch.
-      shuffle_buffer: Lines of a file to shuffle among; 0 or 1: as they are.
-      seed: Seed of the lines' order.
-
-    Returns:
-      Dataset of `(features, labels)` as of `parse_lines`, with two more
-      features, which say what the batch is: `"file"`, a tf.string scalar, and
-      `"batch"`, a tf.int64 scalar, its number in the file from 0.
-    """
-
-    def read(path: tf.Tensor) -> tf.data.Dataset:
-        lines = tf.data.TextLineDataset(path)
-        if shuffle_buffer > 1:
-            lines = lines.shuffle(shuffle_buffer, seed=seed)
-        batches = lines.batch(batch_size).map(parse_lines).enumerate()
-        return batches.map(
-            lambda number, batch: (
-                {**batch[0], "file": path, "batch": number},
-                batch[1],
-            )
-        ).prefetch(1)
-
-    return files.flat_map(read)
+def example() -> dict[str, tf.Tensor]:
+    """Returns the features of a row without values, to build a model with."""
+    return {
+        "integers": tf.fill([1, len(INTEGER_COLUMNS)], float("nan")),
+        "categories": tf.fill([1, len(CATEGORICAL_COLUMNS)], ""),
+    }
 
 
-def eval_batches(files: Sequence[str], *, batch_size: int) -> tf.data.Dataset:
-    """Reads each line of `files` once, in order; see `parse_lines`."""
-    lines = tf.data.TextLineDataset(list(files))
-    return lines.batch(batch_size).map(parse_lines).prefetch(1)
+def eval_batches(data_location: str) -> tf.data.Dataset:
+    """Reads each line to evaluate on once, in order; see `parse`."""
+    paths = find_files(data_location, "eval")
+    lines = tf.data.Dataset.from_tensor_slices(paths).flat_map(read)
+    return lines.batch(1000).map(parse).prefetch(1)

@@ -1,4 +1,4 @@
-"""Wide & Deep (Cheng et al., 2016) as a graph, without Estimator.
+"""Wide & Deep (Cheng et al., 2016) as a graph, for sessions and Estimator.
 
     features, labels = iterator.get_next()
     logits = build_logits(features, config)
@@ -26,8 +26,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_zoo.wide_and_deep import criteo
-from model_zoo.wide_and_deep.data import Features
+from model_zoo.wide_and_deep import data
 
 tf1 = tf.compat.v1
 
@@ -61,27 +60,9 @@ class ModelConfig:
     wide_l1: float = 0.05
     num_partitions: int = 1
 
-    def __post_init__(self) -> None:
-        for name in ("hash_buckets", "embedding_size", "num_partitions"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"Expected {name} >= 1; got {name}={getattr(self, name)}."
-                )
-        for name in ("deep_learning_rate", "wide_learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(
-                    f"Expected {name} > 0; got {name}={getattr(self, name)}."
-                )
-        for pair in self.crosses:
-            if not set(pair) <= set(criteo.CATEGORICAL_COLUMNS):
-                raise ValueError(
-                    "Expected crosses to be pairs of the columns C1 to C26; "
-                    f"got {pair}."
-                )
-
 
 def build_inputs(
-    features: Features, config: ModelConfig
+    features: dict[str, Any], config: ModelConfig
 ) -> dict[str, tf.Tensor]:
     """What the two parts are fed with: numbers, and rows of their tables.
 
@@ -95,7 +76,7 @@ def build_inputs(
       `[batch_size, 26]`.
     """
     categories = features["categories"]
-    names = criteo.CATEGORICAL_COLUMNS
+    names = data.CATEGORICAL_COLUMNS
     columns = [categories[:, i] for i in range(len(names))]
     crossed = [
         tf.strings.join(
@@ -111,7 +92,7 @@ def build_inputs(
     }
 
 
-def build_logits(features: Features, config: ModelConfig) -> tf.Tensor:
+def build_logits(features: dict[str, Any], config: ModelConfig) -> tf.Tensor:
     """Builds the model; returns tf.float32 logits, `[batch_size]`.
 
     Args:
@@ -168,25 +149,6 @@ def build_train_op(loss: tf.Tensor, config: ModelConfig) -> tf.Operation:
     # Both parts first, so that step N counts N complete updates.
     with tf.control_dependencies(steps):
         return tf1.assign_add(global_step, 1).op
-
-
-def build_metrics(
-    logits: tf.Tensor, labels: tf.Tensor
-) -> dict[str, tuple[tf.Tensor, tf.Operation]]:
-    """Streaming `auc` and number of `rows`: `(value, update_op)` of each.
-
-    The counts are local variables; read the values after the last update.
-    """
-    ones = tf.ones_like(labels)
-    return {
-        "auc": tf1.metrics.auc(
-            labels,
-            tf.sigmoid(logits),
-            num_thresholds=1000,
-            summation_method="careful_interpolation",
-        ),
-        "rows": tf1.metrics.true_positives(labels=ones, predictions=ones),
-    }
 
 
 def _normalize(integers: tf.Tensor) -> tf.Tensor:

@@ -3,38 +3,27 @@
     python -m model_zoo.wide_and_deep.train_estimator \
         --data_location=data --checkpoint=checkpoints
 
-Alone, or as a task of a cluster by TF_CONFIG or by the classic flags. The chief
-evaluates after the training. As with any Estimator, parameter servers never end
-by themselves, and an evaluator task, which evaluates every checkpoint, ends
-only if `--steps` is given.
+Alone, or as a task of the cluster of TF_CONFIG, which names a chief. As with
+any Estimator, parameter servers serve until they are ended, and an evaluator
+ends only if `--steps` is given. The chief evaluates when all have trained.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
-from absl import app, logging
-from absl import flags as absl_flags
+from absl import app
 
-from model_zoo.wide_and_deep import (
-    criteo,
-    data,
-    evaluate,
-    flags,
-    model,
-    report,
-    training,
-)
-from model_zoo.wide_and_deep.cluster import Cluster
+from model_zoo.common import flags, report
+from model_zoo.common.cluster import Cluster, WaitForChief
+from model_zoo.wide_and_deep import data, model
+from wq_hooks import WorkQueue, WorkQueueHook, sources
 
 tf1 = tf.compat.v1
 
-FLAGS = absl_flags.FLAGS
+FLAGS = flags.FLAGS
 
 NO_ESTIMATOR = (
     f"TensorFlow {tf.__version__} has no tf.estimator (2.15 was the last with "
@@ -43,126 +32,112 @@ NO_ESTIMATOR = (
 )
 
 
-def make_model_fn(flag_values: absl_flags.FlagValues, cluster: Cluster) -> Any:
+def main(argv: list[str]) -> None:
+    """Runs this task of the job."""
+    del argv
+    if not hasattr(tf, "estimator"):
+        sys.exit(NO_ESTIMATOR)
+    cluster = Cluster.from_environment()
+    config = model.ModelConfig(
+        hash_buckets=FLAGS.hash_buckets,
+        deep_learning_rate=FLAGS.learning_rate,
+        num_partitions=cluster.num_ps,
+    )
+    train(cluster, config)
+    if cluster.is_chief and FLAGS.eval:
+        labels, logits, step = report.evaluate_checkpoint(
+            FLAGS.checkpoint,
+            lambda: data.eval_batches(FLAGS.data_location),
+            lambda features: model.build_logits(features, config),
+        )
+        report.report_auc(
+            FLAGS.checkpoint, FLAGS.data_location, labels, logits, step
+        )
+
+
+def train(cluster: Cluster, config: model.ModelConfig) -> None:
+    """Trains until the end of the data, or `--steps`."""
+    # Placement and servers are Estimator's, which reads TF_CONFIG.
+    run_config = tf.estimator.RunConfig(
+        model_dir=FLAGS.checkpoint,
+        tf_random_seed=FLAGS.seed,
+        session_config=cluster.session_config(),
+        save_checkpoints_secs=FLAGS.save_secs,
+        # Estimator would let worker k sleep for 5 * (k + 1) seconds.
+        experimental_max_worker_delay_secs=0,
+    )
+    hooks = [report.PadSteps(flags.step_secs(cluster.task))]
+    if FLAGS.workqueue:
+        hooks.append(WorkQueueHook(every_n_secs=FLAGS.report_secs))
+    hooks.append(WaitForChief(cluster, run_config.master))
+    train_spec = tf.estimator.TrainSpec(
+        lambda: input_dataset(cluster),
+        max_steps=FLAGS.steps or None,
+        hooks=hooks,
+    )
+    # Only an evaluator evaluates during the training.
+    eval_spec = tf.estimator.EvalSpec(
+        lambda: data.eval_batches(FLAGS.data_location), steps=None
+    )
+    estimator = tf.estimator.Estimator(
+        new_model_fn(cluster, config), config=run_config
+    )
+    if cluster.spec:
+        tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+    else:
+        estimator.train(
+            train_spec.input_fn, hooks, max_steps=train_spec.max_steps
+        )
+
+
+def input_dataset(cluster: Cluster) -> Any:
+    """The batches that this task trains on; see `data.parse`."""
+    paths = data.find_files(FLAGS.data_location, "train")
+    if FLAGS.workqueue:
+        # Each task has the same queue; the chief keeps its account, and saves
+        # its position with the model.
+        queue = WorkQueue(
+            paths,
+            num_epochs=FLAGS.num_epochs,
+            seed=FLAGS.seed,
+            num_slices=flags.num_slices(),
+            source=sources.TextLines,
+        )
+        queue.add_summary()
+        lines = queue.records(data.read)
+    else:
+        # A fixed share of the files, to compare.
+        number, tasks = cluster.trainers.index(cluster.task), cluster.trainers
+        share = tf.constant(paths[number :: len(tasks)], tf.string)
+        files = tf.data.Dataset.from_tensor_slices(share)
+        lines = files.repeat(FLAGS.num_epochs).flat_map(data.read)
+    lines = lines.shuffle(FLAGS.shuffle_buffer, seed=FLAGS.seed)
+    batches = lines.batch(FLAGS.batch_size).map(data.parse).prefetch(1)
+    return batches.to_dataset() if FLAGS.workqueue else batches
+
+
+def new_model_fn(cluster: Cluster, config: model.ModelConfig) -> Any:
     """Makes the model_fn of training and evaluation."""
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        logits = model.build_logits(features, config)
+        loss = model.build_loss(logits, labels)
         if mode == tf.estimator.ModeKeys.EVAL:
-            config = flags.model_config(flag_values, cluster)
-            logits = model.build_logits(features, config)
+            auc = tf1.metrics.auc(labels, tf.sigmoid(logits))
             return tf.estimator.EstimatorSpec(
-                mode,
-                loss=model.build_loss(logits, labels),
-                eval_metric_ops=model.build_metrics(logits, labels),
+                mode, loss=loss, eval_metric_ops={"auc": auc}
             )
-        built = training.build_training(features, labels, flag_values, cluster)
-        return tf.estimator.EstimatorSpec(
-            mode,
-            loss=built.loss,
-            train_op=built.train_op,
-            training_hooks=built.hooks,
-        )
+        train_op = model.build_train_op(loss, config)
+        if FLAGS.log_records:
+            train_op = report.log_records(
+                FLAGS.checkpoint, cluster.task, features["items"], train_op
+            )
+        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
     return model_fn
 
 
-def train(flag_values: absl_flags.FlagValues, cluster: Cluster) -> None:
-    """Does this task's part of the training; does not return on a PS."""
-    by_steps = flag_values.save_steps > 0
-    with _tf_config(cluster.tf_config()):
-        config = tf.estimator.RunConfig(
-            model_dir=flag_values.checkpoint,
-            tf_random_seed=flag_values.seed,
-            session_config=training.session_config(cluster),
-            save_checkpoints_steps=flag_values.save_steps if by_steps else None,
-            save_checkpoints_secs=None if by_steps else flag_values.save_secs,
-            # Estimator would let worker k sleep for 5 * (k + 1) seconds.
-            experimental_max_worker_delay_secs=0,
-        )
-        estimator = tf.estimator.Estimator(
-            make_model_fn(flag_values, cluster), config=config
-        )
-        train_spec = tf.estimator.TrainSpec(
-            lambda: training.input_dataset(flag_values, cluster),
-            max_steps=flag_values.steps or None,
-            hooks=training.session_hooks(flag_values, cluster, config.master),
-        )
-        if cluster.is_local:
-            estimator.train(
-                train_spec.input_fn,
-                hooks=train_spec.hooks,
-                max_steps=train_spec.max_steps,
-            )
-            return
-        eval_spec = tf.estimator.EvalSpec(
-            lambda: _eval_dataset(flag_values), steps=None, throttle_secs=10
-        )
-        tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
-
-
-def final_evaluation(
-    flag_values: absl_flags.FlagValues, cluster: Cluster
-) -> dict[str, Any] | None:
-    """Evaluates the newest checkpoint; None if there are no eval files."""
-    if not criteo.find_files(flag_values.data_location, "eval"):
-        return None
-    # Without the cluster: its sessions would look for parameter servers.
-    with _tf_config(Cluster().tf_config()):
-        estimator = tf.estimator.Estimator(
-            make_model_fn(flag_values, cluster),
-            config=tf.estimator.RunConfig(model_dir=flag_values.checkpoint),
-        )
-    # The name keeps its summaries apart from those of an evaluator task.
-    values = estimator.evaluate(
-        lambda: _eval_dataset(flag_values), name="final"
-    )
-    return evaluate.make_result(flag_values.data_location, values)
-
-
-def _eval_dataset(flag_values: absl_flags.FlagValues) -> tf.data.Dataset:
-    paths = criteo.find_files(flag_values.data_location, "eval")
-    return data.eval_batches(paths, batch_size=evaluate.BATCH_SIZE)
-
-
-@contextlib.contextmanager
-def _tf_config(value: str) -> Iterator[None]:
-    """Sets TF_CONFIG, which is the one way to tell RunConfig of a cluster."""
-    before = os.environ.get("TF_CONFIG")
-    os.environ["TF_CONFIG"] = value
-    try:
-        yield
-    finally:
-        del os.environ["TF_CONFIG"]
-        if before is not None:
-            os.environ["TF_CONFIG"] = before
-
-
-def run(flag_values: absl_flags.FlagValues, cluster: Cluster) -> None:
-    """Does this task's part of the job; does not return on a PS."""
-    train(flag_values, cluster)
-    if cluster.is_chief and flag_values.eval:
-        outcome = final_evaluation(flag_values, cluster)
-        if outcome is None:
-            logging.info("No eval files in %s.", flag_values.data_location)
-            return
-        report.write_result(flag_values.checkpoint, outcome)
-        print(report.format_result(outcome), flush=True)
-
-
-def main(argv: list[str]) -> None:
-    """Checks the flags and the version, and runs the task."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only; got {argv[1:]}.")
-    if not hasattr(tf, "estimator"):
-        sys.exit(NO_ESTIMATOR)
-    try:
-        cluster = training.check_flags(FLAGS)
-    except ValueError as e:
-        raise app.UsageError(str(e)) from e
-    run(FLAGS, cluster)
-
-
 if __name__ == "__main__":
-    flags.define()
-    absl_flags.adopt_module_key_flags(flags)
+    flags.define(shuffle_buffer=1000)
+    flags.define_comparison()
     app.run(main)

@@ -3,116 +3,118 @@
     python -m model_zoo.wide_and_deep.train_monitored_session \
         --data_location=data --checkpoint=checkpoints
 
-Alone, or as a task of a cluster by TF_CONFIG or by the classic flags. A
-parameter server never ends by itself: whoever started it ends it when the
-chief and the workers have left. The chief evaluates; an evaluator is not
-needed and leaves at once.
+Alone, or as a task of the cluster of TF_CONFIG. A parameter server serves until
+it is ended. The chief evaluates when all have trained.
 """
 
 from __future__ import annotations
 
-import tensorflow as tf
-from absl import app, logging
-from absl import flags as absl_flags
+from typing import Any
 
-from model_zoo.wide_and_deep import evaluate, flags, report, training
-from model_zoo.wide_and_deep.cluster import EVALUATOR, PS, Cluster
+import tensorflow as tf
+from absl import app
+
+from model_zoo.common import flags, report
+from model_zoo.common.cluster import Cluster, WaitForChief
+from model_zoo.wide_and_deep import data, model
+from wq_hooks import WorkQueue, WorkQueueHook, sources
 
 tf1 = tf.compat.v1
 
-FLAGS = absl_flags.FLAGS
+FLAGS = flags.FLAGS
 
 
-def train(
-    flag_values: absl_flags.FlagValues, cluster: Cluster, master: str
-) -> None:
-    """Trains until the end of the data or `--steps`.
+def main(argv: list[str]) -> None:
+    """Runs this task of the job."""
+    del argv
+    cluster = Cluster.from_environment()
+    if cluster.job == "evaluator":
+        return
+    target = cluster.start_server()
+    config = model.ModelConfig(
+        hash_buckets=FLAGS.hash_buckets,
+        deep_learning_rate=FLAGS.learning_rate,
+        num_partitions=cluster.num_ps,
+    )
+    train(cluster, target, config)
+    if cluster.is_chief and FLAGS.eval:
+        labels, logits, step = report.evaluate_checkpoint(
+            FLAGS.checkpoint,
+            lambda: data.eval_batches(FLAGS.data_location),
+            lambda features: model.build_logits(features, config),
+        )
+        report.report_auc(
+            FLAGS.checkpoint, FLAGS.data_location, labels, logits, step
+        )
 
-    Args:
-      flag_values: The parsed flags.
-      cluster: The job's tasks.
-      master: Target of this task's server; `""`: without a cluster.
-    """
-    with tf.Graph().as_default(), tf1.device(_device_setter(cluster)):
-        tf1.set_random_seed(flag_values.seed)
-        dataset = training.input_dataset(flag_values, cluster)
-        iterator = tf1.data.make_initializable_iterator(dataset)
-        # The session runs what is in this collection, on each task.
+
+def train(cluster: Cluster, target: str, config: model.ModelConfig) -> None:
+    """Trains until the end of the data, or `--steps`."""
+    # Placement: variables on the parameter servers, the rest on this task.
+    with tf.Graph().as_default(), tf1.device(cluster.device_setter()):
+        tf1.set_random_seed(FLAGS.seed)
+
+        # The session initialises what is in this collection, on each task.
+        iterator = tf1.data.make_initializable_iterator(input_dataset(cluster))
         tf1.add_to_collection(
             tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer
         )
         features, labels = iterator.get_next()
-        built = training.build_training(features, labels, flag_values, cluster)
-        hooks = list(built.hooks)
-        if flag_values.steps:
-            hooks.append(tf1.train.StopAtStepHook(last_step=flag_values.steps))
-        hooks += training.session_hooks(flag_values, cluster, master)
-        by_steps = flag_values.save_steps > 0
+
+        # Model.
+        loss = model.build_loss(model.build_logits(features, config), labels)
+        tf1.summary.scalar("loss", loss)
+        train_op = model.build_train_op(loss, config)
+        if FLAGS.log_records:
+            train_op = report.log_records(
+                FLAGS.checkpoint, cluster.task, features["items"], train_op
+            )
+
+        # Session. The chief saves the position of the queue with the model.
+        hooks = [report.PadSteps(flags.step_secs(cluster.task))]
+        if FLAGS.workqueue:
+            hooks.append(WorkQueueHook(every_n_secs=FLAGS.report_secs))
+        if FLAGS.steps:
+            hooks.append(tf1.train.StopAtStepHook(last_step=FLAGS.steps))
         with tf1.train.MonitoredTrainingSession(
-            master=master,
+            master=target,
             is_chief=cluster.is_chief,
-            checkpoint_dir=flag_values.checkpoint,
-            hooks=hooks,
-            save_checkpoint_steps=flag_values.save_steps if by_steps else None,
-            save_checkpoint_secs=None if by_steps else flag_values.save_secs,
-            config=training.session_config(cluster),
+            checkpoint_dir=FLAGS.checkpoint,
+            save_checkpoint_secs=FLAGS.save_secs,
+            hooks=[*hooks, WaitForChief(cluster, target)],
+            config=cluster.session_config(),
         ) as session:
             # The end of the data leaves the `with` block, not only the loop.
             while not session.should_stop():
-                session.run(built.train_op)
+                session.run(train_op)
 
 
-def run(flag_values: absl_flags.FlagValues, cluster: Cluster) -> None:
-    """Does this task's part of the job; does not return on a PS."""
-    if cluster.job == EVALUATOR:
-        logging.info("The chief evaluates; nothing to do for an evaluator.")
-        return
-    master = ""
-    if not cluster.is_local:
-        server = tf.distribute.Server(
-            tf.train.ClusterSpec(dict(cluster.spec)),
-            job_name=cluster.job,
-            task_index=cluster.index,
+def input_dataset(cluster: Cluster) -> Any:
+    """The batches that this task trains on; see `data.parse`."""
+    paths = data.find_files(FLAGS.data_location, "train")
+    if FLAGS.workqueue:
+        # Each task has the same queue; the chief keeps its account.
+        queue = WorkQueue(
+            paths,
+            num_epochs=FLAGS.num_epochs,
+            seed=FLAGS.seed,
+            num_slices=flags.num_slices(),
+            source=sources.TextLines,
         )
-        master = server.target
-        if cluster.job == PS:
-            server.join()
-    train(flag_values, cluster, master)
-    if cluster.is_chief and flag_values.eval:
-        outcome = evaluate.evaluate(
-            flag_values.checkpoint,
-            flag_values.data_location,
-            flags.model_config(flag_values, cluster),
-        )
-        if outcome is None:
-            logging.info("No eval files in %s.", flag_values.data_location)
-            return
-        report.write_result(flag_values.checkpoint, outcome)
-        print(report.format_result(outcome), flush=True)
-
-
-def _device_setter(cluster: Cluster) -> object:
-    """Variables on the parameter servers, the rest on this task."""
-    if cluster.is_local:
-        return None
-    return tf1.train.replica_device_setter(
-        cluster=dict(cluster.spec),
-        worker_device=f"/job:{cluster.job}/task:{cluster.index}",
-    )
-
-
-def main(argv: list[str]) -> None:
-    """Checks the flags and runs the task."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only; got {argv[1:]}.")
-    try:
-        cluster = training.check_flags(FLAGS)
-    except ValueError as e:
-        raise app.UsageError(str(e)) from e
-    run(FLAGS, cluster)
+        queue.add_summary()
+        lines = queue.records(data.read)
+    else:
+        # A fixed share of the files, to compare.
+        number, tasks = cluster.trainers.index(cluster.task), cluster.trainers
+        share = tf.constant(paths[number :: len(tasks)], tf.string)
+        files = tf.data.Dataset.from_tensor_slices(share)
+        lines = files.repeat(FLAGS.num_epochs).flat_map(data.read)
+    lines = lines.shuffle(FLAGS.shuffle_buffer, seed=FLAGS.seed)
+    batches = lines.batch(FLAGS.batch_size).map(data.parse).prefetch(1)
+    return batches.to_dataset() if FLAGS.workqueue else batches
 
 
 if __name__ == "__main__":
-    flags.define()
-    absl_flags.adopt_module_key_flags(flags)
+    flags.define(shuffle_buffer=1000)
+    flags.define_comparison()
     app.run(main)

@@ -1,0 +1,1 @@
+"""Shows on this machine what a work queue does: `make demo`."""

@@ -1,0 +1,1 @@
+"""Deep Interest Network (Zhou et al., 2018)."""
