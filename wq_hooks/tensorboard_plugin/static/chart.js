@@ -1,92 +1,51 @@
-// What the two charts have in common: frame, axes, cursor, keyboard.
+// What the charts have in common: frame, axes, gaps, marks of events, cursor,
+// keyboard.
 //
 // A chart has one or more panels above each other over one horizontal axis.
+// Where nothing was written it draws no line: see gaps.js.
 
+import {ticks, xTicks} from './axis.js';
 import {el, svg} from './dom.js';
+import {toneOf, wordsOf} from './events.js';
 import * as format from './format.js';
+import {cutsOf, wordsOf as wordsOfGap} from './gaps.js';
 
 const LEFT = 52;
 const RIGHT = 14;
-const TOP = 8;
-const BOTTOM = 22;
+// Marks of events and names of epochs stand above the curves.
+const TOP = 26;
+const BOTTOM = 34;
 const GAP = 14;
-
-// Round values from 0 up to at least `top`, some four of them.
-export function ticks(top, isWhole = false) {
-  if (!(top > 0)) {
-    return [0, 1];
-  }
-  const raw = top / 4;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  let step = [1, 2, 2.5, 5, 10].find((f) => f * power >= raw) * power;
-  if (isWhole) {
-    step = Math.max(1, Math.round(step));
-  }
-  const values = [];
-  for (let i = 0; (i - 1) * step < top; i++) {
-    values.push(i * step);
-  }
-  return values;
-}
-
-const TIME_STEPS = [
-  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600,
-  43200, 86400, 172800, 604800,
-];
-
-function xTicks(axis, first, last, room) {
-  const span = last - first;
-  if (!(span > 0)) {
-    return [first];
-  }
-  const wanted = span / Math.max(room / 110, 2);
-  if (axis === 'time') {
-    const step =
-      TIME_STEPS.find((s) => s >= wanted) ?? Math.ceil(wanted / 604800) * 604800;
-    const shift = new Date(first * 1000).getTimezoneOffset() * 60;
-    const values = [];
-    let value = Math.ceil((first - shift) / step) * step + shift;
-    for (; value <= last; value += step) {
-      values.push(value);
-    }
-    return values;
-  }
-  const power = 10 ** Math.floor(Math.log10(wanted));
-  const step = Math.max(
-    1,
-    [1, 2, 5, 10].find((f) => f * power >= wanted) * power
-  );
-  const values = [];
-  for (let v = Math.ceil(first / step) * step; v <= last; v += step) {
-    values.push(v);
-  }
-  return values;
-}
+const ROOM_OF_MARK = 9;
+const ROOM_OF_GAP_TEXT = 150;
 
 export class Chart {
   constructor(axis, {title, panels}) {
     this.axis = axis;
+    this.title = title;
     this.panels = panels;
     this.data = null;
     this.cursor = null;
     this.onCursor = () => {};
-    this.picture = svg('svg', {
-      class: 'chart',
-      role: 'img',
-      tabindex: '0',
-      'aria-label': `${title}. Arrow keys move through the points.`,
-    });
+    this.picture = svg('svg', {class: 'chart', role: 'img', tabindex: '0'});
     this.legend = el('div', {class: 'legend'});
     this.readout = el('p', {class: 'readout', 'aria-live': 'polite'});
+    this.heading = el('h3', {}, title);
     this.root = el(
       'figure',
       {},
-      el('figcaption', {}, title, this.legend),
+      el('figcaption', {}, this.heading, this.legend),
       this.picture,
       this.readout
     );
     this.picture.addEventListener('pointermove', (e) => this.point(e));
-    this.picture.addEventListener('pointerleave', () => this.move(null));
+    this.picture.addEventListener('pointerdown', (e) => this.point(e));
+    this.picture.addEventListener('pointerleave', (e) => {
+      // A finger that is lifted has not gone elsewhere.
+      if (e.pointerType !== 'touch') {
+        this.move(null);
+      }
+    });
     this.picture.addEventListener('keydown', (e) => this.key(e));
     this.picture.addEventListener('blur', () => this.move(null));
   }
@@ -98,11 +57,17 @@ export class Chart {
 
   update(data) {
     this.data = data;
+    this.cuts = cutsOf(data.series.time ?? [], data.gaps ?? []);
     this.draw();
   }
 
   get xs() {
     return this.data.series[this.axis] ?? [];
+  }
+
+  // One sentence for who cannot see the chart.
+  summarize() {
+    return '';
   }
 
   // Draws all anew; sets `this.x`, a function from values to pixels.
@@ -118,26 +83,33 @@ export class Chart {
       this.panels.reduce((sum, panel) => sum + panel.height, 0);
     this.picture.setAttribute('viewBox', `0 0 ${width} ${height}`);
     this.picture.setAttribute('height', height);
+    this.picture.setAttribute(
+      'aria-label',
+      `${this.title}. ${this.xs.length ? this.summarize() : 'No points yet.'} ` +
+        'Arrow keys move through the points.'
+    );
     this.picture.replaceChildren();
     this.legend.replaceChildren();
     const xs = this.xs;
     if (!xs.length) {
+      this.line = null;
       this.picture.append(
         svg('text', {x: LEFT, y: TOP + 20, class: 'tick'}, 'No points yet')
       );
       return;
     }
-    const first = Math.min(...xs);
-    const last = Math.max(...xs);
+    const [first, last] = this.extent();
     const room = width - LEFT - RIGHT;
     this.x = (value) =>
       LEFT + (last > first ? ((value - first) / (last - first)) * room : room / 2);
+    this.drawGaps(TOP, height - BOTTOM);
     let top = TOP;
     for (const panel of this.panels) {
       this.drawPanel(panel, top, width);
       top += panel.height + GAP;
     }
     this.drawXAxis(first, last, room, height);
+    this.drawMarks(TOP, height - BOTTOM);
     this.line = svg('line', {
       class: 'cursor',
       y1: TOP,
@@ -146,6 +118,10 @@ export class Chart {
     });
     this.picture.append(this.line);
     this.setCursor(this.cursor);
+  }
+
+  extent() {
+    return [Math.min(...this.xs), Math.max(...this.xs)];
   }
 
   drawPanel(panel, top, width) {
@@ -173,57 +149,151 @@ export class Chart {
   }
 
   drawXAxis(first, last, room, height) {
-    for (const value of xTicks(this.axis, first, last, room)) {
-      const text =
-        this.axis === 'time'
-          ? format.moment(value, last - first)
-          : format.number(value);
+    for (const {value, text, day} of xTicks(this.axis, first, last, room)) {
       const x = this.x(value);
+      const y = height - BOTTOM;
       this.picture.append(
-        svg('line', {
-          class: 'axis-line',
-          x1: x,
-          x2: x,
-          y1: height - BOTTOM,
-          y2: height - BOTTOM + 4,
-        }),
+        svg('line', {class: 'axis-line', x1: x, x2: x, y1: y, y2: y + 4}),
+        svg('text', {class: 'tick', x, y: y + 16, 'text-anchor': 'middle'}, text)
+      );
+      if (day) {
+        const anchor = x < LEFT + 35 ? 'start' : 'middle';
+        this.picture.append(
+          svg(
+            'text',
+            {
+              class: 'tick day',
+              x: anchor === 'start' ? x - 14 : x,
+              y: y + 29,
+              'text-anchor': anchor,
+            },
+            day
+          )
+        );
+      }
+    }
+  }
+
+  // The time in which nothing was written.
+  drawGaps(top, bottom) {
+    if (this.axis !== 'time') {
+      return;
+    }
+    const [first, last] = this.extent();
+    for (const gap of this.data.gaps ?? []) {
+      const [begin, end] = [Math.max(gap[0], first), Math.min(gap[1], last)];
+      if (!(end > begin)) {
+        continue;
+      }
+      const [from, to] = [this.x(begin), this.x(end)];
+      this.picture.append(
+        svg('rect', {
+          class: 'gap',
+          x: from,
+          y: top,
+          width: Math.max(to - from, 1),
+          height: bottom - top,
+        })
+      );
+      if (to - from > ROOM_OF_GAP_TEXT) {
+        this.picture.append(
+          svg(
+            'text',
+            {
+              class: 'tick gap-text',
+              x: (from + to) / 2,
+              y: top + 14,
+              'text-anchor': 'middle',
+            },
+            `${wordsOfGap(gap)}, ${format.span(gap[1] - gap[0])}`
+          )
+        );
+      }
+    }
+  }
+
+  // Where an event stands on the axis.
+  placeOf(event) {
+    if (this.axis === 'time') {
+      return event.time;
+    }
+    const {time, step} = this.data.series;
+    const at = time.findIndex((t) => t >= event.time);
+    return event.step ?? step[at < 0 ? step.length - 1 : at];
+  }
+
+  // Events that stand close together share a mark.
+  drawMarks(top, bottom) {
+    const [first, last] = this.extent();
+    const marks = [];
+    for (const event of this.data.events ?? []) {
+      const place = this.placeOf(event);
+      if (!toneOf(event) || !(place >= first && place <= last)) {
+        continue;
+      }
+      const x = this.x(place);
+      const before = marks.find((mark) => Math.abs(mark.x - x) < ROOM_OF_MARK);
+      if (before) {
+        before.events.push(event);
+      } else {
+        marks.push({x, events: [event]});
+      }
+    }
+    for (const {x, events} of marks) {
+      const tones = events.map(toneOf);
+      const tone = tones.includes('bad') ? 'bad' : tones[0];
+      this.picture.append(
         svg(
-          'text',
-          {class: 'tick', x, y: height - 5, 'text-anchor': 'middle'},
-          text
+          'g',
+          {class: `event-mark ${tone}`, 'data-what': events.map((e) => e.what).join(' ')},
+          svg('title', {}, events.map(wordsOf).join('\n')),
+          svg('line', {x1: x, x2: x, y1: top, y2: bottom}),
+          svg('path', {d: `M${x} ${top}l-5 -8h10z`})
         )
       );
     }
   }
 
   // "M x y L x y ..." of a column; lifts the pen where nothing was written.
-  path(column, y) {
+  path(column, y, xs = this.xs, cuts = this.cuts) {
     let path = '';
     let isDown = false;
     column.forEach((value, i) => {
-      if (value === null) {
+      if (value === null || value === undefined) {
         isDown = false;
         return;
       }
-      path += `${isDown ? 'L' : 'M'}${this.x(this.xs[i]).toFixed(1)} ${y(value).toFixed(1)}`;
+      isDown = isDown && !cuts.has(i);
+      path += `${isDown ? 'L' : 'M'}${this.x(xs[i]).toFixed(1)} ${y(value).toFixed(1)}`;
       isDown = true;
     });
     return path;
   }
 
-  // The area between two columns.
+  // The area between two columns, in pieces where nothing was written.
   area(lower, upper, y) {
-    const there = this.xs.map((_, i) => i).filter((i) => upper[i] !== null);
-    if (!there.length) {
-      return '';
-    }
+    const pieces = [];
+    let isOpen = false;
+    upper.forEach((value, i) => {
+      if (value === null) {
+        isOpen = false;
+        return;
+      }
+      if (!isOpen || this.cuts.has(i)) {
+        pieces.push([]);
+      }
+      pieces[pieces.length - 1].push(i);
+      isOpen = true;
+    });
     const corner = (i, column) =>
       `${this.x(this.xs[i]).toFixed(1)} ${y(column[i] ?? 0).toFixed(1)}`;
-    const there2 = [...there].reverse();
-    return (
-      `M${there.map((i) => corner(i, upper)).join('L')}` +
-      `L${there2.map((i) => corner(i, lower)).join('L')}Z`
-    );
+    return pieces
+      .map(
+        (piece) =>
+          `M${piece.map((i) => corner(i, upper)).join('L')}` +
+          `L${[...piece].reverse().map((i) => corner(i, lower)).join('L')}Z`
+      )
+      .join('');
   }
 
   addLegend(kind, text) {
@@ -284,8 +354,19 @@ export class Chart {
     this.line.setAttribute('x1', x);
     this.line.setAttribute('x2', x);
     this.line.setAttribute('visibility', 'visible');
-    const {series} = this.data;
-    const when = `${format.date(series.time[place])}, step ${format.count(series.step[place])}`;
-    this.readout.textContent = [when, ...this.read(place)].join(' \u00B7 ');
+    this.readout.textContent = this.read(place).join(' \u00B7 ');
+  }
+
+  // When a point was written, and what has happened since the one before.
+  readWhen(place) {
+    const {time, step} = this.data.series;
+    const since = place > 0 ? time[place - 1] : -Infinity;
+    const events = (this.data.events ?? []).filter(
+      (event) => event.time > since && event.time <= time[place]
+    );
+    return [
+      `${format.date(time[place])}, step ${format.count(step[place])}`,
+      ...events.slice(-3).map(wordsOf),
+    ];
   }
 }

@@ -1,6 +1,7 @@
 // Numbers and times in words.
 
 const DASH = '\u2013';
+const DAY_SECS = 86400;
 
 export function count(value) {
   return value === null || value === undefined
@@ -19,22 +20,35 @@ export function number(value) {
       maximumFractionDigits: 1,
     }).format(value);
   }
+  if (size < 1) {
+    return String(Number(value.toPrecision(2)));
+  }
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
   return String(Number(value.toFixed(digits)));
 }
 
-// A rate in a unit that gives a number above one.
-export function rate(perSec, what) {
+// The unit of time in which the largest of some rates is above one; all cards
+// of the page show their rates in it.
+export const UNITS = [
+  {text: 's', secs: 1},
+  {text: 'min', secs: 60},
+  {text: 'h', secs: 3600},
+];
+
+export function unitFor(perSecs) {
+  const largest = Math.max(0, ...perSecs.filter(Number.isFinite));
+  if (largest === 0) {
+    return UNITS[0];
+  }
+  return UNITS.find(({secs}) => largest * secs >= 1) ?? UNITS[2];
+}
+
+// [value, unit]
+export function rate(perSec, what, unit = UNITS[0]) {
   if (perSec === null || perSec === undefined) {
     return [DASH, ''];
   }
-  if (perSec >= 1 || perSec === 0) {
-    return [number(perSec), `${what}/s`];
-  }
-  if (perSec * 60 >= 1) {
-    return [number(perSec * 60), `${what}/min`];
-  }
-  return [number(perSec * 3600), `${what}/h`];
+  return [number(perSec * unit.secs), `${what}/${unit.text}`];
 }
 
 export function secs(value) {
@@ -51,10 +65,15 @@ export function secs(value) {
   if (whole < 3600) {
     return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   }
-  if (whole < 172800) {
+  if (whole < 2 * DAY_SECS) {
     return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
   }
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  return `${Math.floor(whole / DAY_SECS)} d ${Math.floor((whole % DAY_SECS) / 3600)} h`;
+}
+
+// A time span without the parts that are zero: "2 min", "1 h 30 min".
+export function span(value) {
+  return secs(value).replace(/(?<=\D) 0 \D+$/, '');
 }
 
 export function percent(share) {
@@ -66,18 +85,40 @@ function two(value) {
   return String(value).padStart(2, '0');
 }
 
-// A moment; with the date where the span is longer than a day.
-export function moment(time, span = 0) {
-  const date = new Date(time * 1000);
-  const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
-  if (span > 86400) {
-    return `${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock}`;
-  }
-  return span > 0 && span < 600 ? `${clock}:${two(date.getSeconds())}` : clock;
+export function day(time) {
+  const at = new Date(time * 1000);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+export function isToday(time) {
+  return day(time) === day(Date.now() / 1000);
+}
+
+// The clock, with seconds where the ticks are that close.
+export function clock(time, step = 1) {
+  const at = new Date(time * 1000);
+  const text = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return step < 60 ? `${text}:${two(at.getSeconds())}` : text;
 }
 
 export function date(time) {
-  const at = new Date(time * 1000);
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return `${day(time)} ${clock(time)}`;
+}
+
+// The clock alone where it was today.
+export function moment(time) {
+  return isToday(time) ? clock(time) : date(time);
+}
+
+function isKnown(value) {
+  return value !== null && value !== undefined;
+}
+
+// What the time of an item went to, as far as somebody has measured it.
+export function parts(records, trainSecs, waitSecs) {
+  return [
+    isKnown(records) ? `${count(records)} records` : '',
+    isKnown(trainSecs) ? `${secs(trainSecs)} training` : '',
+    isKnown(waitSecs) ? `${secs(waitSecs)} waiting for data` : '',
+  ].filter(Boolean);
 }

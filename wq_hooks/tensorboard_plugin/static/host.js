@@ -37,20 +37,75 @@ export function connect(onReload) {
   window.parent.postMessage('experimental.bootstrap', '*', [channel.port2]);
 }
 
-// What the address asks for: `#work_queue&p.work_queue.run=a`.
-export function wishes() {
-  const wishes = {};
+const PREFIX = 'p.work_queue.';
+
+// The window whose address says what is shown; null where it is of another
+// origin, or there is none around the page.
+function host() {
   try {
-    for (const part of window.parent.location.hash.split('&')) {
-      const match = /^p\.work_queue\.(run|queue)=(.*)$/.exec(part);
-      if (match) {
-        wishes[match[1]] = decodeURIComponent(match[2]);
+    return window.parent !== window && window.parent.location.hash !== undefined
+      ? window.parent
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+// What the address asks for, by key: `#work_queue&p.work_queue.run=a`.
+export function readChoice() {
+  const choice = {};
+  for (const part of (host()?.location.hash ?? '').split('&')) {
+    const at = part.indexOf('=');
+    if (part.startsWith(PREFIX) && at > 0) {
+      try {
+        choice[part.slice(PREFIX.length, at)] = decodeURIComponent(part.slice(at + 1));
+      } catch {
+        // Not what an address can hold.
       }
     }
-  } catch {
-    // Another origin, or an address that cannot be read.
   }
-  return wishes;
+  return choice;
+}
+
+// Puts a choice into the address; what is empty is left out. The history of
+// the browser does not grow.
+export function writeChoice(choice) {
+  const window = host();
+  if (!window) {
+    return;
+  }
+  const {hash, pathname, search} = window.location;
+  if (!hash.startsWith('#work_queue')) {
+    return;
+  }
+  const others = hash.split('&').filter((part) => !part.startsWith(PREFIX));
+  const parts = Object.entries(choice)
+    .filter(([, value]) => value)
+    .map(([key, value]) => `${PREFIX}${key}=${encodeURIComponent(value)}`);
+  const wanted = [...others, ...parts].join('&');
+  if (wanted !== hash) {
+    window.history.replaceState(
+      window.history.state,
+      '',
+      `${pathname}${search}${wanted}`
+    );
+  }
+}
+
+// Calls `onChange` when somebody has changed the address.
+export function followAddress(onChange) {
+  host()?.addEventListener('hashchange', onChange);
+}
+
+// Names the frame, for who has the page read aloud.
+export function nameFrame(title) {
+  document.documentElement.lang = 'en';
+  document.title = title;
+  try {
+    window.frameElement?.setAttribute('title', title);
+  } catch {
+    // Another origin.
+  }
 }
 
 // Follows TensorBoard's dark mode, or the system's.

@@ -1,85 +1,62 @@
 // The tab "Work Queue": one card for each run and queue.
 
 import {Card} from './card.js';
+import {Choice} from './choice.js';
 import {el} from './dom.js';
-import {connect, fetchJson, followTheme, wishes} from './host.js';
+import * as format from './format.js';
+import {connect, fetchJson, followTheme, nameFrame} from './host.js';
+import {OverlayChart} from './overlay_chart.js';
 
 const MAX_CARDS = 8;
-const ALL = '';
 
 class Page {
   constructor(root) {
     this.cards = new Map();
     this.queues = [];
-    this.axis = 'time';
+    this.units = {items: format.UNITS[0], records: format.UNITS[0]};
     this.isStale = false;
     this.isLoading = false;
-    this.wished = wishes();
-    this.run = el('select', {id: 'run', change: () => this.choose()});
-    this.queue = el('select', {id: 'queue', change: () => this.choose()});
-    this.status = el('p', {class: 'status', role: 'status'});
-    this.body = el('main', {class: 'cards'});
-    root.append(
-      el(
-        'header',
-        {class: 'toolbar'},
-        el('label', {}, 'Run ', this.run),
-        el('label', {}, 'Queue ', this.queue),
-        this.axisChoice(),
-        el(
-          'button',
-          {type: 'button', id: 'reload', click: () => this.load()},
-          'Reload'
-        ),
-        this.status
-      ),
-      this.body
-    );
-    document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && this.isStale) {
-        this.load();
-      }
+    this.choice = new Choice({
+      onQueues: () => this.choose(),
+      onAxis: (axis) => this.cards.forEach((card) => card.setAxis(axis)),
+      onSort: (sort) => this.cards.forEach((card) => card.setSort(sort)),
     });
-    // Another tab of TensorBoard hides the frame, not the document.
-    new ResizeObserver(() => {
-      if (this.isVisible() && this.isStale) {
-        this.load();
-      }
-    }).observe(root);
-  }
-
-  axisChoice() {
-    const choice = (value, text) =>
-      el(
-        'label',
-        {},
-        el('input', {
-          type: 'radio',
-          name: 'axis',
-          value,
-          checked: value === this.axis,
-          change: () => this.setAxis(value),
-        }),
-        text
-      );
-    return el(
-      'fieldset',
-      {class: 'axis'},
-      el('legend', {}, 'X axis'),
-      choice('time', 'Time'),
-      choice('step', 'Step')
+    this.status = el('p', {class: 'status', role: 'status'}, 'Reading the log \u2026');
+    this.empty = el('p', {class: 'empty', hidden: true});
+    this.overlay = new OverlayChart();
+    this.body = el('div', {class: 'cards'});
+    const toolbar = el(
+      'header',
+      {class: 'toolbar'},
+      el('h1', {}, 'Work Queue'),
+      ...this.choice.controls,
+      el('button', {type: 'button', id: 'reload', click: () => this.load()}, 'Reload'),
+      this.status
     );
-  }
-
-  setAxis(axis) {
-    this.axis = axis;
-    for (const card of this.cards.values()) {
-      card.setAxis(axis);
-    }
+    root.append(
+      toolbar,
+      el('main', {}, this.empty, this.overlay.root, this.body)
+    );
+    document.addEventListener('visibilitychange', () => this.seen());
+    // Another tab of TensorBoard hides the frame, not the document.
+    new ResizeObserver(() => this.seen()).observe(root);
+    new ResizeObserver(() => {
+      root.style.setProperty('--toolbar', `${toolbar.offsetHeight}px`);
+      this.overlay.draw();
+    }).observe(toolbar);
   }
 
   isVisible() {
     return !document.hidden && document.documentElement.clientWidth > 0;
+  }
+
+  seen() {
+    if (this.isVisible()) {
+      this.choice.write();
+      if (this.isStale) {
+        this.load();
+      }
+    }
   }
 
   reloaded() {
@@ -100,7 +77,6 @@ class Page {
       do {
         this.isStale = false;
         this.queues = await fetchJson('./queues');
-        this.fillChoices();
         await this.show();
       } while (this.isStale);
     } catch (error) {
@@ -108,21 +84,6 @@ class Page {
     } finally {
       this.isLoading = false;
     }
-  }
-
-  fillChoices() {
-    const fill = (select, what, key) => {
-      const names = [...new Set(this.queues.map((queue) => queue[key]))];
-      const wished = this.wished[key] ?? select.value;
-      select.replaceChildren(
-        el('option', {value: ALL}, `All ${what} (${names.length})`),
-        ...names.map((name) => el('option', {value: name}, name))
-      );
-      select.value = names.includes(wished) ? wished : ALL;
-      delete this.wished[key];
-    };
-    fill(this.run, 'runs', 'run');
-    fill(this.queue, 'queues', 'queue');
   }
 
   async choose() {
@@ -134,11 +95,9 @@ class Page {
   }
 
   async show() {
-    const chosen = this.queues.filter(
-      ({run, queue}) =>
-        (this.run.value === ALL || run === this.run.value) &&
-        (this.queue.value === ALL || queue === this.queue.value)
-    );
+    this.choice.offer(this.queues);
+    this.choice.write();
+    const chosen = this.choice.chosen(this.queues);
     const shown = chosen.slice(0, MAX_CARDS);
     const keys = shown.map(({run, queue}) => JSON.stringify([run, queue]));
     for (const [key, card] of this.cards) {
@@ -149,28 +108,51 @@ class Page {
     }
     shown.forEach(({run, queue}, i) => {
       if (!this.cards.has(keys[i])) {
-        const card = new Card(run, queue, this.axis);
-        this.cards.set(keys[i], card);
+        this.cards.set(keys[i], new Card(run, queue, this.choice.ofCards()));
       }
       const root = this.cards.get(keys[i]).root;
       if (this.body.children[i] !== root) {
         this.body.insertBefore(root, this.body.children[i] ?? null);
       }
     });
-    this.status.textContent = this.queues.length
-      ? chosen.length > shown.length
+    this.status.textContent =
+      chosen.length > shown.length
         ? `The ${shown.length} latest of ${chosen.length} queues; choose a run to see others.`
-        : ''
-      : 'No queue has written to this log yet.';
-    await Promise.all(keys.map((key) => this.cards.get(key).load()));
+        : '';
+    this.empty.textContent = this.choice.whyEmpty(this.queues);
+    this.empty.hidden = !this.empty.textContent;
+    await Promise.all(
+      keys.map(async (key) => {
+        const card = this.cards.get(key);
+        if (await card.load()) {
+          this.settle(card);
+        }
+      })
+    );
+    this.overlay.show(keys.map((key) => this.cards.get(key)?.data).filter(Boolean));
     document.documentElement.dataset.ready = String(
       Number(document.documentElement.dataset.ready ?? 0) + 1
     );
+  }
+
+  // Shows a card, in one unit with the others.
+  settle(card) {
+    const loaded = [...this.cards.values()].filter(({data}) => data);
+    const rates = (key) => loaded.map(({data}) => data[key]);
+    const units = {
+      items: format.unitFor(rates('recent_items_per_sec')),
+      records: format.unitFor(rates('recent_records_per_sec')),
+    };
+    const isNew =
+      units.items !== this.units.items || units.records !== this.units.records;
+    this.units = units;
+    (isNew ? loaded : [card]).forEach((one) => one.update(units));
   }
 }
 
 export async function render() {
   document.head.append(el('link', {rel: 'stylesheet', href: './style.css'}));
+  nameFrame('Work Queue');
   followTheme();
   const root = el('div', {id: 'work-queue'});
   document.body.append(root);

@@ -5,6 +5,7 @@ import {svg} from './dom.js';
 import * as format from './format.js';
 
 const MAX_MARKS = 40;
+const ROOM_OF_TEXT = 56;
 
 function sum(...columns) {
   return columns[0].map((_, i) =>
@@ -81,6 +82,7 @@ export class LevelChart extends Chart {
     }
     let epoch = 1;
     let hasMark = false;
+    let textEnd = -Infinity;
     completed.forEach((value, i) => {
       for (; value !== null && value >= epoch * size; epoch++) {
         if (i === 0 || epoch > MAX_MARKS) {
@@ -89,13 +91,19 @@ export class LevelChart extends Chart {
         hasMark = true;
         const x = this.x(this.xs[i]);
         this.picture.append(
-          svg('line', {class: 'epoch-mark', x1: x, x2: x, y1: top, y2: bottom}),
-          svg(
-            'text',
-            {class: 'tick epoch-text', x: x - 3, y: top + 10, 'text-anchor': 'end'},
-            `epoch ${epoch}`
-          )
+          svg('line', {class: 'epoch-mark', x1: x, x2: x, y1: top, y2: bottom})
         );
+        // Above the curves, where there is room.
+        if (x > textEnd) {
+          textEnd = x + ROOM_OF_TEXT;
+          this.picture.append(
+            svg(
+              'text',
+              {class: 'tick epoch-text', x, y: top - 13, 'text-anchor': 'end'},
+              `epoch ${epoch}`
+            )
+          );
+        }
       }
     });
     if (hasMark) {
@@ -103,10 +111,25 @@ export class LevelChart extends Chart {
     }
   }
 
+  summarize() {
+    const {data} = this;
+    const of = data.total === null ? '' : ` of ${format.count(data.total)}`;
+    const {time} = data.series;
+    return (
+      `From ${format.date(time[0])} to ${format.date(time[time.length - 1])}: ` +
+      `${format.count(data.completed)}${of} items completed, ` +
+      `${format.count(data.in_flight)} in flight, ` +
+      (data.remaining === null
+        ? 'without an end.'
+        : `${format.count(data.remaining)} remaining.`)
+    );
+  }
+
   read(place) {
     const {series} = this.data;
-    return ['completed', 'in_flight', 'remaining', 'low_watermark']
+    const words = ['completed', 'in_flight', 'remaining', 'low_watermark']
       .filter((tag) => series[tag] && series[tag][place] !== null)
       .map((tag) => `${tag.replace('_', ' ')} ${format.count(series[tag][place])}`);
+    return [...this.readWhen(place), ...words];
   }
 }

@@ -5,17 +5,22 @@ import {Chart} from './chart.js';
 import {svg} from './dom.js';
 import * as format from './format.js';
 
+const SMALL = 55;
+
 function highest(column) {
   return Math.max(0, ...(column ?? []).filter((value) => value !== null));
 }
 
-function panel(tag, kind, text, tick, height) {
+// `times`: what a value of the log is multiplied with to be shown.
+function panel(tag, kind, text, tick, height, times = 1) {
+  const shown = (series) =>
+    series[tag]?.map((value) => (value === null ? null : value * times));
   return {
     height,
     tick,
-    highest: (series) => highest(series[tag]),
+    highest: (series) => highest(shown(series)),
     draw: (chart, {y}) => {
-      const column = chart.data.series[tag];
+      const column = shown(chart.data.series);
       if (column) {
         chart.picture.append(
           svg('path', {class: `line ${kind}`, d: chart.path(column, y)})
@@ -26,54 +31,78 @@ function panel(tag, kind, text, tick, height) {
   };
 }
 
-const ITEMS = panel('items_per_sec', 'items-rate', 'items/s', format.number, 88);
-const RECORDS = panel(
-  'records_per_sec',
-  'records-rate',
-  'records/s',
-  format.number,
-  52
-);
-const OLDEST = panel(
-  'oldest_in_flight_secs',
-  'oldest',
-  'oldest item in flight',
-  (value) => (value >= 600 ? `${format.number(value / 60)} min` : `${format.number(value)} s`),
-  88
-);
-const SMALL = 55;
+function rates(what, unit, height) {
+  return panel(
+    `${what}_per_sec`,
+    `${what}-rate`,
+    `${what}/${unit.text}`,
+    format.number,
+    height,
+    unit.secs
+  );
+}
+
+function oldest(height) {
+  return panel(
+    'oldest_in_flight_secs',
+    'oldest',
+    'oldest item in flight',
+    (value) =>
+      value >= 600 ? `${format.number(value / 60)} min` : `${format.number(value)} s`,
+    height
+  );
+}
 
 export class RateChart extends Chart {
   constructor(axis) {
     super(axis, {title: 'Rate, and the oldest item in flight', panels: []});
   }
 
-  update(data) {
+  // `units`: {items, records}, see format.unitFor.
+  update(data, units) {
+    this.units = units;
     // As high as the chart beside it.
     this.panels = data.series.records_per_sec
       ? [
-          {...ITEMS, height: SMALL},
-          {...RECORDS, height: SMALL - 2},
-          {...OLDEST, height: SMALL - 1},
+          rates('items', units.items, SMALL),
+          rates('records', units.records, SMALL - 2),
+          oldest(SMALL - 1),
         ]
-      : [ITEMS, OLDEST];
+      : [rates('items', units.items, 88), oldest(88)];
     super.update(data);
+  }
+
+  summarize() {
+    const known = (this.data.series.items_per_sec ?? []).filter((v) => v !== null);
+    const {series, oldest_in_flight_secs: age} = this.data;
+    const say = (value) => format.rate(value, 'items', this.units.items).join(' ');
+    const parts = [];
+    if (known.length) {
+      parts.push(
+        `${say(Math.min(...known))} to ${say(Math.max(...known))}, ` +
+          `${say(known[known.length - 1])} at the end`
+      );
+    }
+    if (series.oldest_in_flight_secs) {
+      parts.push(`the oldest item in flight has been open for ${format.secs(age)}`);
+    }
+    return `${parts.join('; ')}.`;
   }
 
   read(place) {
     const {series} = this.data;
-    const words = [];
+    const words = this.readWhen(place);
     const items = series.items_per_sec?.[place];
     const records = series.records_per_sec?.[place];
-    const oldest = series.oldest_in_flight_secs?.[place];
+    const age = series.oldest_in_flight_secs?.[place];
     if (items !== null && items !== undefined) {
-      words.push(format.rate(items, 'items').join(' '));
+      words.push(format.rate(items, 'items', this.units.items).join(' '));
     }
     if (records !== null && records !== undefined) {
-      words.push(format.rate(records, 'records').join(' '));
+      words.push(format.rate(records, 'records', this.units.records).join(' '));
     }
-    if (oldest !== null && oldest !== undefined) {
-      words.push(`oldest ${format.secs(oldest)}`);
+    if (age !== null && age !== undefined) {
+      words.push(`oldest ${format.secs(age)}`);
     }
     return words;
   }

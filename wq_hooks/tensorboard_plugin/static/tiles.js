@@ -14,7 +14,10 @@ function tile(id, label, value, unit, note, extra) {
       'dd',
       {},
       el('span', {class: 'value'}, value),
+      // A space, for who has it read aloud.
+      unit ? ' ' : null,
       unit ? el('span', {class: 'unit'}, unit) : null,
+      note ? ' ' : null,
       note ? el('span', {class: 'note'}, note) : null,
       extra
     )
@@ -34,15 +37,13 @@ function epochBar(epoch, numEpochs) {
   return bar;
 }
 
-export function tiles(data) {
+function countTiles(data) {
   const endless = data.total === null;
-  const [rate, rateUnit] = format.rate(data.recent_items_per_sec, 'items');
-  const [records, recordsUnit] = format.rate(data.recent_records_per_sec, 'records');
   const repeated = [
     data.repeated ? `${format.count(data.repeated)} handed out again` : '',
     data.given_up ? `${format.count(data.given_up)} GIVEN UP` : '',
   ].filter(Boolean);
-  const made = [
+  return [
     tile(
       'remaining',
       'Remaining',
@@ -50,7 +51,7 @@ export function tiles(data) {
     ),
     tile(
       'in_flight',
-      'In flight',
+      data.is_live === false && data.in_flight ? 'In flight, at the last' : 'In flight',
       format.count(data.in_flight),
       '',
       data.in_flight ? `oldest ${format.secs(data.oldest_in_flight_secs)}` : ''
@@ -71,37 +72,57 @@ export function tiles(data) {
       '',
       epochBar(data.epoch, data.num_epochs)
     ),
+  ];
+}
+
+function timeTiles(data, units) {
+  const [rate, rateUnit] = format.rate(data.recent_items_per_sec, 'items', units.items);
+  const records = format.rate(data.recent_records_per_sec, 'records', units.records);
+  const tiles = [
     tile(
       'rate',
-      'Rate',
+      data.is_live === false ? 'Rate, at the last' : 'Rate',
       rate,
       rateUnit,
-      data.records ? `${records} ${recordsUnit}` : ''
-    ),
-    tile(
-      'eta',
-      'To go',
-      data.eta_secs === null
-        ? data.status === 'done'
-          ? 'done'
-          : '\u2013'
-        : format.secs(data.eta_secs),
-      '',
-      data.eta_note
+      data.records ? records.join(' ') : ''
     ),
   ];
+  if (data.elapsed_secs !== null && data.elapsed_secs !== undefined) {
+    const began = `since ${format.moment(data.started)}`;
+    const done = `${format.moment(data.started)} to ${format.moment(data.ended)}`;
+    tiles.push(
+      tile(
+        'elapsed',
+        data.ended ? 'Took' : 'Elapsed',
+        format.secs(data.elapsed_secs),
+        '',
+        data.ended ? done : began
+      )
+    );
+  }
+  if (data.status !== 'done') {
+    tiles.push(
+      tile('eta', 'To go', format.secs(data.eta_secs), '', data.eta_note)
+    );
+  }
   if (data.item_secs) {
     const [p10, p50, p90] = data.item_secs;
-    made.push(
+    tiles.push(
       tile(
         'item_secs',
         'Time per item',
         format.secs(p50),
         'median',
-        `${format.secs(p10)} to ${format.secs(p90)}`
+        `${format.secs(p10)} to ${format.secs(p90)} (p10 to p90)`
       )
     );
   }
+  return tiles;
+}
+
+// `units`: {items, records}, see format.unitFor.
+export function tiles(data, units) {
+  const made = [...countTiles(data), ...timeTiles(data, units)];
   if (data.given_up_names.length) {
     made.push(
       tile('given_up', 'Given up', data.given_up_names.slice(0, 3).join(', '))

@@ -1,13 +1,18 @@
 // A row for each worker, a bar for each item that it had.
 
+import {xTicks} from './axis.js';
 import {el, svg} from './dom.js';
 import * as format from './format.js';
+import {wordsOf} from './gaps.js';
+import {lanesOf} from './lanes.js';
 
-const ROW = 18;
-const BAR = 12;
+// Height of a bar where a row has so many lanes.
+const BAR_OF_LANES = [12, 12, 8, 6, 5];
+const PAD = 6;
 const LEFT = 110;
 const RIGHT = 14;
-const BOTTOM = 22;
+const TOP = 2;
+const BOTTOM = 34;
 const MAX_ROWS = 40;
 const MAX_LABEL = 20;
 const TEXT_OF_KIND = {
@@ -36,27 +41,28 @@ export class Timeline {
   constructor() {
     this.data = null;
     this.chosen = null;
-    this.picture = svg('svg', {
-      class: 'timeline',
-      role: 'img',
-      tabindex: '0',
-      'aria-label': 'Items by worker. Arrow keys move through the bars.',
-    });
+    this.picture = svg('svg', {class: 'timeline', role: 'img', tabindex: '0'});
     this.legend = el('div', {class: 'legend'});
     this.note = el('p', {class: 'note'});
     this.readout = el('p', {class: 'readout', 'aria-live': 'polite'});
     this.root = el(
       'figure',
       {class: 'timeline-figure'},
-      el('figcaption', {}, 'Timeline', this.legend, this.note),
-      this.picture,
-      this.readout
+      el('figcaption', {}, el('h3', {}, 'Timeline'), this.legend, this.note),
+      this.readout,
+      this.picture
     );
-    this.picture.addEventListener('pointermove', (e) => {
+    const choose = (e) => {
       const place = e.target.dataset?.place;
       this.choose(place === undefined ? null : Number(place));
+    };
+    this.picture.addEventListener('pointermove', choose);
+    this.picture.addEventListener('pointerdown', choose);
+    this.picture.addEventListener('pointerleave', (e) => {
+      if (e.pointerType !== 'touch') {
+        this.choose(null);
+      }
     });
-    this.picture.addEventListener('pointerleave', () => this.choose(null));
     this.picture.addEventListener('blur', () => this.choose(null));
     this.picture.addEventListener('keydown', (e) => this.key(e));
   }
@@ -64,6 +70,9 @@ export class Timeline {
   update(data) {
     this.data = data.timeline;
     this.completed = data.completed;
+    this.textOfKind = data.is_live === false
+      ? {...TEXT_OF_KIND, open: 'in flight at the last write'}
+      : TEXT_OF_KIND;
     this.draw();
   }
 
@@ -72,26 +81,35 @@ export class Timeline {
       return;
     }
     const {workers, bars, origin} = this.data;
-    const rows = workers.slice(0, MAX_ROWS);
-    const width = Math.max(this.root.clientWidth, 240);
-    const height = rows.length * ROW + BOTTOM + 4;
-    this.picture.setAttribute('viewBox', `0 0 ${width} ${height}`);
-    this.picture.setAttribute('height', height);
     this.picture.replaceChildren();
     this.legend.replaceChildren();
     this.root.hidden = !bars.length;
     if (!bars.length) {
       return;
     }
+    const rows = workers.slice(0, MAX_ROWS);
+    const width = Math.max(this.root.clientWidth, 240);
     // By row, then by time, for the arrow keys.
     this.shown = bars
       .filter((bar) => bar[0] < rows.length)
       .sort((a, b) => a[0] - b[0] || a[2] - b[2]);
+    const {lanes, numOfRow} = lanesOf(this.shown, rows.length);
+    const barOf = (row) => BAR_OF_LANES[numOfRow[row]];
+    const tops = [TOP];
+    rows.forEach((_, row) => {
+      const height = numOfRow[row] * (barOf(row) + 1) + PAD;
+      tops.push(tops[row] + height);
+    });
+    const bottom = tops[rows.length];
+    const height = bottom + BOTTOM;
+    this.picture.setAttribute('viewBox', `0 0 ${width} ${height}`);
+    this.picture.setAttribute('height', height);
     const last = Math.max(...bars.map((bar) => bar[3]), 1);
     const room = width - LEFT - RIGHT;
     const x = (time) => LEFT + (time / last) * room;
+    this.drawGaps(x, bottom);
     rows.forEach(({name, is_slow: isSlow}, i) => {
-      const middle = i * ROW + ROW / 2 + 2;
+      const middle = (tops[i] + tops[i + 1]) / 2;
       const label = svg('text', {
         class: isSlow ? 'row is-slow' : 'row',
         x: LEFT - 8,
@@ -100,62 +118,102 @@ export class Timeline {
       });
       this.picture.append(
         label,
-        svg('line', {class: 'grid', x1: LEFT, x2: width - RIGHT, y1: middle, y2: middle})
+        svg('line', {
+          class: 'grid',
+          x1: LEFT,
+          x2: width - RIGHT,
+          y1: tops[i + 1],
+          y2: tops[i + 1],
+        })
       );
       setLabel(label, isSlow ? '\u25C6 ' : '', name);
     });
-    this.drawAxis(x, origin, last, height, room);
-    this.nodes = this.shown.map((bar, place) => this.bar(bar, place, x));
+    this.drawAxis(x, origin, last, bottom, room);
+    this.nodes = this.shown.map((bar, place) => {
+      const size = barOf(bar[0]);
+      const top = tops[bar[0]] + PAD / 2 + lanes[place] * (size + 1);
+      return this.bar(bar, place, x, top, size);
+    });
     this.picture.append(...this.nodes);
-    for (const kind of Object.keys(TEXT_OF_KIND)) {
-      if (bars.some((bar) => bar[4] === kind)) {
+    this.describe(rows.length, workers.length);
+    this.choose(null);
+  }
+
+  describe(numRows, numWorkers) {
+    const {bars, origin} = this.data;
+    const counts = [];
+    for (const [kind, text] of Object.entries(this.textOfKind)) {
+      const number = bars.filter((bar) => bar[4] === kind).length;
+      if (number) {
+        counts.push(`${format.count(number)} ${text}`);
         this.legend.append(
           el(
             'span',
             {class: 'key'},
             el('span', {class: `swatch bar-${kind}`}),
-            TEXT_OF_KIND[kind]
+            text
           )
         );
       }
     }
+    const first = origin + Math.min(...bars.map((bar) => bar[2]));
+    const last = origin + Math.max(...bars.map((bar) => bar[3]));
+    this.picture.setAttribute(
+      'aria-label',
+      `Timeline. Items of ${format.count(numWorkers)} workers from ` +
+        `${format.date(first)} to ${format.date(last)}: ${counts.join(', ')}. ` +
+        'Arrow keys move through the items.'
+    );
     const ended = bars.filter((bar) => bar[4] === 'done' || bar[4] === 'again');
     this.note.textContent = [
       ended.length < this.completed
         ? `the last ${format.count(ended.length)} of ${format.count(this.completed)} items, sampled`
         : '',
-      rows.length < workers.length
-        ? `${rows.length} of ${format.count(workers.length)} workers, the slow ones first`
+      numRows < numWorkers
+        ? `${numRows} of ${format.count(numWorkers)} workers, the slow ones first`
         : '',
     ]
       .filter(Boolean)
       .join('; ');
-    this.choose(null);
   }
 
-  drawAxis(x, origin, last, height, room) {
-    const number = Math.max(Math.floor(room / 140), 1);
-    for (let i = 0; i <= number; i++) {
-      const time = (last * i) / number;
-      this.picture.append(
-        svg(
-          'text',
-          {
-            class: 'tick',
-            x: x(time),
-            y: height - 5,
-            'text-anchor': i === 0 ? 'start' : i === number ? 'end' : 'middle',
-          },
-          format.moment(origin + time, last)
-        )
-      );
+  drawGaps(x, bottom) {
+    for (const gap of this.data.gaps ?? []) {
+      const [from, to] = [Math.max(x(gap[0]), LEFT), x(gap[1])];
+      if (to > from) {
+        this.picture.append(
+          svg(
+            'rect',
+            {class: 'gap', x: from, y: TOP, width: to - from, height: bottom - TOP},
+            svg('title', {}, wordsOf(gap))
+          )
+        );
+      }
     }
   }
 
-  bar([row, , start, end, kind], place, x) {
-    const top = row * ROW + (ROW - BAR) / 2 + 2;
+  drawAxis(x, origin, last, bottom, room) {
+    for (const {value, text, day} of xTicks('time', origin, origin + last, room)) {
+      const at = x(value - origin);
+      this.picture.append(
+        svg('line', {class: 'axis-line', x1: at, x2: at, y1: bottom, y2: bottom + 4}),
+        svg('text', {class: 'tick', x: at, y: bottom + 16, 'text-anchor': 'middle'}, text)
+      );
+      if (day) {
+        this.picture.append(
+          svg(
+            'text',
+            {class: 'tick day', x: at, y: bottom + 29, 'text-anchor': 'middle'},
+            day
+          )
+        );
+      }
+    }
+  }
+
+  bar([, , start, end, kind], place, x, top, height) {
     if (kind === 'repeat') {
-      const [cx, cy] = [x(end), top + BAR / 2];
+      const [cx, cy] = [x(end), top + height / 2];
       return svg('path', {
         class: 'bar bar-repeat',
         d: `M${cx} ${cy - 5}l5 5l-5 5l-5 -5z`,
@@ -166,8 +224,9 @@ export class Timeline {
       class: `bar bar-${kind}`,
       x: x(start),
       y: top,
+      // The surface is seen between one bar and the next.
       width: Math.max(x(end) - x(start) - 1, 1.5),
-      height: BAR,
+      height,
       rx: 2,
       'data-place': place,
     });
@@ -213,12 +272,13 @@ export class Timeline {
       return;
     }
     this.nodes[place].classList.add('is-chosen');
-    const [row, text, start, end, kind] = bar;
+    const [row, text, start, end, kind, records, trainSecs, waitSecs] = bar;
     this.readout.textContent = [
       `\u2068${this.data.workers[row].name}\u2069`,
       `\u2068${text}\u2069`,
-      TEXT_OF_KIND[kind],
+      this.textOfKind[kind],
       `${format.secs(end - start)} from ${format.date(this.data.origin + start)}`,
+      ...format.parts(records, trainSecs, waitSecs),
     ].join(' \u00B7 ');
   }
 }

@@ -4,49 +4,61 @@ import {el, name} from './dom.js';
 import * as format from './format.js';
 
 const MAX_ROWS = 200;
+const LEAST_TO_SEARCH = 10;
 
+function isKnown(value) {
+  return value !== null && value !== undefined;
+}
+
+function hasRecords(data) {
+  return isKnown(data.records) && data.records > 0;
+}
+
+// `isText`: ascending at first; `isShown`: not where nobody has measured it.
 const COLUMNS = [
   {key: 'name', text: 'Worker', isText: true},
   {key: 'completed', text: 'Items'},
   {key: 'share', text: 'Share'},
-  {key: 'records_per_sec', text: 'Records/s'},
+  {key: 'records_per_sec', text: 'Records', isRate: true, isShown: hasRecords},
   {key: 'item_secs', text: 'Time per item'},
+  {
+    key: 'wait_share',
+    text: 'Waiting',
+    isShown: (data) => data.workers.some((worker) => isKnown(worker.wait_share)),
+  },
   {key: 'item', text: 'Current item', isText: true},
   {key: 'age_secs', text: 'Age'},
   {key: 'last_heard_secs', text: 'Last heard'},
+  {
+    key: 'host',
+    text: 'Host:pid',
+    isText: true,
+    isShown: (data) => data.workers.some((worker) => worker.host),
+  },
   {key: 'incarnation', text: 'Incarnation', isText: true},
 ];
+export const SORTS = COLUMNS.map(({key}) => key);
+export const DEFAULT_SORT = {key: 'age_secs', isDescending: true};
 
 const collator = new Intl.Collator('en', {numeric: true});
 
 function compare(column, a, b) {
   const [x, y] = [a[column.key], b[column.key]];
   if (column.isText) {
-    return collator.compare(x, y);
+    return collator.compare(x ?? '', y ?? '');
   }
   return (x ?? -Infinity) - (y ?? -Infinity);
 }
 
 export class WorkersTable {
-  constructor() {
+  // `onSort` is told {key, isDescending} when a head is clicked.
+  constructor(label, sort, onSort) {
     this.data = null;
-    this.sort = 'age_secs';
-    this.isDescending = true;
-    this.heads = new Map();
-    const row = el('tr');
-    for (const column of COLUMNS) {
-      const head = el(
-        'th',
-        {scope: 'col', class: column.isText ? null : 'number'},
-        el(
-          'button',
-          {type: 'button', 'data-sort': column.key, click: () => this.by(column)},
-          column.text
-        )
-      );
-      this.heads.set(column.key, head);
-      row.append(head);
-    }
+    this.sort = sort;
+    this.onSort = onSort;
+    // Names of workers whose reason is open.
+    this.opened = new Set();
+    this.heads = el('tr');
     this.rows = el('tbody');
     this.note = el('p', {class: 'note', role: 'status'});
     this.find = el('input', {
@@ -61,34 +73,73 @@ export class WorkersTable {
       el('div', {class: 'title'}, el('h3', {}, 'Workers'), this.find, this.note),
       el(
         'div',
-        // To be scrolled with the keyboard as well.
-        {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Workers'},
-        el('table', {}, el('thead', {}, row), this.rows)
+        {
+          class: 'scroll',
+          // To be scrolled with the keyboard as well.
+          tabindex: '0',
+          role: 'region',
+          'aria-label': `Workers of ${label}`,
+        },
+        el('table', {}, el('thead', {}, this.heads), this.rows)
       )
     );
   }
 
   by(column) {
-    this.isDescending =
-      this.sort === column.key ? !this.isDescending : !column.isText;
-    this.sort = column.key;
+    this.onSort({
+      key: column.key,
+      isDescending:
+        this.sort.key === column.key ? !this.sort.isDescending : !column.isText,
+    });
+  }
+
+  setSort(sort) {
+    this.sort = sort;
+    if (this.data) {
+      this.draw();
+    }
+  }
+
+  update(data, units) {
+    this.data = data;
+    this.units = units;
+    this.columns = COLUMNS.filter(({isShown}) => !isShown || isShown(data));
+    const texts = this.columns.map(({text, isRate}) =>
+      isRate ? `${text}/${units.records.text}` : text
+    );
+    const shown = texts.join();
+    // Only when they change: a head that has the focus keeps it.
+    if (shown !== this.shownHeads) {
+      this.shownHeads = shown;
+      this.heads.replaceChildren(
+        ...this.columns.map((column, i) => this.head(column, texts[i]))
+      );
+    }
     this.draw();
   }
 
-  update(data) {
-    this.data = data;
-    this.draw();
+  head(column, text) {
+    return el(
+      'th',
+      {scope: 'col', class: column.isText ? null : 'number', 'data-key': column.key},
+      el(
+        'button',
+        {type: 'button', 'data-sort': column.key, click: () => this.by(column)},
+        text
+      )
+    );
   }
 
   draw() {
-    for (const [key, head] of this.heads) {
+    const {key, isDescending} = this.sort;
+    for (const head of this.heads.children) {
       head.setAttribute(
         'aria-sort',
-        key !== this.sort ? 'none' : this.isDescending ? 'descending' : 'ascending'
+        head.dataset.key !== key ? 'none' : isDescending ? 'descending' : 'ascending'
       );
     }
-    const column = COLUMNS.find(({key}) => key === this.sort);
-    const sign = this.isDescending ? -1 : 1;
+    const column = COLUMNS.find((one) => one.key === key);
+    const sign = isDescending ? -1 : 1;
     const wanted = this.find.value.toLowerCase();
     const found = this.data.workers.filter((worker) =>
       worker.name.toLowerCase().includes(wanted)
@@ -102,52 +153,135 @@ export class WorkersTable {
     const shown = found.slice(0, MAX_ROWS);
     this.rows.replaceChildren(...shown.map((worker) => this.row(worker)));
     const {num_workers: total, workers} = this.data;
+    this.find.hidden = workers.length <= LEAST_TO_SEARCH && !wanted;
+    this.note.textContent = this.noteOf(shown.length, total);
+  }
+
+  noteOf(numShown, total) {
+    const {workers, since, started, completed_before: before} = this.data;
     const slow = workers.filter((worker) => worker.slow).length;
-    this.find.hidden = workers.length <= 10 && !wanted;
-    this.note.textContent = [
-      shown.length < total
-        ? `${format.count(shown.length)} of ${format.count(total)}`
+    return [
+      numShown < total
+        ? `${format.count(numShown)} of ${format.count(total)}`
         : format.count(total),
       slow ? `${format.count(slow)} slow` : '',
+      before && since > started
+        ? `items and shares since ${format.moment(since)}, without the ` +
+          `${format.count(before)} completed before`
+        : '',
     ]
       .filter(Boolean)
       .join(', ');
   }
 
-  row(worker) {
-    const badge = worker.slow
-      ? el('span', {class: 'badge slow', title: worker.slow}, 'slow')
-      : worker.is_silent
-        ? el('span', {class: 'badge silent'}, 'silent')
-        : worker.has_left
-          ? el('span', {class: 'badge left'}, 'left')
-          : null;
-    const more =
-      worker.in_hand > 1
-        ? el('span', {class: 'more'}, ` +${worker.in_hand - 1}`)
-        : null;
-    const starts =
-      worker.num_starts > 1
-        ? el(
-            'span',
-            {class: 'badge starts', title: 'how often it was started'},
-            `start ${worker.num_starts}`
-          )
-        : null;
-    const cells = [
-      [name(worker.name), badge],
-      [format.count(worker.completed)],
-      [
+  badge(worker) {
+    const word =
+      worker.word ??
+      (worker.slow
+        ? 'slow'
+        : worker.is_silent
+          ? 'silent'
+          : worker.has_left
+            ? 'left'
+            : '');
+    if (!word) {
+      return null;
+    }
+    const why = worker.why || worker.slow;
+    if (word !== 'slow' || !why) {
+      return el('span', {class: `badge ${word}`}, word);
+    }
+    return el(
+      'details',
+      {
+        class: 'why',
+        open: this.opened.has(worker.name),
+        toggle: (event) =>
+          event.target.open
+            ? this.opened.add(worker.name)
+            : this.opened.delete(worker.name),
+      },
+      el(
+        'summary',
+        {class: 'badge slow', title: why},
+        word,
+        el('span', {class: 'visually-hidden'}, `: why ${worker.name} is slow`)
+      ),
+      el('p', {}, why)
+    );
+  }
+
+  heard(worker) {
+    if (worker.has_left) {
+      return '';
+    }
+    const {time, now, is_live: isLive} = this.data;
+    if (isLive === false) {
+      return format.moment(time - worker.last_heard_secs);
+    }
+    const age = Math.max(now - time, 0) + worker.last_heard_secs;
+    return `${format.secs(age)} ago`;
+  }
+
+  times(worker) {
+    const quantiles = worker.item_quantiles;
+    const cell = [format.secs(worker.item_secs)];
+    if (quantiles) {
+      const [p10, , p90] = quantiles;
+      cell.push(
+        el(
+          'span',
+          {class: 'range', title: 'p10 to p90 of its last items'},
+          ` (${format.secs(p10)} \u2013 ${format.secs(p90)})`
+        )
+      );
+    }
+    return cell;
+  }
+
+  cell({key}, worker) {
+    const cells = {
+      name: () => [name(worker.name), this.badge(worker)],
+      completed: () => [format.count(worker.completed)],
+      share: () => [
         el('span', {class: 'share', style: `--share: ${worker.share}`}),
         format.percent(worker.share),
       ],
-      [format.number(worker.records_per_sec)],
-      [format.secs(worker.item_secs)],
-      [worker.item ? name(worker.item) : '', more],
-      [format.secs(worker.age_secs)],
-      [worker.has_left ? '' : `${format.secs(worker.last_heard_secs)} ago`],
-      [name(worker.incarnation.slice(0, 6), {title: worker.incarnation}), starts],
-    ];
+      records_per_sec: () => [
+        format.rate(worker.records_per_sec, 'records', this.units.records)[0],
+      ],
+      item_secs: () => this.times(worker),
+      wait_share: () => [
+        isKnown(worker.wait_share) ? format.percent(worker.wait_share) : '\u2013',
+      ],
+      item: () => [
+        worker.item ? name(worker.item) : '',
+        worker.in_hand > 1
+          ? el('span', {class: 'more'}, ` +${worker.in_hand - 1}`)
+          : null,
+      ],
+      age_secs: () => [format.secs(worker.age_secs)],
+      last_heard_secs: () => [this.heard(worker)],
+      host: () => [
+        worker.host
+          ? name(`${worker.host}${isKnown(worker.pid) ? `:${worker.pid}` : ''}`)
+          : '',
+      ],
+      incarnation: () => [
+        name(worker.incarnation.slice(0, 6), {title: worker.incarnation}),
+        worker.num_starts > 1
+          ? el(
+              'span',
+              {class: 'badge starts', title: 'how often it was started'},
+              `start ${worker.num_starts}`
+            )
+          : null,
+      ],
+    };
+    return cells[key]();
+  }
+
+  row(worker) {
     const classes = [
       worker.slow ? 'is-slow' : '',
       worker.has_left ? 'has-left' : '',
@@ -155,8 +289,12 @@ export class WorkersTable {
     return el(
       'tr',
       {class: classes.join(' ').trim() || null, 'data-worker': worker.name},
-      ...cells.map((cell, i) =>
-        el('td', {class: COLUMNS[i].isText ? 'text' : 'number'}, ...cell)
+      ...this.columns.map((column) =>
+        el(
+          'td',
+          {class: column.isText ? 'text' : 'number'},
+          ...this.cell(column, worker)
+        )
       )
     );
   }

@@ -1,0 +1,106 @@
+// What has happened: rows of a list, marks on the charts.
+
+import {el, name} from './dom.js';
+import * as format from './format.js';
+
+// The tone of a mark on the charts; what has none is only in the list.
+const TONES = {
+  lost: 'bad',
+  missing: 'bad',
+  'given up': 'bad',
+  preempted: 'bad',
+  resumed: 'good',
+  back: 'good',
+  changed: 'neutral',
+};
+const COLUMNS = ['Time', 'What', 'Who', 'Item', 'In words'];
+const ALL = '';
+
+export function toneOf(event) {
+  return TONES[event.what];
+}
+
+export function wordsOf(event) {
+  return event.text || [event.what, event.who, event.item].filter(Boolean).join(' ');
+}
+
+export class EventList {
+  constructor(label) {
+    this.data = null;
+    this.rows = el('tbody');
+    this.note = el('p', {class: 'note', role: 'status'});
+    this.find = el('input', {
+      type: 'search',
+      placeholder: 'Filter',
+      'aria-label': 'Filter events by a word',
+      input: () => this.draw(),
+    });
+    this.what = el('select', {
+      'aria-label': 'Filter events by their kind',
+      change: () => this.draw(),
+    });
+    const heads = COLUMNS.map((text) => el('th', {scope: 'col'}, text));
+    this.root = el(
+      'div',
+      {class: 'events'},
+      el('div', {class: 'title'}, el('h3', {}, 'Events'), this.find, this.what, this.note),
+      el(
+        'div',
+        {
+          class: 'scroll',
+          tabindex: '0',
+          role: 'region',
+          'aria-label': `Events of ${label}`,
+        },
+        el('table', {}, el('thead', {}, el('tr', {}, ...heads)), this.rows)
+      )
+    );
+  }
+
+  update(data) {
+    this.data = data;
+    const kinds = [...new Set((data.events ?? []).map((event) => event.what))];
+    const chosen = this.what.value;
+    this.what.replaceChildren(
+      el('option', {value: ALL}, 'all kinds'),
+      ...kinds.sort().map((kind) => el('option', {value: kind}, kind))
+    );
+    this.what.value = kinds.includes(chosen) ? chosen : ALL;
+    this.draw();
+  }
+
+  draw() {
+    const events = this.data.events ?? [];
+    const word = this.find.value.toLowerCase();
+    const shown = events.filter(
+      (event) =>
+        (this.what.value === ALL || event.what === this.what.value) &&
+        [event.what, event.who, event.item, event.text].some((text) =>
+          text.toLowerCase().includes(word)
+        )
+    );
+    this.root.hidden = !events.length;
+    this.rows.replaceChildren(...shown.map((event) => this.row(event)));
+    const total = this.data.num_events ?? events.length;
+    this.note.textContent =
+      shown.length < total
+        ? `${format.count(shown.length)} of ${format.count(total)}, newest first`
+        : `${format.count(total)}, newest first`;
+  }
+
+  row(event) {
+    const step = event.step === null ? '' : `, step ${format.count(event.step)}`;
+    const cells = [
+      el('time', {title: `${format.date(event.time)}${step}`}, format.moment(event.time)),
+      el('span', {class: `what ${toneOf(event) ?? ''}`}, event.what),
+      event.who ? name(event.who) : '',
+      event.item ? name(event.item) : '',
+      event.text,
+    ];
+    return el(
+      'tr',
+      {'data-what': event.what},
+      ...cells.map((cell, i) => el('td', {class: i === 4 ? 'words' : 'text'}, cell))
+    );
+  }
+}
