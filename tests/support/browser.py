@@ -91,11 +91,17 @@ class Page:
         )
         self.call("Page.navigate", url=url)
 
-    def evaluate(self, code):
-        """Returns the JSON value of an expression or a promise of one."""
+    def evaluate(self, code, context=None):
+        """Returns the JSON value of an expression or a promise of one.
+
+        Args:
+          code: The expression.
+          context: Id of the execution context; None: of the page.
+        """
         result = self.call(
             "Runtime.evaluate",
             expression=code,
+            **({} if context is None else {"contextId": context}),
             returnByValue=True,
             awaitPromise=True,
             userGesture=True,
@@ -114,9 +120,12 @@ class Page:
             assert time.monotonic() < deadline, f"{code}; {self.errors}"
             time.sleep(0.05)
 
-    def press(self, key):
+    def press(self, key, text=None):
+        more = {} if text is None else {"text": text}
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, **more
+            )
 
     def screenshot(self, path, **clip):
         params = {"format": "png"}

@@ -6,22 +6,18 @@ WQ_HOOKS_SCREENSHOTS=/tmp/shots pytest tests/tensorboard_plugin/test_page.py
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import sys
+import re
 import time
-from pathlib import Path
 
 import pytest
-
-from tests.support.paths import ROOT
 
 pytest.importorskip("tensorboard")
 pytest.importorskip("websocket")
 from tests.support import browser
 from tests.support.job import Job
 from tests.support.sessions import wait_until
+from tests.support.tab import Tab, axe_violations, serving
 from wq_hooks.tensorboard_plugin import demo
 
 pytestmark = [
@@ -32,32 +28,6 @@ pytestmark = [
 ]
 
 HOSTILE_WORKER = "<img src=x onerror=\"document.title='hacked'\">"
-
-
-@contextlib.contextmanager
-def serving(logdir):
-    """Runs a TensorBoard; gives its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "programs.tensorboard_server", str(logdir)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        url = process.stdout.readline().strip()
-        assert url.startswith("http"), "TensorBoard has not started"
-        yield url
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,72 +59,30 @@ def new_page():
         yield new_page
 
 
-class Tab:
-    """The tab in a page; code runs inside its frame."""
-
-    def __init__(self, page):
-        self.page = page
-
-    def open(self, server, run="", queue="", *, dark=False):
-        self.page.open(
-            f"{server}?darkMode={str(dark).lower()}#work_queue"
-            f"&p.work_queue.run={run}&p.work_queue.queue={queue}"
-        )
-        self.wait_for("Number(doc.documentElement.dataset.ready) > 0")
-        return self
-
-    def run(self, code):
-        return self.page.evaluate(self._inside(code))
-
-    def wait_for(self, code):
-        return self.page.wait_for(self._inside(code))
-
-    def _inside(self, code):
-        return (
-            "((doc) => doc && (" + code + "))"
-            "(document.querySelector('iframe')?.contentDocument)"
-        )
-
-    def texts(self, selector):
-        return self.run(
-            f"[...doc.querySelectorAll({selector!r})].map(n => n.textContent)"
-        )
-
-    def count(self, selector):
-        return self.run(f"doc.querySelectorAll({selector!r}).length")
-
-    def focus(self, selector):
-        self.run(f"doc.querySelector({selector!r}).focus()")
-
-    def shoot(self, name):
-        directory = os.environ.get("WQ_HOOKS_SCREENSHOTS")
-        if directory:
-            Path(directory).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(Path(directory) / f"{name}.png")
-
-
-@pytest.fixture
-def tab(new_page):
-    tab = Tab(new_page())
-    yield tab
-    assert tab.page.errors == []
-
-
 @pytest.fixture(scope="module")
 def opened(server, new_page):
     return Tab(new_page()).open(server, "running", "train")
 
 
 @pytest.fixture
-def train_tab(opened):
-    """The tab with one card, as the test before has left it."""
+def tab(opened):
+    """The tab, as the test before has left it: to load it takes seconds."""
+    opened.page.call("Page.bringToFront")
     yield opened
+    opened.be_dark(False)
     assert opened.page.errors == []
 
 
+@pytest.fixture
+def train_tab(tab):
+    """The tab with the card of a queue."""
+    return tab.go("running", "train")
+
+
 @pytest.mark.parametrize("dark", [False, True])
-def test_every_part_of_a_card_is_there(server, tab, dark):
-    tab.open(server, "running", "train", dark=dark)
+def test_every_part_of_a_card_is_there(train_tab, dark):
+    tab = train_tab
+    tab.be_dark(dark)
     assert tab.count(".card") == 1
     assert "straggler" in tab.texts(".chip")[0]
     assert tab.texts(".verdict")[0].startswith(
@@ -189,7 +117,7 @@ def test_every_part_of_a_card_is_there(server, tab, dark):
     assert tab.count("tbody tr") == 7
     assert tab.texts("tr.is-slow .badge.slow") == ["slow"]
     assert "start 2" in tab.texts(".badge.starts")[0]
-    assert tab.texts("thead th") == [
+    assert tab.texts(".workers thead th") == [
         "Worker",
         "Items",
         "Share",
@@ -201,33 +129,110 @@ def test_every_part_of_a_card_is_there(server, tab, dark):
         "Incarnation",
     ]
     assert tab.count(".timeline .bar-done") > 300
-    assert tab.count(".timeline .bar-open") == 7
+    assert tab.count(".timeline .bar-open") == int(tiles["in_flight"])
     assert tab.count(".timeline .bar-lost") == 1
     assert tab.count(".timeline .bar-again") == 1
-    assert tab.run("doc.documentElement.dataset.theme") == (
-        "dark" if dark else "light"
-    )
     tab.shoot("dark" if dark else "light")
 
 
-def test_runs_and_queues_are_chosen(server, tab):
-    tab.open(server)
+def test_runs_and_queues_are_chosen_and_the_address_follows(tab):
+    tab.go()
     assert tab.count(".card") == 8
-    tab.run(
-        "(doc.getElementById('run').value = 'running',"
-        "doc.getElementById('run').dispatchEvent(new Event('change')))"
-    )
-    tab.wait_for("doc.querySelectorAll('.card').length == 2")
-    tab.run(
-        "(doc.getElementById('queue').value = 'validation',"
-        "doc.getElementById('queue').dispatchEvent(new Event('change')))"
-    )
-    tab.wait_for("doc.querySelectorAll('.card').length == 1")
+    assert tab.address() == {}
+    tab.choose("run", "running")
+    assert tab.address() == {"run": "running"}
+    assert tab.texts("#queue option") == [
+        "All queues (2)",
+        "train",
+        "validation",
+    ]
+    tab.choose("queue", "validation")
     assert tab.texts("h2 .name") == ["validation", "running"]
+    tab.run("doc.querySelector('input[value=step]').click()")
+    tab.run("doc.querySelector('[data-sort=name]').click()")
+    chosen = {
+        "run": "running",
+        "queue": "validation",
+        "axis": "step",
+        "sort": "name",
+    }
+    assert tab.address() == chosen
+    # The queue that another run lacks is not asked for there.
+    tab.choose("run", "one worker")
+    assert tab.texts("#queue option") == ["All queues (1)", "train"]
+    assert tab.address() == {
+        "run": "one worker",
+        "axis": "step",
+        "sort": "name",
+    }
 
 
-def test_a_log_that_is_days_old_is_no_alarm(server, tab):
-    tab.open(server, "broken off, days ago")
+def test_the_address_is_followed(server, new_page):
+    tab = Tab(new_page())
+    tab.open(server, "running", "train", axis="step", sort="-completed")
+    assert tab.count(".card") == 1
+    assert not any(":" in text for text in tab.texts(".chart .tick"))
+    assert tab.count("th[aria-sort=descending] [data-sort=completed]") == 1
+    tab.go("one worker")
+    assert tab.texts("h2 .name") == ["train", "one worker"]
+    assert any(":" in text for text in tab.texts(".chart .tick"))
+
+
+@pytest.mark.parametrize(
+    ("run", "queue", "why"),
+    [
+        ("one worker", "validation", "Run one worker has no queue validation."),
+        ("gone", "", "This log has no run gone with a queue."),
+        ("", "gone", "This log has no queue gone."),
+    ],
+)
+def test_an_empty_choice_says_why(tab, run, queue, why):
+    tab.go(run, queue)
+    assert tab.count(".card") == 0
+    text = tab.texts(".empty")[0].replace("\u2068", "").replace("\u2069", "")
+    assert text.startswith(why)
+    assert "It has: " in text
+
+
+def test_several_runs_are_drawn_over_each_other(tab):
+    tab.go()
+    chart = ".overlay"
+    assert tab.count(f"{chart} .line") == 8
+    assert tab.count(f"{chart} .key") == 8
+    assert {"0 s", "5 min", "10 min"} <= set(tab.texts(f"{chart} .tick"))
+    label = tab.run(
+        "doc.querySelector('.overlay svg').getAttribute('aria-label')"
+    )
+    assert "done, days ago \u00b7 train: 100 % after 12 min" in label
+    # The rates of all cards have one unit.
+    units = tab.texts("[data-tile=rate] .unit")
+    assert len(units) == 8
+    assert len(set(units)) == 1
+    tab.choose("run", "one worker")
+    assert tab.run("doc.querySelector('.overlay').hidden")
+
+
+def test_items_that_overlap_have_lanes(train_tab):
+    tab = train_tab
+    tops = tab.run(
+        "[...doc.querySelectorAll('.timeline .bar-done')]"
+        ".map(b => [b.getAttribute('y'), b.getAttribute('x'),"
+        " b.getAttribute('width'), b.getAttribute('height')].map(Number))"
+    )
+    by_lane = {}
+    for top, left, width, height in tops:
+        assert height < 12
+        by_lane.setdefault(top, []).append((left, left + width))
+    # Two for each worker.
+    assert len(by_lane) == 14
+    for bars in by_lane.values():
+        bars.sort()
+        for (_, right), (left, _) in zip(bars, bars[1:]):
+            assert left > right
+
+
+def test_a_log_that_is_days_old_is_no_alarm(tab):
+    tab.go("broken off, days ago")
     assert "no data" in tab.texts(".chip")[0]
     assert tab.texts(".verdict")[0].startswith("No news for 2 d 23 h;")
 
@@ -250,7 +255,7 @@ def test_the_table_is_sorted(train_tab):
 
     def sorted_by():
         return tab.run(
-            "[...doc.querySelectorAll('th')]"
+            "[...doc.querySelectorAll('.workers th')]"
             ".filter(h => h.getAttribute('aria-sort') != 'none')"
             ".map(h => [h.textContent, h.getAttribute('aria-sort')])"
         )
@@ -268,47 +273,116 @@ def test_the_table_is_sorted(train_tab):
 def test_with_the_keyboard(train_tab):
     tab = train_tab
     tab.page.evaluate("document.querySelector('iframe').focus()")
-    tab.focus(".chart")
+    first = "doc.querySelectorAll('.card .readout')[0]"
+    tab.focus(".card .chart")
     tab.page.press("End")
     tab.page.press("ArrowLeft")
-    readout = tab.wait_for("doc.querySelectorAll('.readout')[0].textContent")
+    readout = tab.wait_for(f"{first}.textContent")
     assert "completed" in readout
     assert "low watermark" in readout
     # The charts share their cursor.
-    assert "items" in tab.texts(".readout")[1]
+    assert "items" in tab.texts(".card .readout")[1]
     tab.page.press("Escape")
-    tab.wait_for("doc.querySelectorAll('.readout')[0].textContent == ''")
+    tab.wait_for(f"{first}.textContent == ''")
     tab.focus(".timeline")
     tab.page.press("ArrowRight")
     tab.page.press("ArrowDown")
-    readout = tab.wait_for("doc.querySelectorAll('.readout')[2].textContent")
+    readout = tab.wait_for(
+        "doc.querySelector('.timeline-figure .readout').textContent"
+    )
     assert "clicks/part-" in readout
     assert tab.count(".is-chosen") == 1
 
 
-def test_dark_mode_is_followed(train_tab):
+def test_the_readout_of_the_timeline_stays_in_view(tab):
+    tab.go("many")
+    assert tab.run(
+        "doc.querySelector('.timeline-figure .readout')"
+        ".compareDocumentPosition(doc.querySelector('.timeline')) & 4"
+    )
+    tab.run("doc.querySelector('.timeline .axis-line').scrollIntoView(false)")
+    top, bottom, height = tab.run(
+        "((r) => [r.top, r.bottom, doc.defaultView.innerHeight])"
+        "(doc.querySelector('.timeline-figure .readout')"
+        ".getBoundingClientRect())"
+    )
+    toolbar = tab.run("doc.querySelector('.toolbar').offsetHeight")
+    assert toolbar - 1 <= top < bottom < height
+
+
+def test_why_somebody_is_slow_without_a_mouse(train_tab):
     tab = train_tab
-    tab.page.evaluate("document.body.classList.add('dark-mode')")
-    tab.wait_for("doc.documentElement.dataset.theme == 'dark'")
-    tab.page.evaluate("document.body.classList.remove('dark-mode')")
-    tab.wait_for("doc.documentElement.dataset.theme == 'light'")
+    tab.page.evaluate("document.querySelector('iframe').focus()")
+    tab.focus("tr.is-slow summary")
+    tab.page.press("Enter", text="\r")
+    tab.wait_for("doc.querySelector('tr.is-slow details').open")
+    box = "doc.querySelector('tr.is-slow details p').getBoundingClientRect()"
+    assert tab.run(f"{box}.height") > 0
+    assert "usual time" in tab.texts("tr.is-slow details p")[0]
+    # It stays open when the log is read again.
+    tab.reload()
+    assert tab.run("doc.querySelector('tr.is-slow details').open")
+
+
+def test_what_is_read_aloud(train_tab):
+    tab = train_tab
+    assert tab.run("doc.documentElement.lang") == "en"
+    assert tab.page.evaluate("document.querySelector('iframe').title") == (
+        "Work Queue"
+    )
+    completed = tab.texts("[data-tile=completed] dd")[0]
+    assert re.match(r"\d+ of 720 ", completed)
+    labels = tab.run(
+        "[...doc.querySelectorAll('.card svg')]"
+        ".map(s => s.getAttribute('aria-label'))"
+    )
+    assert len(labels) == 3
+    number = tab.texts("[data-tile=completed] .value")[0]
+    assert f"{number} of 720 items completed" in labels[0]
+    assert "items/min at the end" in labels[1]
+    assert "Items of 7 workers" in labels[2]
+    # The arrow of the order is no part of the name of a button.
+    tree = tab.page.call("Accessibility.getFullAXTree", frameId=tab.frame())
+    names = {
+        node["name"]["value"]
+        for node in tree["nodes"]
+        if node.get("role", {}).get("value") == "button"
+    }
+    assert {"Age", "Worker", "Reload"} <= names
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing(tab, dark):
+    tab.go("running")
+    tab.be_dark(dark)
+    tab.run("void (doc.querySelector('tr.is-slow details').open = true)")
+    violations = axe_violations(tab)
+    if violations is None:
+        pytest.skip("no axe-playwright-python: axe-core was not run")
+    assert violations == []
 
 
 def test_the_reload_button_of_tensorboard_reloads(train_tab):
     tab = train_tab
     tab.run("doc.querySelector('[data-sort=name]').click()")
+    reads = (
+        "doc.defaultView.performance.getEntriesByType('resource')"
+        ".filter(e => e.name.includes('/card?')).length"
+    )
+    number = tab.run(reads)
     tab.page.evaluate(
         "document.querySelector('app-header-reload button').click()"
     )
-    tab.wait_for("Number(doc.documentElement.dataset.ready) > 1")
+    tab.wait_for(f"{reads} > {number}")
+    tab.settle()
     # What was chosen stays.
     assert tab.texts("tbody tr td:first-child .name")[0] == "chief:0"
     assert tab.count(".card") == 1
 
 
 @pytest.mark.parametrize("run", ["hostile <b>names", "hostile <i>too"])
-def test_hostile_names_are_text(server, tab, run):
-    tab.open(server, run.replace("<", "%3C").replace(">", "%3E"))
+def test_hostile_names_are_text(tab, run):
+    tab.go(run)
     assert tab.texts("h2 .name") == ["ads/train", run]
     for tag in ("img", "b", "i", "script:not([src]):not([type])", "a"):
         assert tab.count(f"#work-queue {tag}") == 0
@@ -326,25 +400,22 @@ def test_hostile_names_are_text(server, tab, run):
     assert "hacked" not in tab.run("doc.title")
 
 
-def test_a_thousand_workers(server, tab):
+def test_a_thousand_workers(tab):
     begin = time.monotonic()
-    tab.open(server, "many")
+    tab.go("many")
     # Much more than it takes, for a machine that is busy.
     assert time.monotonic() - begin < 60
     assert tab.count("tbody tr") == 200
     assert "200 of 1,000" in tab.texts(".workers .note")[0]
     assert tab.count("tr.is-slow") == 1
     assert tab.count(".timeline .row") == 40
-    tab.run(
-        "(doc.querySelector('[type=search]').value = 'worker:99',"
-        "doc.querySelector('[type=search]').dispatchEvent(new Event('input')))"
-    )
+    tab.type("[type=search]", "worker:99")
     assert tab.count("tbody tr") == 11
     size, msecs = tab.run(
         "performance.timeOrigin && [1, 2] && "
         "((e) => [e.decodedBodySize, e.responseEnd - e.startTime])"
         "(doc.defaultView.performance.getEntriesByType('resource')"
-        ".find(e => e.name.includes('/card?')))"
+        ".findLast(e => e.name.includes('/card?')))"
     )
     assert 100_000 < size < 1_000_000
     assert msecs < 30_000
@@ -392,16 +463,10 @@ def test_a_real_job_with_a_slow_worker_a_killed_one_and_a_resume(
         tab.open(url)
         assert tab.texts("h2 .name") == ["work_queue", "click model"]
         # With each reload it knows more; first the slow one has to be slow.
-        number = 1
         while "straggler" not in tab.texts(".chip")[0]:
             assert "done" not in tab.texts(".chip")[0], job.log("chief:0")
-            tab.page.evaluate(
-                "document.querySelector('app-header-reload button').click()"
-            )
-            number = tab.wait_for(
-                "((n) => n > " + str(number) + " && n)"
-                "(Number(doc.documentElement.dataset.ready))"
-            )
+            tab.page.evaluate("new Promise(r => setTimeout(r, 500))")
+            tab.reload()
         assert slow in tab.texts(".verdict")[0]
         assert slow in tab.texts("tr.is-slow .name")
         assert tab.count("tbody tr") == num_workers + 1
@@ -414,13 +479,12 @@ def test_a_real_job_with_a_slow_worker_a_killed_one_and_a_resume(
         assert tab.count(".timeline .bar-lost") >= 1
         assert tab.count(".timeline .bar-again") >= 2
         tab.shoot("real-light")
-        tab.page.evaluate("document.body.classList.add('dark-mode')")
-        tab.wait_for("doc.documentElement.dataset.theme == 'dark'")
+        tab.be_dark(True)
         tab.shoot("real-dark")
         assert set(job.cluster.wait_for_job(120).values()) == {0}
         while "done" not in tab.texts(".chip")[0]:
-            tab.run("doc.getElementById('reload').click()")
             tab.page.evaluate("new Promise(r => setTimeout(r, 500))")
+            tab.reload()
             assert len(tab.page.errors) == 0
         assert tab.texts(".verdict")[0].startswith("All ")
         assert tab.page.errors == []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import heapq
 import json
 import os
@@ -39,6 +40,8 @@ from wq_hooks.core.position.snapshot import Snapshot
 from wq_hooks.tensorboard_plugin import metadata
 
 _STEPS_PER_SEC = 20
+_RECORDS_PER_ITEM = 10_000
+_ASK_AGAIN_SECS = 1.0
 _DAY_SECS = 86_400
 _SAVE_SECS = 120
 HOSTILE_WORKS = (
@@ -54,11 +57,16 @@ HOSTILE_WORKS = (
 class Player:
     """A job whose workers take a given time for an item.
 
+    With `shuffled` it is as with `records()` behind a shuffle: a worker opens
+    its next item when it has read the last one, and trains the rest of that
+    later.
+
     Args:
       works: Works of its queue.
       secs_of: {worker: seconds it takes for an item}, a little more or less.
       num_epochs: Number of epochs.
       seed: Seed of what is random.
+      shuffled: How much of an item waits in the shuffle buffer; 0: none.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Player:
         *,
         num_epochs: int = 1,
         seed: int = 1,
+        shuffled: float = 0.0,
     ):
         self._works = Works(works)
         self._seed = seed
@@ -77,6 +86,7 @@ class Player:
         self.ledger = Ledger(plan, lease_secs=60.0)
         self.secs_of = dict(secs_of)
         self._num_epochs = num_epochs
+        self._shuffled = shuffled
         self._begin_workers(0.0)
 
     def begin(self, wall_time: float) -> None:
@@ -109,49 +119,67 @@ class Player:
     def _begin_workers(self, now: float) -> None:
         secs_of = self.secs_of
         self._random = Random(self._seed)
-        self._held: dict[str, int] = {}
         self._life: dict[str, int] = dict.fromkeys(secs_of, 1)
-        # (when, worker, life)
-        self._due = [(now + i * 0.1, w, 1) for i, w in enumerate(secs_of)]
-        heapq.heapify(self._due)
+        self._present: set[str] = set()
+        # When a worker takes an item, or completes that of the ticket.
+        self._due: list[tuple[float, bool, str, int, int | None]] = []
+        for i, worker in enumerate(secs_of):
+            self._plan(now + i * 0.1, worker)
 
     def run_until(self, now: float) -> None:
         """Plays up to a time in seconds; never backwards."""
         while self._due and self._due[0][0] <= now:
-            when, worker, life = heapq.heappop(self._due)
-            if life == self._life[worker]:
-                self._step(worker, when)
-        for worker in self._held:
+            when, _, worker, life, ticket = heapq.heappop(self._due)
+            if life != self._life[worker]:
+                continue
+            if ticket is None:
+                self._take(worker, when)
+            else:
+                self._complete(worker, ticket, when)
+        for worker in self._present:
             self.ledger.heard(self._consumer(worker), now)
         self.ledger.expire(now)
 
     def kill(self, worker: str, now: float, back_in: float) -> None:
         """Ends a worker's life; another one begins after so many seconds."""
-        self._held.pop(worker, None)
+        self._present.discard(worker)
         self._life[worker] += 1
-        heapq.heappush(self._due, (now + back_in, worker, self._life[worker]))
+        self._plan(now + back_in, worker)
+
+    def _plan(
+        self, when: float, worker: str, ticket: int | None = None
+    ) -> None:
+        """Plans that a worker completes an item, or takes one after that."""
+        entry = (when, ticket is None, worker, self._life[worker], ticket)
+        heapq.heappush(self._due, entry)
 
     def _consumer(self, worker: str) -> Consumer:
         life = f"{worker} {self._life[worker]}".encode()
         return Consumer(worker, f"{zlib.crc32(life):08x}")
 
-    def _step(self, worker: str, now: float) -> None:
+    def _complete(self, worker: str, ticket: int, now: float) -> None:
+        consumer = self._consumer(worker)
+        self.ledger.acknowledge(consumer, ticket, now)
+        self.ledger.count_records(consumer, _RECORDS_PER_ITEM)
+
+    def _take(self, worker: str, now: float) -> None:
         consumer, ledger = self._consumer(worker), self.ledger
-        ticket = self._held.pop(worker, None)
-        if ticket is not None:
-            ledger.acknowledge(consumer, ticket, now)
-            ledger.count_records(consumer, 10_000)
+        self._present.add(worker)
         ledger.ask(consumer, now)
-        if consumer.name in ledger.held_back(now):
-            return
-        items = ledger.issue(1, now)
-        if not items:
+        items = []
+        if consumer.name not in ledger.held_back(now):
+            items = ledger.issue(1, now)
+        if items:
+            ticket = items[0].ticket
+            ledger.lease(consumer, ticket, now)
+            secs = self.secs_of[worker] * self._random.uniform(0.8, 1.2)
+            self._plan(now + secs, worker)
+            self._plan(now + secs * (1 + self._shuffled), worker, ticket)
+        elif ledger.is_done:
             ledger.leave(consumer, now)
-            return
-        ledger.lease(consumer, items[0].ticket, now)
-        self._held[worker] = items[0].ticket
-        secs = self.secs_of[worker] * self._random.uniform(0.8, 1.2)
-        heapq.heappush(self._due, (now + secs, worker, self._life[worker]))
+            self._present.discard(worker)
+        else:
+            self._plan(now + _ASK_AGAIN_SECS, worker)
 
 
 class Log:
@@ -296,28 +324,29 @@ def write_all(directory: str, now: float) -> None:
     slow = {"chief:0": 20.0, **workers(5, 20.0), "worker:5": 80.0}
     hostile = {"<b>worker</b>": 9.0, "../../etc/passwd": 11.0}
     few, many = parts(40), parts(200)
+    shuffled = functools.partial(Player, shuffled=0.4)
     done, broken_off = now - 5 * _DAY_SECS, now - 3 * _DAY_SECS
     kills = [(400.0, "worker:2", 30.0)]
     jobs: list[tuple[str, str, Player, float, float, float, Any]] = [
         # Run, queue, job, its end and how often it writes in seconds, the time
         # of the last write, kills.
-        ("running", "train", Player(parts(240), slow, num_epochs=3),
+        ("running", "train", shuffled(parts(240), slow, num_epochs=3),
          1500.0, 15.0, now, kills),
-        ("running", "validation", Player(parts(60), workers(3, 10.0)),
+        ("running", "validation", shuffled(parts(60), workers(3, 10.0)),
          100.0, 10.0, now, ()),
-        ("done, days ago", "train", Player(many, workers(4, 15.0)),
+        ("done, days ago", "train", shuffled(many, workers(4, 15.0)),
          3600.0, 20.0, done, ()),
-        ("broken off, days ago", "train", Player(many, workers(4, 15.0)),
+        ("broken off, days ago", "train", shuffled(many, workers(4, 15.0)),
          400.0, 20.0, broken_off, ()),
-        ("one worker", "train", Player(few, workers(1, 12.0)),
+        ("one worker", "train", shuffled(few, workers(1, 12.0)),
          200.0, 10.0, now, ()),
-        ("hostile <b>names", "ads/train", Player(HOSTILE_WORKS * 5, hostile),
+        ("hostile <b>names", "ads/train", shuffled(HOSTILE_WORKS * 5, hostile),
          100.0, 10.0, now, ()),
     ]  # fmt: skip
     write_job(
         os.path.join(directory, "resumed"),
         "train",
-        Player(parts(120), workers(3, 15.0)),
+        shuffled(parts(120), workers(3, 15.0)),
         end=900.0,
         every=15.0,
         last=now,

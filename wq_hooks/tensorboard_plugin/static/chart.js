@@ -14,13 +14,14 @@ const LEFT = 52;
 const RIGHT = 14;
 // Marks of events and names of epochs stand above the curves.
 const TOP = 26;
-const BOTTOM = 34;
+const BOTTOM = 22;
+const BOTTOM_WITH_DAYS = 36;
 const GAP = 14;
 const ROOM_OF_MARK = 9;
 const ROOM_OF_GAP_TEXT = 150;
 
 export class Chart {
-  constructor(axis, {title, panels}) {
+  constructor(axis, {title, panels, heading = 'h3'}) {
     this.axis = axis;
     this.title = title;
     this.panels = panels;
@@ -30,11 +31,10 @@ export class Chart {
     this.picture = svg('svg', {class: 'chart', role: 'img', tabindex: '0'});
     this.legend = el('div', {class: 'legend'});
     this.readout = el('p', {class: 'readout', 'aria-live': 'polite'});
-    this.heading = el('h3', {}, title);
     this.root = el(
       'figure',
       {},
-      el('figcaption', {}, this.heading, this.legend),
+      el('figcaption', {}, el(heading, {}, title), this.legend),
       this.picture,
       this.readout
     );
@@ -76,9 +76,14 @@ export class Chart {
       return;
     }
     const width = Math.max(this.root.clientWidth, 240);
+    const xs = this.xs;
+    const [first, last] = xs.length ? this.extent() : [0, 0];
+    const room = width - LEFT - RIGHT;
+    const marks = xTicks(this.axis, first, last, room);
+    const bottom = marks.some(({day}) => day) ? BOTTOM_WITH_DAYS : BOTTOM;
     const height =
       TOP +
-      BOTTOM +
+      bottom +
       GAP * (this.panels.length - 1) +
       this.panels.reduce((sum, panel) => sum + panel.height, 0);
     this.picture.setAttribute('viewBox', `0 0 ${width} ${height}`);
@@ -90,7 +95,6 @@ export class Chart {
     );
     this.picture.replaceChildren();
     this.legend.replaceChildren();
-    const xs = this.xs;
     if (!xs.length) {
       this.line = null;
       this.picture.append(
@@ -98,22 +102,20 @@ export class Chart {
       );
       return;
     }
-    const [first, last] = this.extent();
-    const room = width - LEFT - RIGHT;
     this.x = (value) =>
       LEFT + (last > first ? ((value - first) / (last - first)) * room : room / 2);
-    this.drawGaps(TOP, height - BOTTOM);
+    this.drawGaps(TOP, height - bottom);
     let top = TOP;
     for (const panel of this.panels) {
       this.drawPanel(panel, top, width);
       top += panel.height + GAP;
     }
-    this.drawXAxis(first, last, room, height);
-    this.drawMarks(TOP, height - BOTTOM);
+    this.drawXAxis(marks, height - bottom);
+    this.drawMarks(TOP, height - bottom);
     this.line = svg('line', {
       class: 'cursor',
       y1: TOP,
-      y2: height - BOTTOM,
+      y2: height - bottom,
       visibility: 'hidden',
     });
     this.picture.append(this.line);
@@ -148,10 +150,9 @@ export class Chart {
     panel.draw(this, {y, top, bottom: top + panel.height});
   }
 
-  drawXAxis(first, last, room, height) {
-    for (const {value, text, day} of xTicks(this.axis, first, last, room)) {
+  drawXAxis(marks, y) {
+    for (const {value, text, day} of marks) {
       const x = this.x(value);
-      const y = height - BOTTOM;
       this.picture.append(
         svg('line', {class: 'axis-line', x1: x, x2: x, y1: y, y2: y + 4}),
         svg('text', {class: 'tick', x, y: y + 16, 'text-anchor': 'middle'}, text)

@@ -16,6 +16,7 @@ class Page {
     this.units = {items: format.UNITS[0], records: format.UNITS[0]};
     this.isStale = false;
     this.isLoading = false;
+    this.numWorks = 0;
     this.choice = new Choice({
       onQueues: () => this.choose(),
       onAxis: (axis) => this.cards.forEach((card) => card.setAxis(axis)),
@@ -33,10 +34,8 @@ class Page {
       el('button', {type: 'button', id: 'reload', click: () => this.load()}, 'Reload'),
       this.status
     );
-    root.append(
-      toolbar,
-      el('main', {}, this.empty, this.overlay.root, this.body)
-    );
+    this.main = el('main', {}, this.empty, this.overlay.root, this.body);
+    root.append(toolbar, this.main);
     document.addEventListener('visibilitychange', () => this.seen());
     // Another tab of TensorBoard hides the frame, not the document.
     new ResizeObserver(() => this.seen()).observe(root);
@@ -67,30 +66,40 @@ class Page {
     }
   }
 
-  async load() {
+  load() {
     if (this.isLoading) {
       this.isStale = true;
-      return;
+      return Promise.resolve();
     }
-    this.isLoading = true;
+    return this.work(async () => {
+      this.isLoading = true;
+      try {
+        do {
+          this.isStale = false;
+          this.queues = await fetchJson('./queues');
+          await this.show();
+        } while (this.isStale);
+      } finally {
+        this.isLoading = false;
+      }
+    });
+  }
+
+  choose() {
+    return this.work(() => this.show());
+  }
+
+  // Does what takes a while; several may go on at a time.
+  async work(what) {
+    this.numWorks++;
+    this.main.setAttribute('aria-busy', 'true');
     try {
-      do {
-        this.isStale = false;
-        this.queues = await fetchJson('./queues');
-        await this.show();
-      } while (this.isStale);
+      await what();
     } catch (error) {
       this.status.textContent = `Not up to date: ${error.message}`;
     } finally {
-      this.isLoading = false;
-    }
-  }
-
-  async choose() {
-    try {
-      await this.show();
-    } catch (error) {
-      this.status.textContent = `Not up to date: ${error.message}`;
+      this.numWorks--;
+      this.main.setAttribute('aria-busy', String(this.numWorks > 0));
     }
   }
 
@@ -129,10 +138,8 @@ class Page {
         }
       })
     );
-    this.overlay.show(keys.map((key) => this.cards.get(key)?.data).filter(Boolean));
-    document.documentElement.dataset.ready = String(
-      Number(document.documentElement.dataset.ready ?? 0) + 1
-    );
+    const all = [...this.cards.values()].map(({data}) => data);
+    this.overlay.show(all.filter(Boolean));
   }
 
   // Shows a card, in one unit with the others.

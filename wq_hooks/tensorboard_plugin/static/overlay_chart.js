@@ -29,6 +29,7 @@ function lineOf(data) {
 export class OverlayChart extends Chart {
   constructor() {
     super('elapsed', {
+      heading: 'h2',
       title: 'Completed, over the time since the beginning',
       panels: [
         {

@@ -8,11 +8,12 @@ import {lanesOf} from './lanes.js';
 
 // Height of a bar where a row has so many lanes.
 const BAR_OF_LANES = [12, 12, 8, 6, 5];
-const PAD = 6;
+const PAD = 10;
 const LEFT = 110;
 const RIGHT = 14;
 const TOP = 2;
-const BOTTOM = 34;
+const BOTTOM = 22;
+const BOTTOM_WITH_DAYS = 36;
 const MAX_ROWS = 40;
 const MAX_LABEL = 20;
 const TEXT_OF_KIND = {
@@ -101,11 +102,13 @@ export class Timeline {
       tops.push(tops[row] + height);
     });
     const bottom = tops[rows.length];
-    const height = bottom + BOTTOM;
-    this.picture.setAttribute('viewBox', `0 0 ${width} ${height}`);
-    this.picture.setAttribute('height', height);
     const last = Math.max(...bars.map((bar) => bar[3]), 1);
     const room = width - LEFT - RIGHT;
+    const marks = xTicks('time', origin, origin + last, room);
+    const height =
+      bottom + (marks.some(({day}) => day) ? BOTTOM_WITH_DAYS : BOTTOM);
+    this.picture.setAttribute('viewBox', `0 0 ${width} ${height}`);
+    this.picture.setAttribute('height', height);
     const x = (time) => LEFT + (time / last) * room;
     this.drawGaps(x, bottom);
     rows.forEach(({name, is_slow: isSlow}, i) => {
@@ -128,7 +131,7 @@ export class Timeline {
       );
       setLabel(label, isSlow ? '\u25C6 ' : '', name);
     });
-    this.drawAxis(x, origin, last, bottom, room);
+    this.drawAxis(marks, (time) => x(time - origin), bottom);
     this.nodes = this.shown.map((bar, place) => {
       const size = barOf(bar[0]);
       const top = tops[bar[0]] + PAD / 2 + lanes[place] * (size + 1);
@@ -192,9 +195,9 @@ export class Timeline {
     }
   }
 
-  drawAxis(x, origin, last, bottom, room) {
-    for (const {value, text, day} of xTicks('time', origin, origin + last, room)) {
-      const at = x(value - origin);
+  drawAxis(marks, x, bottom) {
+    for (const {value, text, day} of marks) {
+      const at = x(value);
       this.picture.append(
         svg('line', {class: 'axis-line', x1: at, x2: at, y1: bottom, y2: bottom + 4}),
         svg('text', {class: 'tick', x: at, y: bottom + 16, 'text-anchor': 'middle'}, text)

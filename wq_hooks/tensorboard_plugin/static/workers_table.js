@@ -203,9 +203,8 @@ export class WorkersTable {
       },
       el(
         'summary',
-        {class: 'badge slow', title: why},
-        word,
-        el('span', {class: 'visually-hidden'}, `: why ${worker.name} is slow`)
+        {class: 'badge slow', title: why, 'aria-label': `slow: why ${worker.name}?`},
+        word
       ),
       el('p', {}, why)
     );
