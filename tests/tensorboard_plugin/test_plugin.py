@@ -103,14 +103,13 @@ class TestRoutes:
         assert gap[2] == "dead"
         assert gap[1] == pytest.approx(card["since"], abs=0.1)
         assert card["elapsed_secs"] == 900.0
-        assert card["completed_before"] == 45
+        assert card["completed_before"] == 43
         shares = sum(worker["share"] for worker in card["workers"])
         assert shares == pytest.approx(1.0)
         timeline = card["timeline"]
         lost = [bar for bar in timeline["bars"] if bar[4] == "lost"]
-        # One with its worker, and what all had when they were killed.
-        assert len(lost) == 4
-        assert [round(bar[3]) for bar in lost[1:]] == [300, 300, 300]
+        # Two with their worker, and what all had when they were killed.
+        assert [round(bar[3]) for bar in lost] == [120] * 2 + [300] * 4
         assert [gap[1:] for gap in timeline["gaps"]] == [[600.0, "dead"]]
 
     def test_hostile_names_stay_what_they_are(self, client):

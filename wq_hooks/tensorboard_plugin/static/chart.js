@@ -104,12 +104,12 @@ export class Chart {
     }
     this.x = (value) =>
       LEFT + (last > first ? ((value - first) / (last - first)) * room : room / 2);
-    this.drawGaps(TOP, height - bottom);
     let top = TOP;
     for (const panel of this.panels) {
       this.drawPanel(panel, top, width);
       top += panel.height + GAP;
     }
+    this.drawGaps(TOP, height - bottom);
     this.drawXAxis(marks, height - bottom);
     this.drawMarks(TOP, height - bottom);
     this.line = svg('line', {

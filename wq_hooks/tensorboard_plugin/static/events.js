@@ -13,7 +13,23 @@ const TONES = {
   back: 'good',
   changed: 'neutral',
 };
-const COLUMNS = ['Time', 'What', 'Who', 'Item', 'In words'];
+const COLUMNS = [
+  {
+    text: 'Time',
+    cell: ({time, step}) => {
+      const at = step === null ? '' : `, step ${format.count(step)}`;
+      return el('time', {title: `${format.date(time)}${at}`}, format.moment(time));
+    },
+  },
+  {
+    text: 'What',
+    cell: (event) =>
+      el('span', {class: `what ${toneOf(event) ?? ''}`}, event.what),
+  },
+  {text: 'Who', key: 'who', cell: ({who}) => (who ? name(who) : '')},
+  {text: 'Item', key: 'item', cell: ({item}) => (item ? name(item) : '')},
+  {text: 'In words', kind: 'words', cell: ({text}) => text},
+];
 const ALL = '';
 
 export function toneOf(event) {
@@ -39,7 +55,7 @@ export class EventList {
       'aria-label': 'Filter events by their kind',
       change: () => this.draw(),
     });
-    const heads = COLUMNS.map((text) => el('th', {scope: 'col'}, text));
+    this.heads = el('tr');
     this.root = el(
       'div',
       {class: 'events'},
@@ -52,7 +68,7 @@ export class EventList {
           role: 'region',
           'aria-label': `Events of ${label}`,
         },
-        el('table', {}, el('thead', {}, el('tr', {}, ...heads)), this.rows)
+        el('table', {}, el('thead', {}, this.heads), this.rows)
       )
     );
   }
@@ -80,7 +96,14 @@ export class EventList {
         )
     );
     this.root.hidden = !events.length;
-    this.rows.replaceChildren(...shown.map((event) => this.row(event)));
+    // Without those that nothing is in.
+    const columns = COLUMNS.filter(
+      ({key}) => !key || events.some((event) => event[key])
+    );
+    this.heads.replaceChildren(
+      ...columns.map(({text}) => el('th', {scope: 'col'}, text))
+    );
+    this.rows.replaceChildren(...shown.map((event) => this.row(event, columns)));
     const total = this.data.num_events ?? events.length;
     this.note.textContent =
       shown.length < total
@@ -88,19 +111,11 @@ export class EventList {
         : `${format.count(total)}, newest first`;
   }
 
-  row(event) {
-    const step = event.step === null ? '' : `, step ${format.count(event.step)}`;
-    const cells = [
-      el('time', {title: `${format.date(event.time)}${step}`}, format.moment(event.time)),
-      el('span', {class: `what ${toneOf(event) ?? ''}`}, event.what),
-      event.who ? name(event.who) : '',
-      event.item ? name(event.item) : '',
-      event.text,
-    ];
+  row(event, columns) {
     return el(
       'tr',
       {'data-what': event.what},
-      ...cells.map((cell, i) => el('td', {class: i === 4 ? 'words' : 'text'}, cell))
+      ...columns.map(({kind, cell}) => el('td', {class: kind ?? 'text'}, cell(event)))
     );
   }
 }

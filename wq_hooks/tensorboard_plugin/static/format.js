@@ -110,6 +110,11 @@ export function moment(time) {
   return isToday(time) ? clock(time) : date(time);
 }
 
+// Likewise, without the seconds.
+export function minute(time) {
+  return isToday(time) ? clock(time, 60) : `${day(time)} ${clock(time, 60)}`;
+}
+
 function isKnown(value) {
   return value !== null && value !== undefined;
 }

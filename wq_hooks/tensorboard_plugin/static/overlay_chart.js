@@ -63,6 +63,10 @@ export class OverlayChart extends Chart {
     return queues.size > 1 ? `${run} \u00B7 ${queue}` : run;
   }
 
+  extent() {
+    return [0, Math.max(...this.xs)];
+  }
+
   drawRuns(y) {
     this.lines.forEach((line, i) => {
       const kind = `run-${i}`;

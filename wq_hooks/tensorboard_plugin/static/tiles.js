@@ -88,8 +88,11 @@ function timeTiles(data, units) {
     ),
   ];
   if (data.elapsed_secs !== null && data.elapsed_secs !== undefined) {
-    const began = `since ${format.moment(data.started)}`;
-    const done = `${format.moment(data.started)} to ${format.moment(data.ended)}`;
+    const began = `since ${format.minute(data.started)}`;
+    const done =
+      format.day(data.started) === format.day(data.ended)
+        ? `${format.minute(data.started)} to ${format.clock(data.ended, 60)}`
+        : `${format.minute(data.started)} to ${format.minute(data.ended)}`;
     tiles.push(
       tile(
         'elapsed',
@@ -113,7 +116,7 @@ function timeTiles(data, units) {
         'Time per item',
         format.secs(p50),
         'median',
-        `${format.secs(p10)} to ${format.secs(p90)} (p10 to p90)`
+        `${format.secs(p10)} to ${format.secs(p90)}`
       )
     );
   }
