@@ -95,6 +95,7 @@ class TestCommand:
             code, err = self.run(capsys, *args)
             assert code == 1
             assert "Expected a work queue named 'train'" in err
+            assert "there is none on" in err
             with task.session() as session:
                 assert draw(session, item, 3) == ["a", "b", "c"]
 
@@ -113,6 +114,11 @@ class TestCommand:
                 worker_target = f"grpc://{cluster.spec['worker'][0]}"
                 code, out = self.run(capsys, *args, "--target", worker_target)
                 assert code == 0, out
+                # The last --name counts.
+                code, err = self.run(capsys, *args, "--name", "eval")
+                assert code == 1
+                assert "named 'eval'" in err
+                assert "there are: train." in err
                 # Nothing was taken.
                 assert session.run(size) == 3
                 assert draw(session, item) == ["d", "e", "f"]

@@ -153,6 +153,7 @@ class SessionChief:
         note_own_generation(self._queue, chief.generation)
         # A chief that was stopped may wait for a report: it gets this one.
         self._mailbox.report(messages.WAKE_UP)
+        self._mailbox.announce()
         self.feeder = feeder
         # From now on the board tells what is left over from an earlier life.
         feeder.feed()

@@ -18,8 +18,10 @@ import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.protocol import messages
+from wq_hooks.core.waits import listed
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.host.foreign_state import own_state_expected
+from wq_hooks.runtime.transport.mailbox import names_table
 
 _JOB = re.compile(r"/job:[^/]+")
 
@@ -92,12 +94,34 @@ class BoardReader:
                     self._found = found
                     break
             else:
-                raise WorkQueueError(
-                    f"Expected a work queue named {self._name!r} whose chief "
-                    f"has begun; there is none on {self._devices()}. Is it "
-                    "another --name, --device or --container?"
-                )
+                raise self._no_such_queue()
         return self._run(self._found)[1]
+
+    def _no_such_queue(self) -> WorkQueueError:
+        devices = self._devices()
+        names = sorted({n for d in devices for n in self._names_on(d)})
+        expected = (
+            f"Expected a work queue named {self._name!r} whose chief has begun"
+        )
+        if names:
+            return WorkQueueError(
+                f"{expected}; there are: {listed(names)}. Choose one by --name."
+            )
+        return WorkQueueError(
+            f"{expected}; there is none on {listed(devices)}. Is it another "
+            "--device or --container?"
+        )
+
+    def _names_on(self, device: str) -> list[str]:
+        with (
+            self._graph.as_default(),
+            self._graph.container(self._container),
+            tf.device(device),
+        ):
+            names, _ = tf.raw_ops.LookupTableExportV2(
+                table_handle=names_table(), Tkeys=tf.string, Tvalues=tf.int64
+            )
+        return self._run(names)
 
     def _devices(self) -> list[str]:
         if self._device is not None:
@@ -128,4 +152,4 @@ class BoardReader:
             )
 
     def _run(self, fetch: Any) -> list[str]:
-        return [v.decode() for v in self._session.run(fetch)]
+        return [v.decode(errors="replace") for v in self._session.run(fetch)]

@@ -35,6 +35,16 @@ _DECIMAL = r"[0-9]{1,18}(\.[0-9]{1,30})?(e-[0-9]{1,2})?"
 ELEMENT_SIZE = 4
 
 
+def names_table() -> Any:
+    """Returns the table of the queues that have begun on a server.
+
+    It stands on the device, and in the container, that are current.
+    """
+    return tf.raw_ops.MutableHashTableV2(
+        key_dtype=_STRING, value_dtype=tf.int64, shared_name="wq_hooks/names"
+    )
+
+
 class Mailbox:
     """The ops over the shared resources of one queue, in the current graph.
 
@@ -118,6 +128,11 @@ class Mailbox:
             key_dtype=tf.int64, value_dtype=_STRING, shared_name=f"{name}/board"
         )
 
+        self.announce = tf.raw_ops.LookupTableInsertV2(
+            table_handle=names_table(),
+            keys=tf.constant([name]),
+            values=tf.constant([1], tf.int64),
+        )
         look_up = self.look_up
 
         def fed(*shape: int | None, dtype: Any = _STRING) -> Any:

@@ -201,6 +201,10 @@ class MailboxSession:
             [published, rows or np.empty((0, ELEMENT_SIZE))],
         )
 
+    def announce(self) -> None:
+        """Adds the name to those that are told to who asks for another."""
+        self._run(self._mailbox.announce)
+
     def invalidate_items(self) -> None:
         """Lets no item count until a chief begins: the one who takes waits."""
         self.deliver([], {messages.ITEM: messages.NOBODY})

@@ -123,6 +123,7 @@ class QueueServer:
         if self._drainer is None:
             self._drainer = self._start(self._drain_forever)
             self._registry.add(self._session, self._served)
+            self.mailbox.announce()
 
     def shut(self) -> None:
         """Ends the threads; who connects later is told that there is none."""
