@@ -24,12 +24,21 @@ class Job:
     """Starts the tasks so that they begin to train together."""
 
     def __init__(
-        self, checkpoint, *, num_workers=1, slow=None, network=None, **flags
+        self,
+        checkpoint,
+        *,
+        num_workers=1,
+        slow=None,
+        network=None,
+        clock=None,
+        **flags,
     ):
         self._gate = Path(checkpoint) / f"gate-{uuid.uuid4().hex}"
         command = [sys.executable]
         if network is not None:
             command += [str(PROGRAMS / "on_network.py"), network.to_json()]
+        if clock is not None:
+            command += [str(PROGRAMS / "clocked.py")]
         command += [str(PROGRAM)]
         command += [f"--checkpoint={checkpoint}", f"--gate={self._gate}"]
         works = flags.pop("works", None)
@@ -41,7 +50,7 @@ class Job:
             num_ps=1,
             num_workers=num_workers,
             slow=slow,
-            env=environment(),
+            env={**environment(), **(clock or {})},
         )
 
     def __enter__(self):
