@@ -32,7 +32,7 @@ HOSTILE_WORKER = "<img src=x onerror=\"document.title='hacked'\">"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The address of a TensorBoard over played jobs."""
+    """The directory and the address of a TensorBoard over played jobs."""
     logdir = tmp_path_factory.mktemp("logs")
     # Ahead of time: a busy machine must not let the running jobs grow old.
     now = time.time() + 3600
@@ -50,7 +50,7 @@ def server(tmp_path_factory):
         last=now,
     )
     with serving(logdir) as url:
-        yield url
+        yield logdir, url
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def new_page():
 
 @pytest.fixture(scope="module")
 def opened(server, new_page):
-    return Tab(new_page()).open(server, "running", "train")
+    return Tab(new_page()).open(server[1], "running", "train")
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_runs_and_queues_are_chosen_and_the_address_follows(tab):
 
 def test_the_address_is_followed(server, new_page):
     tab = Tab(new_page())
-    tab.open(server, "running", "train", axis="step", sort="-completed")
+    tab.open(server[1], "running", "train", axis="step", sort="-completed")
     assert tab.count(".card") == 1
     assert not any(":" in text for text in tab.texts(".chart .tick"))
     assert tab.count("th[aria-sort=descending] [data-sort=completed]") == 1
@@ -232,9 +232,89 @@ def test_items_that_overlap_have_lanes(train_tab):
             assert left > right
 
 
+def pieces(tab, selector):
+    """Returns in how many pieces a line or an area is drawn."""
+    path = tab.run(f"doc.querySelector({selector!r}).getAttribute('d')")
+    return path.count("M")
+
+
+def test_gaps_stay_gaps(tab):
+    tab.go("resumed")
+    assert tab.texts(".gap-text") == ["not running, 5 min"] * 2
+    assert tab.count(".chart .gap") == 2
+    assert tab.count(".timeline .gap") == 1
+    for kind in ("completed", "in-flight", "remaining"):
+        assert pieces(tab, f".area.{kind}") == 2
+    for kind in ("low-watermark", "items-rate", "oldest"):
+        assert pieces(tab, f".line.{kind}") == 2
+    # By step as well.
+    tab.go("resumed", axis="step")
+    assert pieces(tab, ".line.items-rate") == 2
+    assert tab.count(".chart .gap") == 0
+
+
+def test_what_has_happened(tab):
+    tab.go("resumed")
+    rows = (
+        "[...doc.querySelectorAll('.events tbody tr')].map(r => r.dataset.what)"
+    )
+    assert tab.run(rows) == ["resumed", "lost", "back", "began"]
+    # The begin is no mark; what happens at the same time shares one.
+    marks = "[...doc.querySelectorAll('.event-mark')].map(m => m.dataset.what)"
+    assert tab.run(marks) == ["resumed", "lost back"] * 2
+    assert tab.count(".timeline .bar-lost") == 6
+    tab.type(".events [type=search]", "WORKER:1")
+    assert tab.run(rows) == ["lost", "back"]
+    tab.run(
+        "(doc.querySelector('.events select').value = 'back',"
+        "doc.querySelector('.events select')"
+        ".dispatchEvent(new Event('change')))"
+    )
+    assert tab.run(rows) == ["back"]
+    assert tab.texts(".events .note") == ["1 of 4, newest first"]
+    # With the keyboard.
+    tab.page.evaluate("document.querySelector('iframe').focus()")
+    tab.focus(".card .chart")
+    tab.page.press("Home")
+    for _ in range(60):
+        tab.page.press("ArrowRight")
+        if "Resumed at step" in tab.texts(".card .readout")[0]:
+            break
+    else:
+        pytest.fail("the resume is not read aloud")
+
+
+def test_since_when(tab):
+    tab.go("resumed")
+    elapsed = tab.texts("[data-tile=elapsed] dd")[0]
+    assert re.match(r"15 min 0 s since (\S+ )?\d\d:\d\d$", elapsed)
+    assert "without the 43 completed before" in tab.texts(".workers .note")[0]
+
+
+def test_a_job_that_was_done_days_ago(tab):
+    tab.go("done, days ago")
+    assert re.fullmatch(
+        r"All 200 items were completed in 12 min \d+ s\.",
+        tab.texts(".verdict")[0],
+    )
+    assert tab.texts("[data-tile=elapsed] dt") == ["Took"]
+    assert tab.count("[data-tile=eta]") == 0
+    days = tab.texts(".tick.day")
+    assert len(days) >= 3
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", day) for day in days)
+    clocks = tab.texts(".chart .tick:not(.day)")
+    assert any(re.fullmatch(r"\d\d:\d[05]", text) for text in clocks)
+
+
 def test_a_log_that_is_days_old_is_no_alarm(tab):
     tab.go("broken off, days ago")
     assert "no data" in tab.texts(".chip")[0]
+    # What was last heard of the workers was not three days ago.
+    heard = tab.texts(".workers tbody td:nth-child(8)")
+    assert len(heard) == 4
+    assert all(re.match(r"\d{4}-\d\d-\d\d ", text) for text in heard)
+    assert "at the last write" in tab.texts(".timeline-figure .legend")[0]
+    assert tab.texts(".updated")[0].startswith("last written 20")
     assert tab.texts(".verdict")[0].startswith("No news for 2 d 23 h;")
 
 
@@ -421,6 +501,59 @@ def test_a_thousand_workers(tab):
     assert 100_000 < size < 1_000_000
     assert msecs < 30_000
     tab.shoot("many")
+
+
+@pytest.mark.cluster
+def test_a_real_job_of_records_behind_a_shuffle(server, new_page):
+    logdir, url = server
+    run = logdir / "real"
+    run.mkdir()
+    kwargs = {
+        "num_workers": 2,
+        "slow": {"worker:1": 5.0},
+        "source": "records",
+        "num_works": 40,
+        "records_per_item": 8,
+        "step_secs": 0.03,
+        "shuffle_buffer": 12,
+        "every_secs": 0.5,
+        "lease_secs": 3,
+        "save_steps": 20,
+    }
+    with Job(run, **kwargs) as job:
+        job.start()
+        wait_until(lambda: len(job.items()) > 60)
+        job.kill("worker:0")
+        # Lost, and told of.
+        before = len(job.items())
+        wait_until(lambda: len(job.items()) > before + 60)
+        job.cluster.kill_all()
+    with Job(run, **kwargs) as job:
+        job.start()
+        assert set(job.cluster.wait_for_job(120).values()) == {0}
+    tab = Tab(new_page()).open(url, "real")
+    while "done" not in [text[2:] for text in tab.texts(".chip")]:
+        tab.page.evaluate("new Promise(r => setTimeout(r, 500))")
+        tab.reload()
+    assert tab.texts(".verdict")[0].startswith("All 40 items were completed in")
+    # Whoever reads behind a shuffle has several items open.
+    heights = tab.run(
+        "[...doc.querySelectorAll('.timeline rect.bar')]"
+        ".map(b => Number(b.getAttribute('height')))"
+    )
+    assert min(heights) <= 8
+    assert tab.count(".timeline .bar-lost") >= 2
+    assert tab.count(".timeline .bar-again") >= 2
+    assert tab.texts(".gap-text")[0].startswith("not running")
+    assert pieces(tab, ".area.completed") == 2
+    rows = tab.run(
+        "[...doc.querySelectorAll('.events tbody tr')].map(r => r.dataset.what)"
+    )
+    assert rows[0] == "done"
+    assert rows[-1] == "began"
+    assert "resumed" in rows
+    tab.shoot("real-records")
+    assert tab.page.errors == []
 
 
 @pytest.mark.cluster

@@ -202,9 +202,8 @@ export class Chart {
             'text',
             {
               class: 'tick gap-text',
-              x: (from + to) / 2,
+              x: from + 8,
               y: top + 14,
-              'text-anchor': 'middle',
             },
             `${wordsOfGap(gap)}, ${format.span(gap[1] - gap[0])}`
           )

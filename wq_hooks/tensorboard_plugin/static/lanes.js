@@ -2,7 +2,7 @@
 //
 // A pipeline of records() opens an item before the last one is completed.
 
-const MAX_LANES = 4;
+export const MAX_LANES = 8;
 // Times are rounded to a hundredth.
 const TOUCHING_SECS = 0.02;
 

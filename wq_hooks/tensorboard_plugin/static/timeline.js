@@ -7,7 +7,7 @@ import {wordsOf} from './gaps.js';
 import {lanesOf} from './lanes.js';
 
 // Height of a bar where a row has so many lanes.
-const BAR_OF_LANES = [12, 12, 8, 6, 5];
+const BAR_OF_LANES = [12, 12, 8, 6, 5, 4, 4, 3, 3];
 const PAD = 10;
 const LEFT = 110;
 const RIGHT = 14;
