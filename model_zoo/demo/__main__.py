@@ -93,10 +93,12 @@ class Demo:
         generate += [f"--output_dir={self._path('data')}"]
         generate += [f"--num_files={self._num_files}"]
         generate += [f"--rows_per_file={self._num_rows}"]
-        said = _output(generate)
+        said = job.output(generate)
         files = glob.glob(os.path.join(self._path("data"), "train", "*"))
         self._rows = dict.fromkeys(sorted(files), self._num_rows)
-        version, has_estimator = _output([sys.executable, "-c", _PROBE]).split()
+        version, has_estimator = job.output(
+            [sys.executable, "-c", _PROBE]
+        ).split()
         self._trainer = TRAINERS[0 if has_estimator == "True" else 1]
         print(
             f"1/5 data           {self._num_files} files of {self._num_rows} "
@@ -280,7 +282,7 @@ class Demo:
     def _inspect(self, checkpoint: str) -> Any:
         """Returns what the checkpoint says of the queue."""
         command = [job.WQ_HOOKS, "inspect", "--format=json", checkpoint]
-        (position,) = json.loads(_output(command))
+        (position,) = json.loads(job.output(command))
         return position
 
     def _path(self, name: str) -> str:
@@ -311,15 +313,6 @@ def checkpoint_at(checkpoint: str) -> float:
     """Returns when the newest checkpoint was written; 0.0: there is none."""
     paths = glob.glob(os.path.join(glob.escape(checkpoint), "*.index"))
     return max(map(os.path.getmtime, paths), default=0.0)
-
-
-def _output(command: Sequence[str]) -> str:
-    done = subprocess.run(
-        command, env=job.environment(), capture_output=True, text=True
-    )
-    if done.returncode:
-        raise job.JobFailedError(done.stderr)
-    return done.stdout
 
 
 def make_room(output_dir: str) -> None:

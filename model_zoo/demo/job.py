@@ -48,6 +48,8 @@ def run(
     log_dir: str,
     watch: Callable[[], signal.Signals | None],
     timeout_secs: float,
+    *,
+    is_restarted: bool = False,
 ) -> bool:
     """Runs a job on a parameter server, a chief and two workers to its end.
 
@@ -57,6 +59,7 @@ def run(
       watch: Called again and again meanwhile, and at the end. A signal: send it
         to all tasks.
       timeout_secs: How long it may take.
+      is_restarted: Whether a task that fails is started again, once.
 
     Returns:
       Whether `watch` has ended it.
@@ -68,6 +71,7 @@ def run(
     os.makedirs(log_dir, exist_ok=True)
     log = pathlib.Path(log_dir, "launch.log")
     launch = [WQ_HOOKS, "launch", "--ps=1", f"--workers={NUM_TRAINERS - 1}"]
+    launch += ["--restart=1"] if is_restarted else []
     launch += ["--grace-secs=2", f"--log-dir={log_dir}"]
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -101,3 +105,17 @@ def run(
         raise JobFailedError(f"A task has failed. The end of {log}:\n  {lines}")
     watch()
     return False
+
+
+def output(command: Sequence[str]) -> str:
+    """Runs a program to its end; returns what it has written.
+
+    Raises:
+      JobFailedError: If it fails.
+    """
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise JobFailedError(done.stderr)
+    return done.stdout

@@ -98,7 +98,7 @@ def train(cluster: Cluster) -> tuple[din.Din, int]:
     # At SIGTERM the loop ends, and what is trained is saved.
     with PreemptionScope(save=manager.save), queue:
         for _ in queue.schedule_steps(
-            coordinator, tf.function(train_step), dataset_fn
+            coordinator, tf.function(train_step, autograph=False), dataset_fn
         ):
             if 0 < FLAGS.steps <= int(step):
                 break

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from model_zoo.demo import __main__ as demo_main
-from model_zoo.demo import account, job
+from model_zoo.demo import account, compare, job
 from model_zoo.demo.account import Batch
 from tests.support.environment import environment
 from tests.support.paths import ROOT
@@ -91,6 +91,47 @@ def test_levels():
     assert demo_main.levels(batches, 4) == (
         "1.00 at 0 s, 0.75 at 0 s, 0.50 at 2 s, 0.25 at 3 s, 0.00 at 4 s"
     )
+
+
+def test_a_comparison_counts_what_was_trained(tmp_path, monkeypatch):
+    """Of runs that are made up: 24 files, one of them twice after the kill."""
+    files = [f"part-{i}" for i in range(compare.NUM_FILES)]
+    once = [
+        Batch(float(i), f"worker:{i % 2}", file, compare.NUM_ROWS)
+        for i, file in enumerate(files)
+    ]
+    runs = {
+        "queue": once,
+        "static": [*once[:-1], Batch(46.0, "chief:0", files[-1], 1000)],
+        "killed": [*once[1:], once[3], once[4]],
+    }
+    commands, killed = [], []
+
+    def run(command, log_dir, watch, timeout_secs, *, is_restarted):
+        commands.append(command)
+        assert is_restarted == log_dir.endswith("killed_logs")
+        if is_restarted:
+            os.makedirs(log_dir)
+            with open(f"{log_dir}/launch.log", "w") as f:
+                f.write("started chief:0 (pid 2), worker:0 (pid 7)")
+            assert watch() is watch() is None
+            assert killed == [(7, signal.SIGKILL)]
+
+    monkeypatch.setattr(job, "output", commands.append)
+    monkeypatch.setattr(job, "run", run)
+    monkeypatch.setattr(
+        account, "read", lambda checkpoint: runs[os.path.basename(checkpoint)]
+    )
+    monkeypatch.setattr(os, "kill", lambda *args: killed.append(args))
+    row = compare.compare("din", str(tmp_path))
+    assert row == (
+        "| [din](din/README.md) | 1043 | 0%, 50%, 50% | 23.0 | 46.0 | 1000 "
+        "| 2000 |\n"
+    )
+    assert len(commands) == 4
+    del runs["queue"][0]
+    with pytest.raises(job.JobFailedError, match="each record once"):
+        compare.compare("din", str(tmp_path))
 
 
 class TestJob:
