@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -29,19 +28,14 @@ END = "_END"
 _HOUR = "hour="
 
 
-def _features() -> dict[str, Any]:
-    """Columns of an example; real data have no probabilities: -1."""
-    columns: dict[str, Any] = {
-        name: tf.io.FixedLenFeature([], tf.int64)
-        for name in ("id", *CATEGORIES)
-    }
-    columns["dense"] = tf.io.FixedLenFeature([NUM_DENSE], tf.float32)
-    for task in TASKS:
-        columns[task] = tf.io.FixedLenFeature([], tf.float32)
-        columns[f"{task}_probability"] = tf.io.FixedLenFeature(
-            [], tf.float32, -1.0
-        )
-    return columns
+PROBABILITIES = tuple(f"{task}_probability" for task in TASKS)
+_COLUMNS = {
+    **dict.fromkeys(("id", *CATEGORIES), tf.io.FixedLenFeature([], tf.int64)),
+    "dense": tf.io.FixedLenFeature([NUM_DENSE], tf.float32),
+    **dict.fromkeys(TASKS, tf.io.FixedLenFeature([], tf.float32)),
+    # Real data have none.
+    **dict.fromkeys(PROBABILITIES, tf.io.FixedLenFeature([], tf.float32, -1.0)),
+}
 
 
 def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -51,7 +45,7 @@ def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     `[batch_size, NUM_DENSE]`; a label and `<task>_probability`, which it was
     drawn with, for each task: tf.float32 `[batch_size]`.
     """
-    return tf.io.parse_example(examples, _features())
+    return tf.io.parse_example(examples, _COLUMNS)
 
 
 def reader(
@@ -84,8 +78,3 @@ def hour_of(path: str) -> str:
 def part_files(directory: str) -> list[str]:
     """Returns the TFRecord files of a directory."""
     return sorted(tf.io.gfile.glob(os.path.join(directory, "*.tfrecord")))
-
-
-def has_ended(data_location: str) -> bool:
-    """Whether no more hours will come."""
-    return bool(tf.io.gfile.exists(os.path.join(data_location, END)))

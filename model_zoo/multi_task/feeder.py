@@ -98,7 +98,8 @@ class Feeder:
 
     def look(self) -> bool:
         """Adds what has come; returns False when no more will come."""
-        has_ended = data.has_ended(self._data_location)
+        end = os.path.join(self._data_location, data.END)
+        has_ended = bool(tf.io.gfile.exists(end))
         listed, added = self._hours.read()
         known = {data.hour_of(path) for path in listed}
         known |= {data.hour_of(path) for path, _ in added}

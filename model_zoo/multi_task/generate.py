@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import shutil
+import pathlib
+import sys
 import time
 from typing import Any
 
@@ -40,9 +41,8 @@ def new_signal(seed: int) -> dict[str, Any]:
     for name, size in sizes.items():
         shared = random.randn(size)
         for task in data.TASKS:
-            own = random.randn(size)
-            effects = scales[name] * (shared + own) / np.sqrt(2)
-            signal[task][name] = effects
+            both = (shared + random.randn(size)) / np.sqrt(2)
+            signal[task][name] = scales[name] * both
     return signal
 
 
@@ -102,14 +102,8 @@ def write_hour(
     random = np.random.RandomState([seed, number])
     columns = draw(new_signal(seed), random, num_rows)
     write_files(directory, columns, number * _MAX_ROWS, num_files)
-    touch(os.path.join(directory, data.SUCCESS))
+    pathlib.Path(directory, data.SUCCESS).touch()
     return directory
-
-
-def touch(path: str) -> None:
-    """Writes an empty file."""
-    with open(path, "w"):
-        pass
 
 
 def main() -> None:
@@ -125,44 +119,28 @@ def main() -> None:
         ("rows_per_file", 500, "rows of a file"),
         ("eval_rows", 10_000, "rows of eval/part-00000.tfrecord"),
         ("first_hour", 0, "number of the first hour to write"),
+        ("late", -1, "number of the hour that comes last"),
+        ("every_secs", 0, "time between two hours"),
         ("seed", 1, "seed of signal and rows"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=what)
-    parser.add_argument(
-        "--every_secs", type=float, default=0, help="time between two hours"
-    )
-    parser.add_argument("--late", type=int, help="number of what comes last")
-    parser.add_argument(
-        "--noend", action="store_true", help=f"write no {data.END}"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="remove what is there"
-    )
+    parser.add_argument("--noend", action="store_true", help="write no _END")
     args = parser.parse_args()
-    if args.overwrite and os.path.exists(args.output_dir):
-        shutil.rmtree(args.output_dir)
     random = np.random.RandomState([args.seed, _EVAL_STREAM])
     columns = draw(new_signal(args.seed), random, args.eval_rows)
     write_files(os.path.join(args.output_dir, "eval"), columns, 0, 1)
     starts = range(0, args.num_files, args.files_per_hour)
-    hours = {
-        args.first_hour + i: min(args.files_per_hour, args.num_files - start)
-        for i, start in enumerate(starts)
-    }
+    hours = [(args.first_hour + i, start) for i, start in enumerate(starts)]
     # False comes before True.
-    for place, number in enumerate(sorted(hours, key=lambda n: n == args.late)):
-        if place:
-            time.sleep(args.every_secs)
-        directory = write_hour(
-            args.output_dir,
-            number,
-            num_files=hours[number],
-            num_rows=hours[number] * args.rows_per_file,
-            seed=args.seed,
-        )
-        print(directory, flush=True)
+    for number, start in sorted(hours, key=lambda hour: hour[0] == args.late):
+        num_files = min(args.files_per_hour, args.num_files - start)
+        num_rows = num_files * args.rows_per_file
+        sizes = {"num_files": num_files, "num_rows": num_rows}
+        print(write_hour(args.output_dir, number, seed=args.seed, **sizes))
+        sys.stdout.flush()
+        time.sleep(args.every_secs)
     if not args.noend:
-        touch(os.path.join(args.output_dir, data.END))
+        pathlib.Path(args.output_dir, data.END).touch()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@
 After Ma et al., "Modeling Task Relationships in Multi-task Learning with
 Multi-gate Mixture-of-Experts" (KDD 2018,
 https://doi.org/10.1145/3219819.3220007): all tasks share the experts, each has
-a gate that weighs them, and a tower. `new_logits` makes no variables, so
-graphs and Keras both use it.
+a gate that weighs them, and a tower.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ class ModelConfig:
       num_experts: How many experts the tasks share.
       expert_units: Outputs of an expert.
       tower_units: Hidden units of a task's tower.
-      learning_rate: Adam's.
       num_partitions: Into how many parts the embeddings are cut, in general
         the number of parameter servers.
     """
@@ -45,7 +43,6 @@ class ModelConfig:
     num_experts: int = 4
     expert_units: int = 32
     tower_units: int = 16
-    learning_rate: float = 0.005
     num_partitions: int = 1
 
 
@@ -69,28 +66,22 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return named
 
 
-def initial_scale(name: str, shape: Sequence[int]) -> float:
-    """Returns the standard deviation of a variable's initial values."""
-    if name.endswith("_bias"):
-        return 0.0
-    return 0.05 if name.startswith(EMBEDDING) else shape[0] ** -0.5
-
-
 def new_variables(config: ModelConfig) -> dict[str, Any]:
     """Makes the variables in the current graph, once."""
     partitioner = tf1.fixed_size_partitioner(config.num_partitions)
-    with tf1.variable_scope("mmoe"):
-        return {
-            name: tf1.get_variable(
-                name,
-                shape,
-                initializer=tf1.random_normal_initializer(
-                    stddev=initial_scale(name, shape)
-                ),
-                partitioner=partitioner if name.startswith(EMBEDDING) else None,
-            )
-            for name, shape in shapes(config).items()
-        }
+    variables = {}
+    for name, shape in shapes(config).items():
+        is_embedding = name.startswith(EMBEDDING)
+        scale = 0.05 if is_embedding else shape[0] ** -0.5
+        variables[name] = tf1.get_variable(
+            f"mmoe/{name}",
+            shape,
+            initializer=tf1.random_normal_initializer(
+                stddev=0.0 if name.endswith("_bias") else scale
+            ),
+            partitioner=partitioner if is_embedding else None,
+        )
+    return variables
 
 
 def new_logits(
@@ -124,16 +115,9 @@ def new_loss(
     columns: Mapping[str, tf.Tensor], logits: Mapping[str, tf.Tensor]
 ) -> tf.Tensor:
     """Returns the sum of the tasks' mean cross-entropies, a scalar."""
-    return tf.add_n(
-        [
-            tf.reduce_mean(
-                tf.nn.sigmoid_cross_entropy_with_logits(
-                    labels=columns[task], logits=logits[task]
-                )
-            )
-            for task in data.TASKS
-        ]
-    )
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits
+    losses = [entropy(columns[task], logits[task]) for task in data.TASKS]
+    return tf.add_n([tf.reduce_mean(loss) for loss in losses])
 
 
 def evaluate(
@@ -151,20 +135,21 @@ def evaluate(
       probabilities that labels were drawn with, also their AUC, `optimal_auc`,
       and `reached`, the part of the way from chance (0.5) to there.
     """
-    names = [*data.TASKS, *(f"{task}_probability" for task in data.TASKS)]
+    names = [*data.TASKS, *data.PROBABILITIES]
 
     def new_batches() -> tf.data.Dataset:
         batches = tf.data.TFRecordDataset(list(paths)).batch(1000)
-        return batches.map(data.parse).map(
-            lambda columns: (columns, tf.stack([columns[x] for x in names], 1))
-        )
+        return batches.map(data.parse).map(lambda c: (c, stacked(c, names)))
 
-    def stacked_logits(columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        logits = new_logits(columns, new_variables(config))
-        return tf.stack([logits[task] for task in data.TASKS], axis=1)
+    def stacked(columns: Mapping[str, Any], names: Sequence[str]) -> tf.Tensor:
+        return tf.stack([columns[name] for name in names], axis=1)
 
     labels, logits, step = report.evaluate_checkpoint(
-        checkpoint, new_batches, stacked_logits
+        checkpoint,
+        new_batches,
+        lambda columns: stacked(
+            new_logits(columns, new_variables(config)), data.TASKS
+        ),
     )
     outcome: dict[str, Any] = {"rows": len(logits), "step": step}
     columns = dict(zip(names, labels.T))
@@ -184,6 +169,6 @@ def in_words(outcome: Mapping[str, Any]) -> str:
     for task in data.TASKS:
         text = f"{task} {outcome[task]['auc']:.4f}"
         if "reached" in outcome[task]:
-            text += f" ({outcome[task]['reached']:.1%} of the way from chance)"
+            text += f" ({outcome[task]['reached']:.1%} of the way)"
         texts.append(text)
     return f"{', '.join(texts)}; {outcome['rows']} rows, step {outcome['step']}"

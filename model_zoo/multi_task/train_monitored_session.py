@@ -34,10 +34,7 @@ def main(argv: list[str]) -> None:
     if cluster.job == "evaluator":
         return
     target = cluster.start_server()
-    config = model.ModelConfig(
-        learning_rate=FLAGS.learning_rate,
-        num_partitions=max(cluster.num_ps, 1),
-    )
+    config = model.ModelConfig(num_partitions=max(cluster.num_ps, 1))
     train(cluster, target, config)
     if cluster.is_chief and FLAGS.eval:
         paths = data.part_files(os.path.join(FLAGS.data_location, "eval"))
@@ -81,7 +78,7 @@ def train(cluster: Cluster, target: str, config: model.ModelConfig) -> None:
         loss = model.new_loss(columns, logits)
         tf1.summary.scalar("loss", loss)
         step = tf1.train.get_or_create_global_step()
-        optimizer = tf1.train.AdamOptimizer(config.learning_rate)
+        optimizer = tf1.train.AdamOptimizer(FLAGS.learning_rate)
         train_op = optimizer.minimize(loss, global_step=step)
         if FLAGS.log_records:
             train_op = report.log_records(

@@ -262,6 +262,7 @@ def checkpoint_step(checkpoint):
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(900)
 def test_a_killed_chief_goes_on_and_sigterm_saves(tmp_path):
     directory, checkpoint = tmp_path / "data", tmp_path / "checkpoint"
     ids = generated(directory, [1, 2, 3])
