@@ -60,7 +60,7 @@ export class Items {
     this.root = el(
       'div',
       {class: 'items'},
-      el('div', {class: 'title'}, el('h3', {}, 'Items'), this.find, this.note),
+      el('div', {class: 'title'}, el('h3', {}, 'Single items'), this.find, this.note),
       this.found,
       this.slowest
     );
