@@ -82,6 +82,10 @@ class Page:
             self.errors.append(json.dumps(params["args"])[:2000])
 
     def open(self, url, width=1280, height=1100):
+        self.resize(width, height)
+        self.call("Page.navigate", url=url)
+
+    def resize(self, width=1280, height=1100):
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -89,7 +93,6 @@ class Page:
             deviceScaleFactor=1,
             mobile=False,
         )
-        self.call("Page.navigate", url=url)
 
     def evaluate(self, code, context=None):
         """Returns the JSON value of an expression or a promise of one.

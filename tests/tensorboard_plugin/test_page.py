@@ -68,6 +68,7 @@ def opened(server, new_page):
 def tab(opened):
     """The tab, as the test before has left it: to load it takes seconds."""
     opened.page.call("Page.bringToFront")
+    opened.page.resize()
     yield opened
     opened.be_dark(False)
     assert opened.page.errors == []
@@ -377,18 +378,35 @@ def test_with_the_keyboard(train_tab):
 
 def test_the_readout_of_the_timeline_stays_in_view(tab):
     tab.go("many")
+    tab.page.resize(height=600)
+    readout = "doc.querySelector('.timeline-figure .readout')"
     assert tab.run(
-        "doc.querySelector('.timeline-figure .readout')"
-        ".compareDocumentPosition(doc.querySelector('.timeline')) & 4"
+        f"{readout}.compareDocumentPosition(doc.querySelector('.timeline')) & 4"
     )
     tab.run("doc.querySelector('.timeline .axis-line').scrollIntoView(false)")
-    top, bottom, height = tab.run(
-        "((r) => [r.top, r.bottom, doc.defaultView.innerHeight])"
-        "(doc.querySelector('.timeline-figure .readout')"
-        ".getBoundingClientRect())"
+    top, bottom = tab.run(
+        f"((r) => [r.top, r.bottom])({readout}.getBoundingClientRect())"
     )
-    toolbar = tab.run("doc.querySelector('.toolbar').offsetHeight")
-    assert toolbar - 1 <= top < bottom < height
+    toolbar, window = tab.run(
+        "[doc.querySelector('.toolbar').offsetHeight,"
+        " doc.defaultView.innerHeight]"
+    )
+    first_row = tab.run(
+        "doc.querySelector('.timeline .row').getBoundingClientRect().top"
+    )
+    assert first_row < 0
+    assert toolbar - 1 <= top < bottom < window
+
+
+def test_a_wide_screen_is_used(tab):
+    tab.go()
+    tops = "[...doc.querySelectorAll('.card')].map(c => c.offsetTop)"
+    assert len(set(tab.run(tops)[:3])) == 3
+    tab.page.resize(width=3840)
+    tab.wait_for(f"new Set({tops}.slice(0, 3)).size == 1")
+    assert tab.run(
+        "doc.documentElement.scrollWidth <= doc.documentElement.clientWidth"
+    )
 
 
 def test_why_somebody_is_slow_without_a_mouse(train_tab):
