@@ -54,7 +54,7 @@ class TestText:
             worker = Consumer(f"worker:{number}", "x")
             take(ledger, worker, 1, now=5.0 - (number == 77))
         text = status_text(view_of(ledger))
-        assert len(text) < 16_000
+        assert len(text) < 20_000
         state = status.parse(text, "train")
         assert len(state["workers"]) == MAX_WORKERS
         assert state["workers"][0]["name"] == "worker:77"

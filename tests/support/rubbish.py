@@ -9,15 +9,15 @@ from __future__ import annotations
 from wq_hooks.core.protocol import messages
 
 
-def _row(kind, sender, claims, *, records=b"", mark=b""):
-    return b"\n".join([kind, sender, records, mark, claims])
+def _row(kind, sender, claims, *, records=b"", mark=b"", measures=b""):
+    return b"\n".join([kind, sender, records, mark, measures, claims])
 
 
 def reports(generation):
     """Returns reports that cannot be read."""
     gen = generation.encode()
     sender = b"worker:0 1"
-    lines = b"ack\n%s\n\n\n%s 0" % (sender, gen)
+    lines = b"ack\n%s\n\n\n\n%s 0" % (sender, gen)
     return [
         b"",
         b"\n",
@@ -40,6 +40,11 @@ def reports(generation):
         _row(b"ack", sender, b"", records=b"-1"),
         _row(b"ack", sender, b"", records=b"9" * 18),
         _row(b"wake", b"", b"", mark=b"first"),
+        _row(b"ack", sender, b"%s 0" % gen, measures=b"many"),
+        _row(b"ack", sender, b"%s 0" % gen, measures=b"1/2"),
+        _row(b"ack", sender, b"%s 0" % gen, measures=b"1/-2/3"),
+        _row(b"ack", sender, b"%s 0" % gen, measures=b"1/2/3 4/5/6"),
+        _row(b"ack", sender, b"", measures=b"1/2/3"),
         _row(b"ack", b"\xff\xfe", b""),
         _row(b"\xff\xfe", sender, b""),
         _row(b"ack", b"", b"%s 0" % gen),

@@ -35,6 +35,7 @@ from wq_hooks.engines.listing import Listing
 from wq_hooks.engines.process import ProcessEngine
 from wq_hooks.engines.queue_service import QueueService
 from wq_hooks.errors import WorkQueueError
+from wq_hooks.runtime.host.incarnation import own_incarnation
 from wq_hooks.runtime.host.statement import typed_statement
 from wq_hooks.runtime.records.records import Records
 from wq_hooks.runtime.strategies.parameter_servers import (
@@ -74,7 +75,7 @@ class EagerEngine(ProcessEngine):
             f"{listing.name}-{next(_numbers)}-{uuid.uuid4().hex}",
             EagerService(
                 listing.name,
-                Consumer(self.task.name, uuid.uuid4().hex[:12]),
+                Consumer(self.task.name, own_incarnation()),
                 LocalTransport(find_chief),
                 num_clients=options.num_clients,
                 acks_on_take=options.acks_on_take,

@@ -16,7 +16,6 @@ import atexit
 import math
 import platform
 import time
-import uuid
 from collections.abc import Callable
 
 from wq_hooks.core import log as logging
@@ -28,6 +27,7 @@ from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.preemption import Preemption
 from wq_hooks.core.protocol.service_record import ServiceRecord
 from wq_hooks.core.waits import Stall
+from wq_hooks.runtime.host.incarnation import own_incarnation
 from wq_hooks.runtime.threads import preemption
 from wq_hooks.runtime.threads.process_threads import (
     EagerService,
@@ -236,7 +236,7 @@ def new_remote_service(
     """
     service = EagerService(
         mailbox.served.name,
-        Consumer(task, uuid.uuid4().hex[:12]),
+        Consumer(task, own_incarnation()),
         PatientTakes(mailbox),
         num_clients=num_clients,
         is_end=is_end,

@@ -14,7 +14,11 @@ from wq_hooks.core.monitoring.checked_state import (
     text_of,
 )
 from wq_hooks.core.monitoring.schema import CARD, WORKER, shown_in
-from wq_hooks.core.monitoring.slow_workers import slow_workers
+from wq_hooks.core.monitoring.slow_workers import (
+    Slowness,
+    slow_workers,
+    word_of,
+)
 from wq_hooks.tensorboard_plugin import metadata
 from wq_hooks.tensorboard_plugin.history import (
     bars_of,
@@ -22,11 +26,13 @@ from wq_hooks.tensorboard_plugin.history import (
     events_of,
     gaps_of,
 )
+from wq_hooks.tensorboard_plugin.items import open_bars, slowest_of
 from wq_hooks.tensorboard_plugin.reading import Found
 from wq_hooks.tensorboard_plugin.verdict import verdict_of
 
 _MAX_BARS = 1000
-_OPEN = "open"
+# Among so many, the slowest are looked for.
+_MAX_TAKES = 10_000
 
 
 def card_of(found: Found, now: float) -> dict[str, Any]:
@@ -47,6 +53,8 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
     if time is None:
         time = by_time[-1]["time"] if by_time else now
     state["time"] = time
+    taken = bars_of(found.takes, state, _MAX_TAKES)
+    held = open_bars(state)
     events, num_events = events_of(found.events, by_time)
     gaps = gaps_of(by_time, begins_of(found.takes, state), state)
     ipe, total = state["items_per_epoch"], state["total"]
@@ -68,7 +76,9 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
         "events": events,
         "num_events": num_events,
         "gaps": gaps,
-        "timeline": _timeline(found, state, slow, gaps),
+        "slowest": slowest_of([*taken, *held], state),
+        "advice": [],
+        "timeline": _timeline([*taken[-_MAX_BARS:], *held], state, slow, gaps),
     }
 
 
@@ -86,44 +96,34 @@ def _columns(points: list[dict[str, float]]) -> dict[str, list[Any]]:
 
 
 def _row(
-    worker: dict[str, Any], state: dict[str, Any], slow: dict[str, str]
+    worker: dict[str, Any], state: dict[str, Any], slow: dict[str, Slowness]
 ) -> dict[str, Any]:
     item = worker["items"][0] if worker["items"] else None
+    word = word_of(worker, state, slow)
+    slowness = slow.get(worker["name"])
+    train, wait = worker["train_secs"] or 0.0, worker["wait_secs"] or 0.0
     completed = state["completed"] - state["completed_before"]
     return {
         **{name: worker[name] for name in shown_in(CARD, WORKER)},
         "share": worker["completed"] / completed if completed > 0 else 0.0,
         "item": item["text"] if item else "",
         "age_secs": item["held_secs"] if item else None,
-        "is_silent": not worker["has_left"]
-        and worker["last_heard_secs"] > state["lease_secs"],
-        "slow": slow.get(worker["name"]),
+        "wait_share": wait / (train + wait) if train + wait > 0 else None,
+        "word": word,
+        "is_silent": word in ("lost", "silent"),
+        "slow": slowness.in_words() if slowness else None,
+        "why": slowness.in_words() if slowness else "",
+        "cause": slowness.cause if slowness else "",
     }
 
 
 def _timeline(
-    found: Found,
+    bars: list[list[Any]],
     state: dict[str, Any],
-    slow: dict[str, str],
+    slow: dict[str, Slowness],
     gaps: list[list[Any]],
 ) -> dict[str, Any]:
     """Returns the last bars, and what is under way, by worker."""
-    bars = bars_of(found.takes, state, _MAX_BARS)
-    bars += [
-        [
-            worker["name"],
-            item["text"],
-            state["time"] - item["held_secs"],
-            state["time"],
-            _OPEN,
-            None,
-            None,
-            None,
-        ]
-        for worker in state["workers"]
-        if not worker["has_left"]
-        for item in worker["items"]
-    ]
     # The slow ones first, then by name: "worker:2" before "worker:10".
     names = sorted({bar[0] for bar in bars}, key=_natural)
     names.sort(key=lambda name: name not in slow)

@@ -21,7 +21,8 @@ from werkzeug import wrappers
 
 from wq_hooks.tensorboard_plugin import metadata
 from wq_hooks.tensorboard_plugin.card import card_of
-from wq_hooks.tensorboard_plugin.reading import Reader
+from wq_hooks.tensorboard_plugin.items import found_items
+from wq_hooks.tensorboard_plugin.reading import Found, Reader
 
 _STATIC = os.path.join(os.path.dirname(__file__), "static")
 # A wrong type would keep the browser from running a module, and the types that
@@ -61,6 +62,7 @@ class WorkQueuePlugin(base_plugin.TBPlugin):
         application = wrappers.Request.application
         apps["/queues"] = application(self._queues)
         apps["/card"] = application(self._card)
+        apps["/item"] = application(self._item)
         return apps
 
     def _queues(self, request: wrappers.Request) -> wrappers.Response:
@@ -71,19 +73,35 @@ class WorkQueuePlugin(base_plugin.TBPlugin):
 
     def _card(self, request: wrappers.Request) -> wrappers.Response:
         """Everything about one queue of one run; see `card.card_of`."""
-        run, queue = (request.args.get(key) for key in ("run", "queue"))
-        if run is None or queue is None:
-            raise errors.InvalidArgumentError(
-                "Expected the arguments run and queue; got "
-                f"{sorted(request.args)!r:.200}."
-            )
+        run, queue = _arguments_of(request, "run", "queue")
+        found = self._found(request, run, queue)
+        return _json_response(request, card_of(found, now=time.time()))
+
+    def _item(self, request: wrappers.Request) -> wrappers.Response:
+        """Where the items of a name are; see `items.found_items`."""
+        run, queue, text = _arguments_of(request, "run", "queue", "text")
+        found = self._found(request, run, queue)
+        return _json_response(request, found_items(found, text))
+
+    def _found(self, request: wrappers.Request, run: str, queue: str) -> Found:
         found = self._reader.read(*_experiment_of(request), run, queue)
         if found is None:
             raise errors.NotFoundError(
                 f"Expected a queue of the log; got {queue!r:.200} of run "
                 f"{run!r:.200}."
             )
-        return _json_response(request, card_of(found, now=time.time()))
+        return found
+
+
+def _arguments_of(request: wrappers.Request, *names: str) -> list[str]:
+    given = [request.args.get(name) for name in names]
+    values = [value for value in given if value is not None]
+    if len(values) < len(names):
+        raise errors.InvalidArgumentError(
+            f"Expected the arguments {', '.join(names)}; got "
+            f"{sorted(request.args)!r:.200}."
+        )
+    return values
 
 
 def _experiment_of(request: wrappers.Request) -> tuple[Any, str]:

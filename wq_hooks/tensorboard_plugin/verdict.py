@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wq_hooks.core.monitoring.schema import done_in_words, secs_in_words
-from wq_hooks.core.monitoring.slow_workers import slow_in_words
+from wq_hooks.core.monitoring.slow_workers import Slowness, slow_in_words
 from wq_hooks.core.monitoring.stall import stall_limit_secs
 
 # Silent: for longer than the last so many points took, and than this.
@@ -49,7 +49,7 @@ class Verdict:
 def verdict_of(
     state: Mapping[str, Any],
     points: Sequence[Mapping[str, float]],
-    slow: Mapping[str, str],
+    slow: Mapping[str, Slowness],
     now: float,
 ) -> Verdict:
     """Returns the judgement of a checked state, at a time in s since 1970.

@@ -6,6 +6,7 @@ from tests.support.small_ledger import A2, A, B, make_ledger, take
 from wq_hooks.core.ledger.consumer_state import Consumer
 from wq_hooks.core.monitoring import queue_state
 from wq_hooks.core.monitoring.event_list import EventList
+from wq_hooks.core.monitoring.slow_workers import Slowness
 from wq_hooks.core.position.origin import Origin
 
 START = 1000.0
@@ -111,7 +112,7 @@ def test_a_resume_says_from_where_and_what_has_changed():
 
 def test_one_that_is_slow_now_and_then_is_told_of_once():
     ledger, events = begun(), EventList()
-    slow = {"worker:1": "takes 9 s"}
+    slow = {"worker:1": Slowness("takes 9 s", "slow disk")}
     said = [
         len(told(events, ledger, now, who))
         for now, who in (

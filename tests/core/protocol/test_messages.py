@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import rubbish
-from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.consumer_state import Consumer, Measure
 from wq_hooks.core.ledger.end_policy import ChiefStop
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import (
@@ -49,6 +50,35 @@ def test_a_report_survives_its_row(kind, sender, claims, records, mark):
     assert parse_report(report.to_text().encode()) == report
 
 
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(Measure, TICKETS),
+            st.builds(
+                lambda *n: Measure(n[0], n[1] / 1000, n[2] / 1000),
+                st.integers(0, 10**9),
+                st.integers(0, 10**9),
+                st.integers(0, 10**9),
+            ),
+        )
+    )
+)
+@settings(deadline=None)
+def test_measures_survive_a_row_to_the_millisecond(measures):
+    claims = tuple(Claim("8d1e", number) for number in range(len(measures)))
+    sender = Consumer("worker:1", "5f2c")
+    report = Report("ack", sender, claims, measures=tuple(measures))
+    parsed = parse_report(report.to_text().encode()).measures
+    assert [m.records for m in parsed] == [m.records for m in measures]
+    for ours, theirs in zip(measures, parsed):
+        if ours.train_secs is None:
+            assert (theirs.train_secs, theirs.wait_secs) == (None, None)
+        else:
+            assert theirs.train_secs == pytest.approx(
+                ours.train_secs, abs=0.0011
+            )
+
+
 def test_a_wake_has_no_sender():
     report = Report(messages.WAKE, Consumer("", ""), mark=3)
     assert parse_report(report.to_text().encode()) == report
@@ -68,7 +98,11 @@ def test_a_lease_is_of_one_item():
 def test_a_row_is_as_documented():
     claims = (Claim("8d1e", 17), Claim("8d1e", 18))
     report = Report("ack", Consumer("worker:1", "5f2c"), claims, records=40)
-    text = "ack\nworker:1 5f2c\n40\n\n8d1e 17 8d1e 18"
+    text = "ack\nworker:1 5f2c\n40\n\n%s\n8d1e 17 8d1e 18"
+    assert report.to_text() == text % ""
+    measures = (Measure(20, 0.9, 0.1), Measure(20, 0.8, 0.15))
+    report = replace(report, measures=measures)
+    text %= "20/900/100 20/800/150"
     assert report.to_text() == text
 
 

@@ -110,11 +110,13 @@ class Chief:
     def apply(self, report: Report, now: float) -> None:
         """Tells the ledger what a consumer says; called under the lock."""
         ledger, sender = self.ledger, report.sender
-        tickets = [
-            claim.ticket
-            for claim in report.claims
+        measures = report.measures or (None,) * len(report.claims)
+        measured = [
+            (claim.ticket, measure)
+            for claim, measure in zip(report.claims, measures)
             if claim.generation == self.generation
         ]
+        tickets = [ticket for ticket, _ in measured]
         if report.records:
             ledger.count_records(sender, report.records)
         if report.kind == messages.LEASE:
@@ -125,8 +127,8 @@ class Chief:
             for ticket in tickets:
                 ledger.hand_back(sender, ticket, now)
             return
-        for ticket in tickets:
-            ledger.acknowledge(sender, ticket, now)
+        for ticket, measure in measured:
+            ledger.acknowledge(sender, ticket, now, measure)
         if report.kind == messages.ASK:
             ledger.ask(sender, now)
         elif report.kind == messages.ENDED:

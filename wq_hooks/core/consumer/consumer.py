@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from wq_hooks.core.consumer.acknowledgement import Acknowledgement, OnNext
-from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.consumer_state import Consumer, Measure
 from wq_hooks.core.protocol import messages
 from wq_hooks.core.protocol.messages import Claim, Element, Report
 from wq_hooks.core.protocol.transports import ConsumerTransport
@@ -227,16 +227,20 @@ class ConsumerLoop:
         self.has_ended = False
 
     def acknowledge(
-        self, completed: Sequence[Claim], num_trained: int = 0
+        self,
+        completed: Sequence[Claim],
+        num_trained: int = 0,
+        measures: Sequence[Measure] = (),
     ) -> None:
         """Reports what is completed, at once.
 
         Args:
           completed: The items.
           num_trained: Number of records trained since the last report.
+          measures: What each of the items has cost, if somebody knows.
         """
         if completed or num_trained:
-            self._report(messages.ACK, completed, num_trained)
+            self._report(messages.ACK, completed, num_trained, measures)
 
     def claims_at_end(self) -> list[Claim]:
         """Returns what is completed when the session has ended well.
@@ -276,8 +280,18 @@ class ConsumerLoop:
         return None
 
     def _report(
-        self, kind: str, claims: Sequence[Claim], records: int = 0
+        self,
+        kind: str,
+        claims: Sequence[Claim],
+        records: int = 0,
+        measures: Sequence[Measure] = (),
     ) -> None:
         self._transport.report(
-            Report(kind, self.consumer, tuple(claims), records=records)
+            Report(
+                kind,
+                self.consumer,
+                tuple(claims),
+                records=records,
+                measures=tuple(measures),
+            )
         )

@@ -57,6 +57,7 @@ class Item:
     is_kept: bool = False  # while it is open, to be read a second time
     num_trained: int = 0
     num_parts: int | None = None  # None while it is being read
+    num_records: int = 0  # likewise 0
     # Whether the last of its batches may have none of its records.
     is_last_doubtful: bool = False
     # Known at its end; until then, a batch may have been taken for one of its.

@@ -172,6 +172,10 @@ class OpenItems:
             return closed
 
     def take_completed(self) -> list[Claim]:
+        """Returns the claims of the items completed since the last call."""
+        return [item.claim for item in self.take_completed_items()]
+
+    def take_completed_items(self) -> list[Item]:
         """Returns the items completed since the last call."""
         with self.lock:
             completed = [i for i in self._items.values() if i.is_completed]
@@ -179,7 +183,7 @@ class OpenItems:
                 self._close(item)
             if completed:
                 self._forget_lanes()
-            return [item.claim for item in completed]
+            return completed
 
     def under_way(self) -> list[str]:
         """Returns the names of the items that are open, in order."""
@@ -262,6 +266,7 @@ class OpenItems:
         if not item.is_read:
             return
         num_records = num_read - item.num_read_before
+        item.num_records = num_records
         item.is_empty = not num_records
         if not lane.batch_size or item.is_empty:
             item.num_parts = num_records

@@ -24,7 +24,9 @@ from wq_hooks.core.consumer.batches_in_training import (
     BatchesInTraining,
     Watch,
 )
+from wq_hooks.core.consumer.item_times import ItemTimes
 from wq_hooks.core.consumer.open_items import OpenItems
+from wq_hooks.core.ledger.consumer_state import Measure
 from wq_hooks.core.protocol.messages import Claim
 
 
@@ -39,6 +41,7 @@ class RecordTracker:
         self.num_trained = 0
         self.num_dropped = 0
         self.items = OpenItems()
+        self.times = ItemTimes()
         self._lock = self.items.lock
         self._in_training = BatchesInTraining(num_parallel_steps)
         # Of the iteration that is read; None: nobody says which.
@@ -207,7 +210,31 @@ class RecordTracker:
         with self._lock:
             self._in_training.clear()
             self._ready.clear()
+            self.times.clear()
             return self.items.abandon()
+
+    def take_measured(
+        self, now: float, waited_secs: float | None
+    ) -> list[tuple[Claim, Measure]]:
+        """Returns the items completed since the last call, and their cost.
+
+        Args:
+          now: Time in seconds.
+          waited_secs: For how long the train loop has waited for data in all;
+            None: nobody knows.
+        """
+        with self._lock:
+            if waited_secs is not None:
+                self.times.settle(now, waited_secs)
+            return [
+                (
+                    item.claim,
+                    Measure(
+                        item.num_records, *self.times.take(item.slot) or ()
+                    ),
+                )
+                for item in self.items.take_completed_items()
+            ]
 
     def take_num_trained(self) -> int:
         """Returns how many records were trained since the last call."""
@@ -233,3 +260,4 @@ class RecordTracker:
         for batch in self._in_training.take_trained():
             self.num_trained += batch.num_records
             self.items.count(batch.parts)
+            self.times.count(batch.parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -21,6 +22,21 @@ class Consumer:
 
     name: str
     incarnation: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What an item has cost, as its reader has measured it.
+
+    Attributes:
+      records: Number of its records.
+      train_secs: Seconds of training; None: not known.
+      wait_secs: Seconds of waiting for its records, likewise.
+    """
+
+    records: int
+    train_secs: float | None = None
+    wait_secs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,12 +79,29 @@ class ConsumerState:
     has_handed_over: bool = False
     # When its process was found to be dead.
     found_dead: float = -math.inf
+    # When it lost what it held, for it was not heard of.
+    lost_at: float = -math.inf
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    measures: deque[Measure] = field(default_factory=lambda: deque(maxlen=20))
     # Seconds from one completion to the next, while it had something to do,
     # and what was completed by then; see `wq_hooks.core.ledger.consumer_pace`.
     paces: deque[float] = field(default_factory=lambda: deque(maxlen=5))
     last_items: deque[Item] = field(default_factory=lambda: deque(maxlen=5))
     busy_since: float = 0.0
+
+
+_PLACE = re.compile(r"[^@]*@(.*):([0-9]{1,10})(?:\.[0-9]+)?")
+
+
+def incarnation_at(token: str, host: str, pid: int) -> str:
+    """Returns an incarnation that says where it is; see `place_of`."""
+    return f"{token}@{re.sub(r'[^!-~]', '-', host)[:100]}:{pid}"
+
+
+def place_of(incarnation: str) -> tuple[str, int | None]:
+    """Returns host and process id; ("", None): it does not say."""
+    match = _PLACE.fullmatch(incarnation)
+    return (match[1], int(match[2])) if match else ("", None)
 
 
 def consumer_name(task: str, number: int) -> str:

@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from wq_hooks.core.items.plan import Item
+from wq_hooks.core.ledger.consumer_state import Measure
 
 _KEPT = 10_000
 _KEPT_NOTABLE = 500
@@ -35,6 +36,7 @@ class Event:
       secs: How long the consumer held the item, or 0.
       attempt: How often the item had been leased by then, or 0.
       num_items: How many items the consumer held, if it left or was lost.
+      measure: What the item has cost; None: nobody has measured it.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Event:
     secs: float = 0.0
     attempt: int = 0
     num_items: int = 0
+    measure: Measure | None = None
 
 
 class EventLog:
@@ -80,6 +83,7 @@ class EventLog:
         secs: float = 0.0,
         attempt: int = 0,
         num_items: int = 0,
+        measure: Measure | None = None,
         *,
         is_rare: bool = True,
     ) -> None:
@@ -91,7 +95,9 @@ class EventLog:
             if consumer in self._known:
                 kind = "back"
             self._known.add(consumer)
-        event = Event(kind, now, consumer, item, secs, attempt, num_items)
+        event = Event(
+            kind, now, consumer, item, secs, attempt, num_items, measure
+        )
         self.latest.append(event)
         self.total += 1
         self.num_lost += kind == "lost"

@@ -21,6 +21,7 @@ from wq_hooks.core.ledger.consumer_state import (
     Consumer,
     ConsumerState,
     Lease,
+    Measure,
     task_of,
 )
 from wq_hooks.core.ledger.events import EventLog
@@ -111,7 +112,13 @@ class LeaseBook:
             self._return(ticket, now)
         return True
 
-    def acknowledge(self, consumer: Consumer, ticket: int, now: float) -> bool:
+    def acknowledge(
+        self,
+        consumer: Consumer,
+        ticket: int,
+        now: float,
+        measure: Measure | None = None,
+    ) -> bool:
         """Notes that an item is completed; see `Ledger.acknowledge`."""
         item = self.items.open.get(ticket)
         if item is None:
@@ -129,6 +136,8 @@ class LeaseBook:
         state = self._consumers.get(consumer.name)
         if state is not None:
             state.completed += 1
+            if measure is not None:
+                state.measures.append(measure)
         if lease is not None and lease.consumer == consumer:
             secs, attempt = now - lease.since, lease.attempt
             self.durations.append(secs)
@@ -137,7 +146,15 @@ class LeaseBook:
                 state.paces.append(now - state.busy_since)
                 state.last_items.append(item)
                 state.busy_since = now
-        self.note("completed", now, consumer, ticket, secs, attempt)
+        self.events.note(
+            "completed",
+            now,
+            consumer.name,
+            item,
+            secs,
+            attempt,
+            measure=measure,
+        )
         self._complete(ticket)
         return True
 
@@ -209,6 +226,8 @@ class LeaseBook:
 
     def return_all(self, state: ConsumerState, now: float, why: str) -> None:
         """Returns to the line all that a consumer holds, and notes why."""
+        if why == "lost":
+            state.lost_at = now
         # At the end all leave, with nothing in hand.
         is_rare = bool(state.held) or self.items.remaining != 0
         self.events.note(

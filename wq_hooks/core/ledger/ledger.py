@@ -20,7 +20,7 @@ from wq_hooks.core.items.plan import Item, Plan
 from wq_hooks.core.ledger.attempts import Attempts
 from wq_hooks.core.ledger.backup_tasks import BackupTasks
 from wq_hooks.core.ledger.consumer_pace import ConsumerPaces
-from wq_hooks.core.ledger.consumer_state import Consumer, task_of
+from wq_hooks.core.ledger.consumer_state import Consumer, Measure, task_of
 from wq_hooks.core.ledger.end_policy import EndPolicy
 from wq_hooks.core.ledger.lease_book import LeaseBook
 from wq_hooks.core.ledger.membership import Membership
@@ -36,8 +36,7 @@ class Ledger:
 
     Args:
       plan: Which item each ticket stands for.
-      lease_secs: A consumer that was not heard of for this many seconds
-        loses what it holds.
+      lease_secs: A consumer not heard of for so long loses what it holds.
       ack_on_take: If True, an item is completed when it is handed out.
       max_attempts: An item that was leased this often and never completed is
         given up; None: never.
@@ -47,8 +46,7 @@ class Ledger:
         longer than usual is given to an idle consumer as well.
       is_one_unit: Whether the lengths of all slices count the same.
       resumption: Start, if it is not the beginning of `plan`.
-      known_attempts: What was kept of earlier starts; None: what the
-        resumption says.
+      known_attempts: What was kept of earlier starts; None: nothing else.
 
     Attributes:
       items: The account of the items.
@@ -60,8 +58,7 @@ class Ledger:
       dropped_rows: Number of reports that could not be read.
       durations: How long the last items were held, in seconds.
       leases: The leases by ticket; not to be changed by the caller.
-      consumers: The consumers that were ever heard of, by name; not to be
-        changed by the caller.
+      consumers: The consumers that were ever heard of, by name; likewise.
     """
 
     def __init__(
@@ -176,8 +173,7 @@ class Ledger:
     @property
     def is_near_end(self) -> bool:
         """Whether so little remains that it matters who takes it."""
-        remaining = self.remaining
-        num_there = self.membership.num_there
+        remaining, num_there = self.remaining, self.membership.num_there
         return remaining is not None and remaining <= _TAIL_ITEMS * num_there
 
     def open_item(self, ticket: int) -> Item:
@@ -286,8 +282,7 @@ class Ledger:
     def lease(self, consumer: Consumer, ticket: int, now: float) -> bool:
         """Notes that a consumer took an item from the mailbox.
 
-        Returns False if the item needs nobody any more or is held by another:
-        a repeat.
+        Returns False for a repeat: it needs nobody any more, or is held.
         """
         is_current = self.heard(consumer, now)
         if is_current:
@@ -300,14 +295,19 @@ class Ledger:
             self._book.acknowledge(consumer, ticket, now)
         return is_leased
 
-    def acknowledge(self, consumer: Consumer, ticket: int, now: float) -> bool:
+    def acknowledge(
+        self,
+        consumer: Consumer,
+        ticket: int,
+        now: float,
+        measure: Measure | None = None,
+    ) -> bool:
         """Notes that an item is completed; returns False if it was before.
 
-        Late acknowledgements, of a lease that was lost, count as long as the
-        item is open.
+        A late one, of a lease that was lost, counts while the item is open.
         """
         self.heard(consumer, now)
-        return self._book.acknowledge(consumer, ticket, now)
+        return self._book.acknowledge(consumer, ticket, now, measure)
 
     def hand_back(self, consumer: Consumer, ticket: int, now: float) -> None:
         """Notes that a consumer gives back an item that it has not finished.

@@ -18,6 +18,7 @@ from wq_hooks.core.ledger.events import Event
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.queue_state import shown
 from wq_hooks.core.monitoring.schema import done_in_words
+from wq_hooks.core.monitoring.slow_workers import Slowness
 
 # Seconds ago, what, who, item, text.
 Row = list[Any]
@@ -39,7 +40,7 @@ class EventList:
         self,
         ledger: Ledger,
         state: Mapping[str, Any],
-        slow: Mapping[str, str],
+        slow: Mapping[str, Slowness],
         now: float,
     ) -> list[Row]:
         """Returns what has happened since the last call, in order of time.
@@ -70,7 +71,7 @@ class EventList:
             rows.append(_done(state))
         return rows
 
-    def _slow(self, slow: Mapping[str, str], now: float) -> list[Row]:
+    def _slow(self, slow: Mapping[str, Slowness], now: float) -> list[Row]:
         fresh = [
             name
             for name in slow
@@ -80,7 +81,8 @@ class EventList:
         # It is told of again when it was not slow for a while.
         self._told_slow.update(dict.fromkeys(slow, now))
         return [
-            [0.0, "slow", name, "", f"{name} {slow[name]}."] for name in fresh
+            [0.0, "slow", name, "", f"{name} {slow[name].in_words()}."]
+            for name in fresh
         ]
 
 

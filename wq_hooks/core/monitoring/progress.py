@@ -13,7 +13,7 @@ from __future__ import annotations
 import collections
 import itertools
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from wq_hooks.core.ledger.ledger import Ledger
@@ -75,7 +75,7 @@ class ProgressMeter:
           ledger: The ledger, not changed meanwhile.
           now: Time in seconds, of the ledger's clock.
         """
-        item_secs = _quantiles(ledger.durations)
+        item_secs = quantiles_of(ledger.durations)
         usual = usual_secs(ledger)
         parts, longest = _under_way(ledger, usual, now)
         done = ledger.completed + parts
@@ -180,13 +180,13 @@ def _under_way(
     return parts, longest
 
 
-def _quantiles(
-    durations: collections.deque[float],
+def quantiles_of(
+    durations: Iterable[float],
 ) -> tuple[float, float, float] | None:
-    """Returns p10, p50 and p90."""
-    if not durations:
-        return None
+    """Returns p10, p50 and p90; None of nothing."""
     ordered = sorted(durations)
+    if not ordered:
+        return None
     p10, p50, p90 = (
         ordered[min(len(ordered) * tenths // 10, len(ordered) - 1)]
         for tenths in (1, 5, 9)

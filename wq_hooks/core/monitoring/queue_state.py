@@ -11,12 +11,19 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wq_hooks.core.items.works import encoded
-from wq_hooks.core.ledger.consumer_state import task_of
+from wq_hooks.core.ledger.consumer_state import (
+    ConsumerState,
+    Measure,
+    place_of,
+    task_of,
+)
 from wq_hooks.core.ledger.events import Event
 from wq_hooks.core.ledger.ledger import Ledger
+from wq_hooks.core.monitoring.progress import quantiles_of
 
 STATE_VERSION = 1
 MAX_CHARS = 120
@@ -105,47 +112,68 @@ def times_of(
 
 
 def _workers_of(ledger: Ledger, now: float) -> list[dict[str, Any]]:
-    workers: dict[str, dict[str, Any]] = {}
+    by_task: dict[str, list[ConsumerState]] = {}
     for name, consumer in sorted(ledger.consumers.items()):
-        task = task_of(name)
-        worker = workers.get(task)
-        if worker is None:
-            worker = workers[task] = {
-                "name": shown(task),
-                "incarnation": shown(consumer.consumer.incarnation),
-                "num_starts": consumer.num_starts,
-                "taken": 0,
-                "completed": 0,
-                "records": 0,
-                "has_left": True,
-                "last_heard_secs": _rounded(now - consumer.last_heard),
-                "item_secs": None,
-                "in_hand": 0,
-                "items": [],
-            }
-        worker["taken"] += consumer.taken
-        worker["completed"] += consumer.completed
-        worker["records"] += consumer.records
-        worker["has_left"] = worker["has_left"] and consumer.has_left
-        worker["last_heard_secs"] = min(
-            worker["last_heard_secs"], _rounded(now - consumer.last_heard)
-        )
-        if consumer.durations:
-            worker["item_secs"] = _rounded(
-                statistics.median(consumer.durations)
-            )
-        worker["in_hand"] += len(consumer.held)
+        by_task.setdefault(task_of(name), []).append(consumer)
+    return [
+        _worker_of(ledger, task, consumers, now)
+        for task, consumers in by_task.items()
+    ]
+
+
+def _worker_of(
+    ledger: Ledger, task: str, consumers: Sequence[ConsumerState], now: float
+) -> dict[str, Any]:
+    first = consumers[0]
+    records = sum(consumer.records for consumer in consumers)
+    host, pid = place_of(first.consumer.incarnation)
+    quantiles = quantiles_of(d for c in consumers for d in c.durations)
+    held = (item for consumer in consumers for item in consumer.held.items())
+    return {
+        "name": shown(task),
+        "incarnation": shown(first.consumer.incarnation),
+        "host": shown(host),
+        "pid": pid,
+        "num_starts": first.num_starts,
+        "taken": sum(consumer.taken for consumer in consumers),
+        "completed": sum(consumer.completed for consumer in consumers),
+        "records": records if ledger.records else None,
+        "has_left": all(consumer.has_left for consumer in consumers),
+        "is_lost": all(
+            max(consumer.lost_at, consumer.found_dead) >= consumer.last_heard
+            for consumer in consumers
+        ),
+        "last_heard_secs": _rounded(
+            now - max(consumer.last_heard for consumer in consumers)
+        ),
+        "item_secs": quantiles and _rounded(quantiles[1]),
+        "item_quantiles": quantiles and [_rounded(part) for part in quantiles],
+        **_cost_of([m for c in consumers for m in c.measures]),
+        "in_hand": sum(len(consumer.held) for consumer in consumers),
         # In the order in which they were taken: the oldest is told.
-        room = MAX_ITEMS_OF_WORKER - len(worker["items"])
-        worker["items"] += [
+        "items": [
             {
                 "ticket": ticket,
                 "text": shown(ledger.open_item(ticket).text),
                 "held_secs": _rounded(now - since),
             }
-            for ticket, since in itertools.islice(consumer.held.items(), room)
-        ]
-    return list(workers.values())
+            for ticket, since in itertools.islice(held, MAX_ITEMS_OF_WORKER)
+        ],
+    }
+
+
+def _cost_of(measures: Sequence[Measure]) -> dict[str, float | None]:
+    """Returns the means for one item, None where nobody has measured it."""
+
+    def mean(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return round(statistics.fmean(known), 3) if known else None
+
+    return {
+        "records_per_item": mean(m.records for m in measures),
+        "train_secs": mean(m.train_secs for m in measures),
+        "wait_secs": mean(m.wait_secs for m in measures),
+    }
 
 
 def takes_since(
@@ -160,7 +188,8 @@ def takes_since(
 
     Returns:
       The takes, and how many events there were so far. A take is
-      [index in "workers", item, began secs ago, ended secs ago, kind]; "num"
+      [index in "workers", item, began secs ago, ended secs ago, kind], and,
+      where they were measured, records, secs of training and of waiting. "num"
       says how many there were, also of those that are left out since there
       were more than `MAX_TAKES`. What is "open" is held now: the oldest of
       it, [index in "workers", item, began secs ago]. "since" tells one chief
@@ -182,6 +211,7 @@ def takes_since(
             _rounded(now - event.now + event.secs),
             _rounded(now - event.now),
             kind,
+            *_measured(event),
         ]
         for event, kind in events[-MAX_TAKES:]
     ]
@@ -205,6 +235,13 @@ def takes_since(
         "takes": takes,
         "open": held,
     }, ledger.events.total
+
+
+def _measured(event: Event) -> list[float | None]:
+    measure = event.measure
+    if measure is None:
+        return []
+    return [measure.records, measure.train_secs, measure.wait_secs]
 
 
 def _kind_of(event: Event) -> str | None:

@@ -56,7 +56,8 @@ class Number:
 
     Attributes:
       name: Name in the state, and tag of the curve.
-      unit: "items", "records", "epochs", "s", "items/s", "records/s", or "".
+      unit: "items", "records", "epochs", "s", "items/s", "records/s", "id"
+        or "".
         "time": in seconds since 1970.
       kind: Kind of the value.
       places: Places that show it.
@@ -129,15 +130,24 @@ QUEUE = (
 WORKER = (
     Number("name", "", Kind.TEXT, CARD | STATUS),
     Number("incarnation", "", Kind.TEXT, CARD),
+    Number("host", "", Kind.TEXT, CARD | STATUS),
+    Number("pid", "id", _MAYBE, CARD | STATUS),
     Number("num_starts", "starts", _COUNT, CARD),
     Number("taken", "items", _COUNT),
     Number("completed", "items", _COUNT, CARD | STATUS),
-    Number("records", "records", _COUNT),
+    Number("records", "records", _MAYBE, CARD),
     Number("records_per_sec", "records/s", _MAYBE, CARD),
     Number("item_secs", "s", _MAYBE, CARD | STATUS),
+    Number("item_quantiles", "s", Kind.QUANTILES, CARD),
+    # Means for one of its last items.
+    Number("records_per_item", "records", _MAYBE, CARD),
+    Number("train_secs", "s", _MAYBE, CARD),
+    Number("wait_secs", "s", _MAYBE, CARD),
     Number("in_hand", "items", _COUNT, CARD),
     Number("last_heard_secs", "s", _NUMBER, CARD | STATUS),
     Number("has_left", "", Kind.FLAG, CARD | STATUS),
+    # It was not heard of, and what it held went to the others.
+    Number("is_lost", "", Kind.FLAG, CARD | STATUS),
 )
 PERCENTILES = ("p10", "p50", "p90")
 # What an event of the list is; see `event_list.py`.

@@ -125,7 +125,10 @@ class Viewer:
                 ledger.completed,
                 ledger.records,
                 {
-                    worker["name"]: (worker["completed"], worker["records"])
+                    worker["name"]: (
+                        worker["completed"],
+                        worker["records"] or 0,
+                    )
                     for worker in state["workers"]
                 },
             )
@@ -155,7 +158,8 @@ class Viewer:
         for worker in state["workers"]:
             worker["records_per_sec"] = None
             before = first and first.workers.get(worker["name"])
-            if first and before and now > first.time:
+            counts = worker["records"] is not None
+            if counts and first and before and now > first.time:
                 rate = (worker["records"] - before[1]) / (now - first.time)
                 worker["records_per_sec"] = round(rate, 2)
 

@@ -1,13 +1,15 @@
 """What worker and chief write to each other, as text.
 
-A report is a row of five lines: kind, sender, number of records, number of a
-mark, claims. A number is "" for 0. The sender is the consumer's name and
-incarnation; each claim names an item of one generation:
+A report is a row of six lines: kind, sender, number of records, number of a
+mark, measures, claims. A number is "" for 0. The sender is the consumer's name
+and incarnation; each claim names an item of one generation; of each a measure
+says its records, and milliseconds of training and of waiting, if any does:
 
     ack
     worker:1 5f2c
     40
 
+    20/900/100 20/800/150
     8d1e 17 8d1e 18
 
 A generation is one start of the chief's ledger. What belongs to an earlier one
@@ -28,7 +30,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wq_hooks.core.items.works import Works
-from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.consumer_state import Consumer, Measure
 from wq_hooks.core.ledger.end_policy import ChiefStop
 
 # Kinds of reports.
@@ -115,6 +117,7 @@ class Report:
         last.
       mark: Number of a mark, by which the chief knows a place in the mailbox;
         of a lease, the number of the question that it answers; 0: none.
+      measures: What each claim has cost, or nothing.
     """
 
     kind: str
@@ -122,6 +125,7 @@ class Report:
     claims: tuple[Claim, ...] = ()
     records: int = 0
     mark: int = 0
+    measures: tuple[Measure, ...] = ()
 
     def to_text(self) -> str:
         """Returns the row."""
@@ -131,6 +135,7 @@ class Report:
                 sender_text(self.sender),
                 str(self.records or ""),
                 str(self.mark or ""),
+                " ".join(map(_measure_text, self.measures)),
                 claims_text(self.claims),
             )
         )
@@ -180,9 +185,9 @@ def parse_report(row: bytes) -> Report:
         lines = row.decode().split(SEPARATOR)
     except UnicodeDecodeError as e:
         raise UnreadableError(f"no UTF-8: {e.reason}") from e
-    if len(lines) != 5:
-        raise UnreadableError(f"{len(lines)} lines; expected 5")
-    kind, sender, records, mark, claims = lines
+    if len(lines) != 6:
+        raise UnreadableError(f"{len(lines)} lines; expected 6")
+    kind, sender, records, mark, measures, claims = lines
     if kind not in _KINDS:
         raise UnreadableError(f"unknown kind {kind!r:.40}")
     report = Report(
@@ -191,12 +196,31 @@ def parse_report(row: bytes) -> Report:
         _parse_claims(claims),
         records=parse_number(records or "0"),
         mark=parse_number(mark or "0"),
+        measures=tuple(map(_parse_measure, measures.split())),
     )
+    if report.measures and len(report.measures) != len(report.claims):
+        raise UnreadableError(
+            f"{len(report.measures)} measures of {len(report.claims)} claims"
+        )
     if report.records > _MAX_RECORDS:
         raise UnreadableError(f"{report.records} records in one report")
     if kind == LEASE and len(report.claims) > 1:
         raise UnreadableError(f"{len(report.claims)} leases; expected one")
     return report
+
+
+def _measure_text(measure: Measure) -> str:
+    if measure.train_secs is None or measure.wait_secs is None:
+        return str(measure.records)
+    secs = measure.train_secs, measure.wait_secs
+    return "/".join(map(str, (measure.records, *(int(s * 1000) for s in secs))))
+
+
+def _parse_measure(word: str) -> Measure:
+    records, *millisecs = map(parse_number, word.split("/"))
+    if len(millisecs) not in (0, 2):
+        raise UnreadableError(f"expected a measure; got {word!r:.80}")
+    return Measure(records, *(number / 1000 for number in millisecs))
 
 
 def _parse_sender(kind: str, text: str) -> Consumer:

@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf1
 
 from wq_hooks.core.consumer.acknowledgement import Acknowledgement, OnNext
 from wq_hooks.core.consumer.consumer import Given
-from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.consumer_state import Consumer, Measure
 from wq_hooks.core.protocol.lost_answers import OpenSteps
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.runtime.transport.prepared_steps import Steps
@@ -104,7 +104,8 @@ class Port:
         """Notes that `count_forever` is about to run."""
 
     def count_forever(
-        self, acknowledge: Callable[[Sequence[Claim], int], None]
+        self,
+        acknowledge: Callable[[Sequence[Claim], int, Sequence[Measure]], None],
     ) -> None:
         """Reports what is completed, until the port is discarded.
 

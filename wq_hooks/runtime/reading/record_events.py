@@ -9,7 +9,7 @@ An event is a vector of numbers, its kind first, in one tf.string.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,17 +43,35 @@ DIVIDED = 15
 
 # What is counted: items, which shows that there are counts; the records of a
 # lane, and the batches that it makes; the batches of an iteration that were
-# fetched, and those that have passed what is watched.
+# fetched, and those that have passed what is watched. Of the last two, and of
+# the batches of an iteration that are not fetched ahead, the time counts.
 ITEMS = "items"
 LANE = "lane/"
 BATCHES = "batches/"
 FETCHED = "fetched/"
 PASSED = "passed/"
+ASKED = "asked/"
 
 # What TRAINED says: so many batches more; all that was fetched; or all, as the
 # loops are through.
 ALL_FETCHED = -1
 ALL_THROUGH = -2
+
+
+def waited_secs(secs: Mapping[str, float]) -> float | None:
+    """Returns for how long the train loop has waited; None: not known.
+
+    What is watched behind the pipeline is what the train loop waits for.
+
+    Args:
+      secs: Seconds spent in asking, by the name of a count.
+    """
+    for prefixes in ((PASSED,), (FETCHED, ASKED)):
+        found = [secs[name] for name in secs if name.startswith(prefixes)]
+        if found:
+            return sum(found)
+    return None
+
 
 _TensorProto = type(tf.make_tensor_proto(0))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
@@ -23,12 +24,13 @@ from wq_hooks.core.consumer.acknowledgement import (
 )
 from wq_hooks.core.consumer.batches_in_training import Watch
 from wq_hooks.core.consumer.record_tracker import RecordTracker
+from wq_hooks.core.ledger.consumer_state import Measure
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.ports.item_port import ItemPort
 from wq_hooks.runtime.ports.port import SessionPort
 from wq_hooks.runtime.reading import record_events as events
-from wq_hooks.runtime.reading.element_counter import counts_in
+from wq_hooks.runtime.reading.element_counter import counts_in, secs_in
 from wq_hooks.runtime.reading.records_port import RecordsPort
 
 _COUNT_EVERY_SECS = 0.05
@@ -99,6 +101,7 @@ class RecordsPortSession(SessionPort):
         slot = self._next_slot
         self._next_slot += 1
         self.tracker.items.start(slot, claim, text.decode("utf-8", "replace"))
+        self.tracker.times.begin(time.monotonic())
         self.items.put_slot(slot, text)
 
     def close(self) -> None:
@@ -118,13 +121,15 @@ class RecordsPortSession(SessionPort):
         self._is_counting = True
 
     def count_forever(
-        self, acknowledge: Callable[[Sequence[Claim], int], None]
+        self,
+        acknowledge: Callable[[Sequence[Claim], int, Sequence[Measure]], None],
     ) -> None:
         """Acknowledges items when their last record was trained."""
         while True:
             completed = self.count_events()
             if completed:
-                acknowledge(completed, self.take_num_trained())
+                claims, measures = zip(*completed)
+                acknowledge(claims, self.take_num_trained(), measures)
             with self._flushed:
                 self._num_flushed = self._last_flush
                 self._flushed.notify_all()
@@ -164,7 +169,7 @@ class RecordsPortSession(SessionPort):
         """Returns the names of the items that are open."""
         return self.tracker.items.under_way()
 
-    def count_events(self) -> list[Claim]:
+    def count_events(self) -> list[tuple[Claim, Measure]]:
         """Waits for events; returns the items that they complete."""
         messages, summaries, summary = self.run(self.records_port.next_events)
         for message, counts in zip(messages, summaries):
@@ -172,7 +177,8 @@ class RecordsPortSession(SessionPort):
             self._count(kind, numbers, counts_in(counts))
         self._fetch(counts_in(summary))
         self._look_ahead()
-        completed = self.tracker.items.take_completed()
+        waited_secs = events.waited_secs(secs_in(summary))
+        completed = self.tracker.take_measured(time.monotonic(), waited_secs)
         self.forget_closed()
         return completed
 

@@ -310,7 +310,10 @@ class Records(BatchMethods):
                     port.note_batch(iteration, tagged.slots_of(*pair)), True
                 )
             )
-            return reported.map(lambda _, batch: batch)
+            return port.counter.timed(
+                reported.map(lambda _, batch: batch),
+                events.count_name(events.ASKED, iteration),
+            )
         # A batch in which there is an error has a number, too, and counts as
         # fetched when the error has been raised.
         ready = tagged.pairs.enumerate(1).filter(

@@ -25,6 +25,7 @@ import tensorflow as tf
 from wq_hooks.core import log as logging
 from wq_hooks.core.chief.chief import Chief
 from wq_hooks.core.consumer.batches_in_training import Watch
+from wq_hooks.core.ledger.consumer_state import Measure
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.reading.process_records_port import ProcessRecordsPort
@@ -101,7 +102,8 @@ class _WorkerReaders(ProcessRecordsPort):
                 self.items.close()
 
     def count_forever(
-        self, acknowledge: Callable[[Sequence[Claim], int], None]
+        self,
+        acknowledge: Callable[[Sequence[Claim], int, Sequence[Measure]], None],
     ) -> None:
         """Acknowledges items when their last record was trained."""
         while not self._datasets.is_closed:

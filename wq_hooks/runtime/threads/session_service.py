@@ -13,7 +13,6 @@ import contextlib
 import math
 import threading
 import time
-import uuid
 from typing import Any
 
 import tensorflow as tf
@@ -25,6 +24,7 @@ from wq_hooks.core.chief.feeder import Feeder
 from wq_hooks.core.consumer.consumer import ConsumerLoop
 from wq_hooks.core.ledger.consumer_state import Consumer, consumer_name
 from wq_hooks.core.protocol import messages
+from wq_hooks.runtime.host.incarnation import own_incarnation
 from wq_hooks.runtime.host.session_close import bound_close
 from wq_hooks.runtime.host.session_queue import SessionQueue
 from wq_hooks.runtime.ports.end_of_data import comes_from, watch_steps
@@ -79,7 +79,7 @@ class Service:
             # same: call it by its server, such as "10.0.0.7:2222".
             server = tf.compat.as_str(session.sess_str)
             task = server.rpartition("/")[2] or task
-        self._task = Consumer(task, uuid.uuid4().hex[:12])
+        self._task = Consumer(task, own_incarnation())
         self._watch = ServerWatch(
             work_queue.name,
             self._task.name,
