@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 
 import pytest
 
@@ -12,13 +13,14 @@ from tests.support.in_process_cluster import InProcessCluster
 from tests.support.sessions import draw, wait_until
 from wq_hooks import WorkQueue
 from wq_hooks.cli import command_line, status
-from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.consumer_state import Consumer, incarnation_at
 from wq_hooks.core.monitoring.board_status import (
     MAX_WORKERS,
     pause_secs,
     status_text,
 )
 from wq_hooks.core.monitoring.view import Viewer
+from wq_hooks.core.position.origin import Origin
 from wq_hooks.errors import WorkQueueError
 
 
@@ -43,10 +45,41 @@ class TestText:
             "  low watermark  3\n"
             "  rate           0 items/s\n"
             "\n"
-            "  WORKER    ITEMS  EACH  CURRENT  FOR  HEARD\n"
-            "  worker:1  0            p/e      9 s  9 s    SLOW\n"
+            "  WORKER    ITEMS  EACH  CURRENT  FOR  HEARD  PROCESS\n"
+            "  worker:1  0            p/e      9 s  9 s             SLOW\n"
             "  worker:0  3      2 s   p/d      4 s  4 s\n"
         )
+
+    def test_since_when_and_who_is_gone_where(self):
+        ledger = make_ledger("abcdefghij", lease_secs=60.0)
+        ledger.items.origin = Origin(1_600_000_000.0, 1_600_003_600.0)
+        ledger.items.completed_before = 2
+        there = Consumer("worker:2", incarnation_at("x", "node-7", 4242))
+        for consumer in (A, B, there):
+            take(ledger, consumer, 1, now=1.0)
+        ledger.leave(B, 2.0)
+        ledger.heard(there, 90.0)
+        take(ledger, Consumer("worker:3", "y"), 1, now=95.0)
+        ledger.expire(100.0)
+        ledger.heard(Consumer("worker:4", "z"), 20.0)
+        view = Viewer("train").look(ledger, 100.0, 1_600_007_200.0)
+        state = status.parse(status_text(view), "train")
+        lines = status.in_words(state, 1_600_007_200.0, 20).splitlines()
+        begin = time.strftime(
+            "%Y-%m-%d %H:%M:%S", time.localtime(1_600_000_000)
+        )
+        assert f"  started        {begin}" in lines
+        assert "  elapsed        2 h 0 min" in lines
+        (resumed,) = [line for line in lines if "resumed" in line]
+        assert resumed.endswith("; 2 were completed before")
+        last = {line.split()[0]: line.split()[-1] for line in lines[-5:]}
+        assert last == {
+            "worker:0": "LOST",
+            "worker:1": "LEFT",
+            "worker:2": "node-7:4242",
+            "worker:3": "s",
+            "worker:4": "SILENT",
+        }
 
     def test_of_many_workers_those_that_hold_an_item_longest(self):
         ledger = make_ledger([f"w{i}" for i in range(100)])

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wq_hooks.cli import text
@@ -30,7 +30,7 @@ from wq_hooks.core.monitoring.schema import (
     secs_in_words,
     texts_of,
 )
-from wq_hooks.core.monitoring.slow_workers import slow_workers
+from wq_hooks.core.monitoring.slow_workers import slow_workers, word_of
 from wq_hooks.core.monitoring.stall import is_stalled
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.metrics.endpoint import STATUS_PATH
@@ -308,6 +308,7 @@ def in_words(raw: dict[str, Any], now: float, limit: int) -> str:
         f"  remaining      {texts['remaining']}",
         f"  low watermark  {texts['low_watermark']}",
         f"  rate           {rate}",
+        *_times(state),
     ]
     if state["repeated"] or state["given_up"]:
         again = f"{phrases['repeated']}, {phrases['given_up']}"
@@ -321,18 +322,60 @@ def in_words(raw: dict[str, Any], now: float, limit: int) -> str:
             secs_in_words(worker["items"][0]["held_secs"])
             if worker["items"]
             else "",
-            "left"
-            if worker["has_left"]
-            else secs_in_words(worker["last_heard_secs"]),
-            "SLOW" if worker["name"] in slow else "",
+            secs_in_words(worker["last_heard_secs"]),
+            _process_of(worker),
+            word_of(worker, state, slow).upper(),
         )
         for worker in state["workers"][:limit]
         for secs in [worker["item_secs"]]
     ]
-    head = ("WORKER", "ITEMS", "EACH", "CURRENT", "FOR", "HEARD", "")
+    head = (
+        "WORKER",
+        "ITEMS",
+        "EACH",
+        "CURRENT",
+        "FOR",
+        "HEARD",
+        "PROCESS",
+        "",
+    )
     if rows:
         listed = text.table(head, rows)
         lines += ["", *(f"  {line}" for line in listed.splitlines())]
     if state["num_workers"] > len(rows):
         lines.append(f"  ... {state['num_workers'] - len(rows):,} more")
     return "\n".join([*lines, ""])
+
+
+def _times(state: Mapping[str, Any]) -> list[str]:
+    """Returns the lines of since when the job runs, and when it was done."""
+    lines = []
+    elapsed = state["elapsed_secs"]
+    if state["started"] is not None:
+        lines.append(f"  started        {_date(state['started'])}")
+    if elapsed is not None:
+        lines.append(f"  elapsed        {secs_in_words(elapsed)}")
+    if state["ended"] is not None:
+        lines.append(f"  ended          {_date(state['ended'])}")
+    if state["since"] is not None and state["completed_before"]:
+        lines.append(
+            f"  resumed        {_date(state['since'])}; "
+            f"{state['completed_before']:,} were completed before"
+        )
+    return lines
+
+
+def _date(time_secs: float) -> str:
+    try:
+        moment = time.localtime(time_secs)
+    except (OverflowError, OSError, ValueError):
+        # A log, or a board, may say anything.
+        return "?"
+    return time.strftime("%Y-%m-%d %H:%M:%S", moment)
+
+
+def _process_of(worker: Mapping[str, Any]) -> str:
+    """Returns host and process id of a worker, "" if they are not known."""
+    if worker["pid"] is None:
+        return ""
+    return f"{worker['host']}:{worker['pid']:.0f}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from wq_hooks.core.monitoring.advice import advice_of
 from wq_hooks.core.monitoring.checked_state import (
     checked_state,
     number_of,
@@ -77,7 +78,10 @@ def card_of(found: Found, now: float) -> dict[str, Any]:
         "num_events": num_events,
         "gaps": gaps,
         "slowest": slowest_of([*taken, *held], state),
-        "advice": [],
+        "advice": [
+            {"what": a.what, "text": a.text, "set": a.setting}
+            for a in (advice_of(state) if verdict.is_live else ())
+        ],
         "timeline": _timeline([*taken[-_MAX_BARS:], *held], state, slow, gaps),
     }
 

@@ -73,7 +73,7 @@ def useless_at_the_end(
     num_items = len(lengths)
     are_equal = max(lengths) <= _ABOUT_EQUAL * min(lengths)
     if are_equal or num_items > _MAX_DIFFERENT:
-        end = _end_of_equal(paces, num_items, total / num_items)
+        end = end_of_equal(paces, num_items, total / num_items)
     else:
         end = _end_of_different(paces, lengths)
     return frozenset(
@@ -87,9 +87,7 @@ def useless_at_the_end(
     )
 
 
-def _end_of_equal(
-    paces: Sequence[Pace], num_items: int, length: float
-) -> float:
+def end_of_equal(paces: Sequence[Pace], num_items: int, length: float) -> float:
     """Returns the earliest time by which `num_items` can be completed."""
 
     def is_enough(time: float) -> bool:
