@@ -59,7 +59,7 @@ def test_the_tab_shows_what_the_schema_says():
         shown |= set(re.findall(r"\bdata\.(\w+_\w+)", script))
         shown |= set(re.findall(r"\bseries\.(\w+)", script)) - {"time", "step"}
     # What the card adds of its own: the verdict, and what follows from others.
-    own = {"num_epochs", "eta_note"}
+    own = {"num_epochs", "eta_note", "is_live", "num_events"}
     known = {*shown_in(schema.CARD), *shown_in(schema.CHART), *own}
     assert shown - known == set()
 
