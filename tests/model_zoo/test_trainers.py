@@ -306,7 +306,9 @@ class Killer(threading.Thread):
             )
             is_late = time.monotonic() > deadline
             if is_late or (self._is_served and is_done):
-                os.kill(os.getpid(), signal.SIGTERM)
+                # The launcher may have ended by itself.
+                if callable(signal.getsignal(signal.SIGTERM)):
+                    os.kill(os.getpid(), signal.SIGTERM)
                 return
 
     def close(self):
