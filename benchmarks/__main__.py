@@ -32,6 +32,7 @@ NAMES = (
     "makespan",
     "recovery",
     "scale",
+    "memory",
 )
 _ROOT = Path(__file__).parents[1]
 # Of one benchmark; a hang guard.

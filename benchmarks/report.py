@@ -51,6 +51,8 @@ _QUESTIONS = {
     "recovery": "What is lost when a worker is killed, and when are its files "
     "trained?",
     "scale": "What do ten million works cost in time, memory and checkpoint?",
+    "memory": "How much does a process grow with each item that it draws, "
+    "against a plain list?",
 }
 
 # The bar that answers the question best, where it is not the first one.

@@ -101,7 +101,7 @@ def test_what_else_the_machine_did_where_it_is_not_known(monkeypatch, tmp_path):
 
 
 def test_a_benchmark_from_the_command_line(tmp_path, capfd):
-    names = ["ledger", "overhead", "slices"]
+    names = ["ledger", "overhead", "slices", "memory"]
 
     assert benchmarks.main([*names, "--quick", f"--output_dir={tmp_path}"]) == 0
 
@@ -112,6 +112,8 @@ def test_a_benchmark_from_the_command_line(tmp_path, capfd):
     assert len(figures["rows"]) == 8
     figures = json.loads((tmp_path / "slices.json").read_text())
     assert len(figures["rows"]) == 8
+    figures = json.loads((tmp_path / "memory.json").read_text())
+    assert len(figures["rows"]) == 3
     assert (tmp_path / "performance-growth.png").stat().st_size > 1000
     page = (tmp_path / "performance.md").read_text()
     assert "figures mean nothing" in page
