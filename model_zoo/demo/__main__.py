@@ -281,7 +281,7 @@ class Demo:
 
     def _inspect(self, checkpoint: str) -> Any:
         """Returns what the checkpoint says of the queue."""
-        command = [job.WQ_HOOKS, "inspect", "--format=json", checkpoint]
+        command = [*job.WQ_HOOKS, "inspect", "--format=json", checkpoint]
         (position,) = json.loads(job.output(command))
         return position
 

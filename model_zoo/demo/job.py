@@ -21,7 +21,7 @@ NUM_TRAINERS = 3
 NUM_PROCESSES = 1 + NUM_TRAINERS
 SLOW_TASK = "worker:1"
 
-WQ_HOOKS = os.path.join(os.path.dirname(sys.executable), "wq-hooks")
+WQ_HOOKS = [os.path.join(os.path.dirname(sys.executable), "wq-hooks")]
 
 _POLL_SECS = 0.25
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def run(
     deadline = time.monotonic() + timeout_secs
     os.makedirs(log_dir, exist_ok=True)
     log = pathlib.Path(log_dir, "launch.log")
-    launch = [WQ_HOOKS, "launch", "--ps=1", f"--workers={NUM_TRAINERS - 1}"]
+    launch = [*WQ_HOOKS, "launch", "--ps=1", f"--workers={NUM_TRAINERS - 1}"]
     launch += ["--restart=1"] if is_restarted else []
     launch += ["--grace-secs=2", f"--log-dir={log_dir}"]
     with log.open("w") as output:
