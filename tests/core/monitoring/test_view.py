@@ -6,6 +6,8 @@ import pytest
 
 from tests.core.monitoring.test_progress import A, B, make_ledger, take, train
 from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.monitoring.checked_state import checked_state
+from wq_hooks.core.monitoring.metrics import samples_of
 from wq_hooks.core.monitoring.view import Viewer
 
 
@@ -134,3 +136,17 @@ def test_two_looks_at_the_same_time(num_measures):
         view = viewer.look(ledger, 1.0, 1.0)
         train(ledger, A)
     assert view.items_per_sec == 0.0
+
+
+def test_where_nobody_counts_records_nothing_is_said_of_them():
+    ledger = make_ledger()
+    train(ledger, A, 2, now=1.0)
+    view = Viewer("train").look(ledger, 2.0, 2.0)
+    assert view.state["records"] is None
+    assert view.state["recent_records_per_sec"] is None
+    assert "records_per_sec" not in view.scalars()
+    samples = samples_of(checked_state(view.state))
+    assert samples["records_trained"] == []
+    assert samples["records_per_second"] == []
+    assert samples["worker_records_trained"] == []
+    assert samples["items_completed"] == [(("train",), 2.0)]
