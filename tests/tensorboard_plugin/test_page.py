@@ -563,7 +563,8 @@ def test_a_real_job_of_records_behind_a_shuffle(server, new_page):
     assert tab.count(".timeline .bar-lost") >= 2
     assert tab.count(".timeline .bar-again") >= 2
     assert tab.texts(".gap-text")[0].startswith("not running")
-    assert pieces(tab, ".area.completed") == 2
+    # A busy machine may have kept the chief from writing for a while, too.
+    assert pieces(tab, ".area.completed") >= 2
     rows = tab.run(
         "[...doc.querySelectorAll('.events tbody tr')].map(r => r.dataset.what)"
     )
