@@ -125,10 +125,11 @@ def test_every_part_of_a_card_is_there(train_tab, dark):
         "Share",
         "Records/s",
         "Time per item",
+        "Waiting",
         "Current item",
         "Age",
         "Last heard",
-        "Incarnation",
+        "Host:pid",
     ]
     assert tab.count(".timeline .bar-done") > 300
     assert tab.count(".timeline .bar-open") == int(tiles["in_flight"])
@@ -205,7 +206,7 @@ def test_several_runs_are_drawn_over_each_other(tab):
     label = tab.run(
         "doc.querySelector('.overlay svg').getAttribute('aria-label')"
     )
-    assert "broken off, days ago \u00b7 train: 51 % after 6 min 40 s" in label
+    assert "one worker \u00b7 train: 40 % after 3 min 20 s" in label
     # The rates of all cards have one unit.
     units = tab.texts("[data-tile=rate] .unit")
     assert len(units) == 8
@@ -311,7 +312,7 @@ def test_a_log_that_is_days_old_is_no_alarm(tab):
     tab.go("broken off, days ago")
     assert "no data" in tab.texts(".chip")[0]
     # What was last heard of the workers was not three days ago.
-    heard = tab.texts(".workers tbody td:nth-child(8)")
+    heard = tab.texts(".workers tbody td:nth-child(9)")
     assert len(heard) == 4
     assert all(re.match(r"\d{4}-\d\d-\d\d ", text) for text in heard)
     assert "at the last write" in tab.texts(".timeline-figure .legend")[0]
@@ -409,18 +410,54 @@ def test_a_wide_screen_is_used(tab):
     )
 
 
-def test_why_somebody_is_slow_without_a_mouse(train_tab):
-    tab = train_tab
+def test_why_somebody_is_slow_without_a_mouse(tab):
+    tab.go("slow disk, slow machine")
     tab.page.evaluate("document.querySelector('iframe').focus()")
-    tab.focus("tr.is-slow summary")
-    tab.page.press("Enter", text="\r")
-    tab.wait_for("doc.querySelector('tr.is-slow details').open")
-    box = "doc.querySelector('tr.is-slow details p').getBoundingClientRect()"
-    assert tab.run(f"{box}.height") > 0
-    assert "usual time" in tab.texts("tr.is-slow details p")[0]
-    # It stays open when the log is read again.
+    reasons = {}
+    for worker in ("worker:4", "worker:5"):
+        row = f'tr[data-worker="{worker}"]'
+        tab.focus(f"{row} button.badge")
+        tab.page.press("Enter", text="\r")
+        tab.wait_for(f"doc.querySelector('{row} + .reason') !== null")
+        reasons[worker] = tab.texts(f"{row} + .reason")[0]
+    assert "training" in reasons["worker:4"]
+    assert re.search(r"7\d ?% waiting for data", reasons["worker:5"])
+    # They stay open when the log is read again.
     tab.reload()
-    assert tab.run("doc.querySelector('tr.is-slow details').open")
+    assert tab.count(".reason") == 2
+    assert tab.count("tr.is-slow") == 2
+    assert "5 %" in tab.texts("tr[data-worker='worker:4'] td")
+    assert "75 %" in tab.texts("tr[data-worker='worker:5'] td")
+    # All columns are there, and none is cut.
+    assert "node-4:" in tab.texts("tr[data-worker='worker:4'] td:last-child")[0]
+    assert tab.run(
+        "((s) => s.scrollWidth <= s.clientWidth)"
+        "(doc.querySelector('.workers .scroll'))"
+    )
+    ranges = tab.texts(".range")
+    assert len(ranges) == 6
+    assert all("\u2013" in text for text in ranges)
+
+
+def test_single_items(tab):
+    tab.go("slow disk, slow machine")
+    assert tab.count(".slowest tbody tr") == 20
+    worker = tab.texts(".slowest tbody tr td:nth-child(2)")
+    assert set(worker[:5]) <= {"worker:4", "worker:5"}
+    first = tab.texts(".slowest tbody tr td")
+    assert re.search(r"\(\d\.\d\u00d7\)", first[2])
+    assert first[3] == "10,000"
+    item = first[0]
+    tab.type(".items [type=search]", item)
+    tab.wait_for("doc.querySelectorAll('.found tbody tr').length == 1")
+    found = tab.texts(".found tbody tr td")
+    assert found[0] == item
+    assert found[3] == "1\u00d7"
+    assert "waiting for data" in found[4]
+    tab.type(".items [type=search]", "no such item")
+    tab.wait_for("doc.querySelector('.found').hidden")
+    assert "0 found. Nothing of this name" in tab.texts(".items .note")[0]
+    tab.type(".items [type=search]", "")
 
 
 def test_what_is_read_aloud(train_tab):
@@ -454,7 +491,7 @@ def test_what_is_read_aloud(train_tab):
 def test_axe_finds_nothing(tab, dark):
     tab.go("running")
     tab.be_dark(dark)
-    tab.run("void (doc.querySelector('tr.is-slow details').open = true)")
+    tab.run("doc.querySelector('tr.is-slow button.badge').click()")
     violations = axe_violations(tab)
     if violations is None:
         pytest.skip("no axe-playwright-python: axe-core was not run")

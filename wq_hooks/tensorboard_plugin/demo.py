@@ -30,7 +30,11 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from wq_hooks.core.items.plan import Plan
 from wq_hooks.core.items.works import Works
-from wq_hooks.core.ledger.consumer_state import Consumer
+from wq_hooks.core.ledger.consumer_state import (
+    Consumer,
+    Measure,
+    incarnation_at,
+)
 from wq_hooks.core.ledger.ledger import Ledger
 from wq_hooks.core.monitoring.view import View, Viewer
 from wq_hooks.core.position.in_flight import InFlight
@@ -67,6 +71,8 @@ class Player:
       num_epochs: Number of epochs.
       seed: Seed of what is random.
       shuffled: How much of an item waits in the shuffle buffer; 0: none.
+      waiting: {worker: share of its time in which it waits for data}; a
+        twentieth where it is not said.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Player:
         num_epochs: int = 1,
         seed: int = 1,
         shuffled: float = 0.0,
+        waiting: dict[str, float] | None = None,
     ):
         self._works = Works(works)
         self._seed = seed
@@ -87,6 +94,7 @@ class Player:
         self.secs_of = dict(secs_of)
         self._num_epochs = num_epochs
         self._shuffled = shuffled
+        self._waiting = waiting or {}
         self._begin_workers(0.0)
 
     def begin(self, wall_time: float) -> None:
@@ -121,6 +129,8 @@ class Player:
         self._random = Random(self._seed)
         self._life: dict[str, int] = dict.fromkeys(secs_of, 1)
         self._present: set[str] = set()
+        # What the items in hand cost, by ticket.
+        self._costs: dict[int, Measure] = {}
         # When a worker takes an item, or completes that of the ticket.
         self._due: list[tuple[float, bool, str, int, int | None]] = []
         for i, worker in enumerate(secs_of):
@@ -154,13 +164,16 @@ class Player:
         heapq.heappush(self._due, entry)
 
     def _consumer(self, worker: str) -> Consumer:
-        life = f"{worker} {self._life[worker]}".encode()
-        return Consumer(worker, f"{zlib.crc32(life):08x}")
+        number = zlib.crc32(f"{worker} {self._life[worker]}".encode())
+        host = f"node-{list(self.secs_of).index(worker)}"
+        incarnation = incarnation_at(f"{number:08x}", host, number % 30_000)
+        return Consumer(worker, incarnation)
 
     def _complete(self, worker: str, ticket: int, now: float) -> None:
         consumer = self._consumer(worker)
-        self.ledger.acknowledge(consumer, ticket, now)
-        self.ledger.count_records(consumer, _RECORDS_PER_ITEM)
+        cost = self._costs[ticket]
+        self.ledger.acknowledge(consumer, ticket, now, cost)
+        self.ledger.count_records(consumer, cost.records)
 
     def _take(self, worker: str, now: float) -> None:
         consumer, ledger = self._consumer(worker), self.ledger
@@ -173,6 +186,10 @@ class Player:
             ticket = items[0].ticket
             ledger.lease(consumer, ticket, now)
             secs = self.secs_of[worker] * self._random.uniform(0.8, 1.2)
+            wait_secs = secs * self._waiting.get(worker, 0.05)
+            self._costs[ticket] = Measure(
+                _RECORDS_PER_ITEM, secs - wait_secs, wait_secs
+            )
             self._plan(now + secs, worker)
             self._plan(now + secs * (1 + self._shuffled), worker, ticket)
         elif ledger.is_done:
@@ -343,6 +360,15 @@ def write_all(directory: str, now: float) -> None:
         ("hostile <b>names", "ads/train", shuffled(HOSTILE_WORKS * 5, hostile),
          100.0, 10.0, now, ()),
     ]  # fmt: skip
+    why = {**workers(4, 20.0), "worker:4": 55.0, "worker:5": 70.0}
+    write_job(
+        os.path.join(directory, "slow disk, slow machine"),
+        "train",
+        shuffled(many, why, waiting={"worker:5": 0.75}),
+        end=500.0,
+        every=10.0,
+        last=now,
+    )
     write_job(
         os.path.join(directory, "resumed"),
         "train",

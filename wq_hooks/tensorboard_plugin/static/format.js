@@ -76,6 +76,18 @@ export function span(value) {
   return secs(value).replace(/(?<=\D) 0 \D+$/, '');
 }
 
+// "24\u201333 s", "1:31\u20132:11": short, for a table.
+export function range(from, to) {
+  if (to < 60) {
+    return `${secs(from).slice(0, -2)}${DASH}${secs(to)}`;
+  }
+  const short = (value) => {
+    const whole = Math.round(value);
+    return `${Math.floor(whole / 60)}:${two(whole % 60)}`;
+  };
+  return `${short(from)}${DASH}${short(to)}`;
+}
+
 export function percent(share) {
   const value = share * 100;
   return `${value >= 10 ? Math.round(value) : Number(value.toFixed(1))} %`;

@@ -74,11 +74,12 @@ export class Items {
     const columns = [
       ['Item', 'text', (item) => name(item.item)],
       ['Worker', 'text', (item) => name(item.worker)],
-      ['Time', 'number', (item) => format.secs(item.secs)],
       [
-        'Of the usual',
+        'Time',
         'number',
-        (item) => (item.times === null ? '\u2013' : `${format.number(item.times)}\u00D7`),
+        (item) =>
+          format.secs(item.secs) +
+          (item.times === null ? '' : ` (${item.times.toFixed(1)}\u00D7)`),
       ],
       hasRecords ? ['Records', 'number', (item) => format.count(item.records)] : null,
       hasParts ? ['Training', 'number', (item) => format.secs(item.train_secs)] : null,

@@ -35,7 +35,12 @@ const COLUMNS = [
     isText: true,
     isShown: (data) => data.workers.some((worker) => worker.host),
   },
-  {key: 'incarnation', text: 'Incarnation', isText: true},
+  {
+    key: 'incarnation',
+    text: 'Incarnation',
+    isText: true,
+    isShown: (data) => !data.workers.some((worker) => worker.host),
+  },
 ];
 export const SORTS = COLUMNS.map(({key}) => key);
 export const DEFAULT_SORT = {key: 'age_secs', isDescending: true};
@@ -151,7 +156,13 @@ export class WorkersTable {
         collator.compare(a.name, b.name)
     );
     const shown = found.slice(0, MAX_ROWS);
-    this.rows.replaceChildren(...shown.map((worker) => this.row(worker)));
+    this.rows.replaceChildren(
+      ...shown.flatMap((worker) =>
+        worker.slow && this.opened.has(worker.name)
+          ? [this.row(worker), this.reason(worker)]
+          : [this.row(worker)]
+      )
+    );
     const {num_workers: total, workers} = this.data;
     this.find.hidden = workers.length <= LEAST_TO_SEARCH && !wanted;
     this.note.textContent = this.noteOf(shown.length, total);
@@ -192,22 +203,34 @@ export class WorkersTable {
       return el('span', {class: `badge ${word}`}, word);
     }
     return el(
-      'details',
+      'button',
       {
-        class: 'why',
-        open: this.opened.has(worker.name),
-        toggle: (event) =>
-          event.target.open
-            ? this.opened.add(worker.name)
-            : this.opened.delete(worker.name),
+        type: 'button',
+        class: 'badge slow',
+        title: why,
+        'aria-label': `slow: why ${worker.name}?`,
+        'aria-expanded': String(this.opened.has(worker.name)),
+        click: (event) => this.toggle(worker, event.target),
       },
-      el(
-        'summary',
-        {class: 'badge slow', title: why, 'aria-label': `slow: why ${worker.name}?`},
-        word
-      ),
-      el('p', {}, why)
+      word
     );
+  }
+
+  // Opens or closes the row that says why a worker is slow.
+  toggle(worker, button) {
+    const row = button.closest('tr');
+    if (this.opened.delete(worker.name)) {
+      row.nextSibling.remove();
+    } else {
+      this.opened.add(worker.name);
+      row.after(this.reason(worker));
+    }
+    button.setAttribute('aria-expanded', String(this.opened.has(worker.name)));
+  }
+
+  reason(worker) {
+    const cell = el('td', {colspan: this.columns.length}, worker.why || worker.slow);
+    return el('tr', {class: 'reason'}, cell);
   }
 
   heard(worker) {
@@ -231,11 +254,21 @@ export class WorkersTable {
         el(
           'span',
           {class: 'range', title: 'p10 to p90 of its last items'},
-          ` (${format.secs(p10)} \u2013 ${format.secs(p90)})`
+          ` (${format.range(p10, p90)})`
         )
       );
     }
     return cell;
+  }
+
+  starts(worker) {
+    return worker.num_starts > 1
+      ? el(
+          'span',
+          {class: 'badge starts', title: 'how often it was started'},
+          `start ${worker.num_starts}`
+        )
+      : null;
   }
 
   cell({key}, worker) {
@@ -263,18 +296,15 @@ export class WorkersTable {
       last_heard_secs: () => [this.heard(worker)],
       host: () => [
         worker.host
-          ? name(`${worker.host}${isKnown(worker.pid) ? `:${worker.pid}` : ''}`)
+          ? name(`${worker.host}${isKnown(worker.pid) ? `:${worker.pid}` : ''}`, {
+              title: worker.incarnation,
+            })
           : '',
+        this.starts(worker),
       ],
       incarnation: () => [
         name(worker.incarnation.slice(0, 6), {title: worker.incarnation}),
-        worker.num_starts > 1
-          ? el(
-              'span',
-              {class: 'badge starts', title: 'how often it was started'},
-              `start ${worker.num_starts}`
-            )
-          : null,
+        this.starts(worker),
       ],
     };
     return cells[key]();
