@@ -69,6 +69,7 @@ class TestRoutes:
             ("running", "train"),
             ("running", "validation"),
             ("resumed", "train"),
+            ("slow disk, slow machine", "train"),
             ("done, days ago", "train"),
             ("broken off, days ago", "train"),
             ("one worker", "train"),
