@@ -91,8 +91,7 @@ def end_process(
         _FORCE_SECS, exit=True, file=_STANDARD_ERROR
     )
     if coord is not None:
-        # Of an error that nobody has raised, a Coordinator keeps none.
-        coord.request_stop((type(error), error, None))
+        coord.request_stop(error)
     if session is not None:
         threading.Thread(
             target=session.close, name="close", daemon=True
