@@ -192,7 +192,7 @@ def test_a_preempted_worker_in_order_repeats_nothing(tmp_path):
 
 
 def heard(kind="alive", payload="", sender="worker:0/1 life"):
-    return {"reports": ["\n".join([kind, sender, "", "", payload])]}
+    return {"reports": ["\n".join([kind, sender, "", "", "", payload])]}
 
 
 def test_an_account_knows_who_was_silent_for_longer_than_a_lease(tmp_path):

@@ -585,7 +585,7 @@ def test_a_real_job_of_records_behind_a_shuffle(server, new_page):
         job.cluster.kill_all()
     with Job(run, **kwargs) as job:
         job.start()
-        assert set(job.cluster.wait_for_job(120).values()) == {0}
+        assert set(job.cluster.wait_for_job(250).values()) == {0}
     tab = Tab(new_page()).open(url, "real")
     while "done" not in [text[2:] for text in tab.texts(".chip")]:
         tab.page.evaluate("new Promise(r => setTimeout(r, 500))")
@@ -599,8 +599,8 @@ def test_a_real_job_of_records_behind_a_shuffle(server, new_page):
     assert min(heights) <= 8
     assert tab.count(".timeline .bar-lost") >= 2
     assert tab.count(".timeline .bar-again") >= 2
-    assert tab.texts(".gap-text")[0].startswith("not running")
     # A busy machine may have kept the chief from writing for a while, too.
+    assert "not running" in " ".join(tab.texts(".gap-text"))
     assert pieces(tab, ".area.completed") >= 2
     rows = tab.run(
         "[...doc.querySelectorAll('.events tbody tr')].map(r => r.dataset.what)"
