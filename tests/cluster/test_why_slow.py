@@ -54,7 +54,7 @@ class Job:
 
     def train(self, index):
         with self.cluster.task(index) as task:
-            queue = WorkQueue(self.works, shuffle=False)
+            queue = WorkQueue(self.works, num_epochs=None, shuffle=False)
             if index == CHIEF:
                 self.queue = queue
             batch = element_of(self._dataset(queue, index))
@@ -65,18 +65,15 @@ class Job:
                     if self._has_big():
                         break
                     time.sleep(0.01)
-                try:
-                    while True:
-                        begin = time.monotonic()
-                        session.run(batch)
-                        if index == CHIEF:
-                            secs = time.monotonic() - begin
-                            self._batch_secs = 0.02 + min(secs, 0.2)
-                        self.is_over.wait(0.02)
-                        if index == MACHINE:
-                            self.sleep(TIMES)
-                except tf.errors.OutOfRangeError:
-                    pass
+                while not self.is_over.is_set():
+                    begin = time.monotonic()
+                    session.run(batch)
+                    if index == CHIEF:
+                        secs = time.monotonic() - begin
+                        self._batch_secs = 0.02 + min(secs, 0.2)
+                    self.is_over.wait(0.02)
+                    if index == MACHINE:
+                        self.sleep(TIMES)
 
     def _has_big(self):
         if self.queue is None or chief_of(self.queue) is None:

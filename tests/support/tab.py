@@ -59,6 +59,14 @@ class Tab:
             "addEventListener('hashchange', () => setTimeout(r), {once: true});"
             f"location.hash = {hash_};}})"
         )
+        # The event may have been that of an earlier change.
+        for select, value in (("run", run), ("queue", queue)):
+            self.wait_for(
+                f"((select) => select.value == {json.dumps(value)} || "
+                "![...select.options].some("
+                f"({{value}}) => value == {json.dumps(value)}))"
+                f"(doc.getElementById({json.dumps(select)}))"
+            )
         return self.settle()
 
     def settle(self):

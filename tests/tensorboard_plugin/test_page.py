@@ -599,8 +599,9 @@ def test_a_real_job_of_records_behind_a_shuffle(server, new_page):
     assert min(heights) <= 8
     assert tab.count(".timeline .bar-lost") >= 2
     assert tab.count(".timeline .bar-again") >= 2
+    # In each of the charts; a gap that is narrow has no text.
+    assert tab.count(".gap") >= 3
     # A busy machine may have kept the chief from writing for a while, too.
-    assert "not running" in " ".join(tab.texts(".gap-text"))
     assert pieces(tab, ".area.completed") >= 2
     rows = tab.run(
         "[...doc.querySelectorAll('.events tbody tr')].map(r => r.dataset.what)"
