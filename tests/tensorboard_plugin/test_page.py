@@ -558,6 +558,30 @@ def test_a_thousand_workers(tab):
     tab.shoot("many")
 
 
+def test_a_card_advises_shorter_items(server, new_page):
+    logdir, url = server
+    works = [f"part-{i:02d}" for i in range(15)]
+    paces = {"worker:0": 60.0, "worker:1": 60.0, "worker:2": 240.0}
+    demo.write_job(
+        str(logdir / "few works"),
+        "train",
+        demo.Player(works, paces),
+        end=300.0,
+        every=10.0,
+        last=time.time() + 3600,
+    )
+    tab = Tab(new_page()).open(url, "few works")
+    while not tab.count(".card .verdict"):
+        tab.page.evaluate("new Promise(r => setTimeout(r, 500))")
+        tab.reload()
+
+    (advice,) = tab.texts(".advice li:not([hidden])")
+
+    assert tab.run("doc.querySelector('.advice li').dataset.advice") == "tail"
+    assert "num_slices=" in advice
+    assert tab.page.errors == []
+
+
 @pytest.mark.cluster
 def test_a_real_job_of_records_behind_a_shuffle(server, new_page):
     logdir, url = server
