@@ -122,6 +122,13 @@ def is_idle_outside_of_python():
 
 
 def _unblocked():
+    # Until the main thread is where no handler runs: asleep at many looks.
+    num_asleep = 0
+    while num_asleep < 20:
+        stat = Path(f"/proc/self/task/{os.getpid()}/stat").read_text()
+        is_asleep = stat.rpartition(")")[2].split()[0] == "S"
+        num_asleep = num_asleep + 1 if is_asleep else 0
+        time.sleep(0.01)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     say("ready")
     time.sleep(LONG_SECS)
