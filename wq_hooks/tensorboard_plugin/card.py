@@ -103,7 +103,6 @@ def _row(
     worker: dict[str, Any], state: dict[str, Any], slow: dict[str, Slowness]
 ) -> dict[str, Any]:
     item = worker["items"][0] if worker["items"] else None
-    word = word_of(worker, state, slow)
     slowness = slow.get(worker["name"])
     train, wait = worker["train_secs"] or 0.0, worker["wait_secs"] or 0.0
     completed = state["completed"] - state["completed_before"]
@@ -113,10 +112,8 @@ def _row(
         "item": item["text"] if item else "",
         "age_secs": item["held_secs"] if item else None,
         "wait_share": wait / (train + wait) if train + wait > 0 else None,
-        "word": word,
-        "is_silent": word in ("lost", "silent"),
+        "word": word_of(worker, state, slow),
         "slow": slowness.in_words() if slowness else None,
-        "why": slowness.in_words() if slowness else "",
         "cause": slowness.cause if slowness else "",
     }
 

@@ -87,7 +87,7 @@ export class Card {
     this.chip.className = `chip ${data.status.replace(' ', '-')}`;
     this.chip.textContent = `${SIGN_OF_STATUS[data.status] ?? ''} ${data.status}`;
     this.verdict.textContent = data.verdict;
-    this.showAdvice(data.advice ?? []);
+    this.showAdvice(data.advice);
     const ago = Math.max(data.now - data.time, 0);
     this.updated.textContent =
       data.is_live === false

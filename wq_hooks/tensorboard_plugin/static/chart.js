@@ -6,9 +6,9 @@
 
 import {ticks, xTicks} from './axis.js';
 import {el, svg} from './dom.js';
-import {toneOf, wordsOf} from './events.js';
+import {toneOf} from './events.js';
 import * as format from './format.js';
-import {cutsOf, wordsOf as wordsOfGap} from './gaps.js';
+import {cutsOf, wordsOf} from './gaps.js';
 
 const LEFT = 52;
 const RIGHT = 14;
@@ -57,7 +57,7 @@ export class Chart {
 
   update(data) {
     this.data = data;
-    this.cuts = cutsOf(data.series.time ?? [], data.gaps ?? []);
+    this.cuts = cutsOf(data.series.time ?? [], data.gaps);
     this.draw();
   }
 
@@ -181,7 +181,7 @@ export class Chart {
       return;
     }
     const [first, last] = this.extent();
-    for (const gap of this.data.gaps ?? []) {
+    for (const gap of this.data.gaps) {
       const [begin, end] = [Math.max(gap[0], first), Math.min(gap[1], last)];
       if (!(end > begin)) {
         continue;
@@ -205,7 +205,7 @@ export class Chart {
               x: from + 8,
               y: top + 14,
             },
-            `${wordsOfGap(gap)}, ${format.span(gap[1] - gap[0])}`
+            `${wordsOf(gap)}, ${format.span(gap[1] - gap[0])}`
           )
         );
       }
@@ -226,7 +226,7 @@ export class Chart {
   drawMarks(top, bottom) {
     const [first, last] = this.extent();
     const marks = [];
-    for (const event of this.data.events ?? []) {
+    for (const event of this.data.events) {
       const place = this.placeOf(event);
       if (!toneOf(event) || !(place >= first && place <= last)) {
         continue;
@@ -246,7 +246,7 @@ export class Chart {
         svg(
           'g',
           {class: `event-mark ${tone}`, 'data-what': events.map((e) => e.what).join(' ')},
-          svg('title', {}, events.map(wordsOf).join('\n')),
+          svg('title', {}, events.map(({text}) => text).join('\n')),
           svg('line', {x1: x, x2: x, y1: top, y2: bottom}),
           svg('path', {d: `M${x} ${top}l-5 -8h10z`})
         )
@@ -361,12 +361,12 @@ export class Chart {
   readWhen(place) {
     const {time, step} = this.data.series;
     const since = place > 0 ? time[place - 1] : -Infinity;
-    const events = (this.data.events ?? []).filter(
+    const events = this.data.events.filter(
       (event) => event.time > since && event.time <= time[place]
     );
     return [
       `${format.date(time[place])}, step ${format.count(step[place])}`,
-      ...events.slice(-3).map(wordsOf),
+      ...events.slice(-3).map(({text}) => text),
     ];
   }
 }

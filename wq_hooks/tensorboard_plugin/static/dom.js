@@ -31,6 +31,15 @@ export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
+// A table that scrolls, with the keyboard as well.
+export function scrolled(label, heads, rows) {
+  return el(
+    'div',
+    {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label},
+    el('table', {}, el('thead', {}, heads), rows)
+  );
+}
+
 // A name from a log: isolated, so that right-to-left text stays in its place.
 export function name(text, attributes = {}) {
   return el('bdi', {class: 'name', title: text, ...attributes}, text);

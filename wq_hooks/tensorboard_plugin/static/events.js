@@ -1,6 +1,6 @@
 // What has happened: rows of a list, marks on the charts.
 
-import {el, name} from './dom.js';
+import {el, name, scrolled} from './dom.js';
 import * as format from './format.js';
 
 // The tone of a mark on the charts; what has none is only in the list.
@@ -8,7 +8,6 @@ const TONES = {
   lost: 'bad',
   missing: 'bad',
   'given up': 'bad',
-  preempted: 'bad',
   resumed: 'good',
   back: 'good',
   changed: 'neutral',
@@ -36,10 +35,6 @@ export function toneOf(event) {
   return TONES[event.what];
 }
 
-export function wordsOf(event) {
-  return event.text || [event.what, event.who, event.item].filter(Boolean).join(' ');
-}
-
 export class EventList {
   constructor(label) {
     this.data = null;
@@ -60,22 +55,13 @@ export class EventList {
       'div',
       {class: 'events'},
       el('div', {class: 'title'}, el('h3', {}, 'Events'), this.find, this.what, this.note),
-      el(
-        'div',
-        {
-          class: 'scroll',
-          tabindex: '0',
-          role: 'region',
-          'aria-label': `Events of ${label}`,
-        },
-        el('table', {}, el('thead', {}, this.heads), this.rows)
-      )
+      scrolled(`Events of ${label}`, this.heads, this.rows)
     );
   }
 
   update(data) {
     this.data = data;
-    const kinds = [...new Set((data.events ?? []).map((event) => event.what))];
+    const kinds = [...new Set(data.events.map((event) => event.what))];
     const chosen = this.what.value;
     this.what.replaceChildren(
       el('option', {value: ALL}, 'all kinds'),
@@ -86,7 +72,7 @@ export class EventList {
   }
 
   draw() {
-    const events = this.data.events ?? [];
+    const {events} = this.data;
     const word = this.find.value.toLowerCase();
     const shown = events.filter(
       (event) =>
@@ -104,7 +90,7 @@ export class EventList {
       ...columns.map(({text}) => el('th', {scope: 'col'}, text))
     );
     this.rows.replaceChildren(...shown.map((event) => this.row(event, columns)));
-    const total = this.data.num_events ?? events.length;
+    const total = this.data.num_events;
     this.note.textContent =
       shown.length < total
         ? `${format.count(shown.length)} of ${format.count(total)}, newest first`

@@ -3,14 +3,17 @@
 const DASH = '\u2013';
 const DAY_SECS = 86400;
 
+// Whether somebody has measured a value.
+export function isKnown(value) {
+  return value !== null && value !== undefined;
+}
+
 export function count(value) {
-  return value === null || value === undefined
-    ? DASH
-    : Math.round(value).toLocaleString('en-US');
+  return isKnown(value) ? Math.round(value).toLocaleString('en-US') : DASH;
 }
 
 export function number(value) {
-  if (value === null || value === undefined) {
+  if (!isKnown(value)) {
     return DASH;
   }
   const size = Math.abs(value);
@@ -45,14 +48,14 @@ export function unitFor(perSecs) {
 
 // [value, unit]
 export function rate(perSec, what, unit = UNITS[0]) {
-  if (perSec === null || perSec === undefined) {
+  if (!isKnown(perSec)) {
     return [DASH, ''];
   }
   return [number(perSec * unit.secs), `${what}/${unit.text}`];
 }
 
 export function secs(value) {
-  if (value === null || value === undefined) {
+  if (!isKnown(value)) {
     return DASH;
   }
   if (value < 10) {
@@ -127,9 +130,15 @@ export function minute(time) {
   return isToday(time) ? clock(time, 60) : `${day(time)} ${clock(time, 60)}`;
 }
 
-function isKnown(value) {
-  return value !== null && value !== undefined;
-}
+// What became of an item, by the kind of its bar.
+export const TEXT_OF_KIND = {
+  done: 'completed',
+  open: 'in flight',
+  again: 'completed on a further try',
+  lost: 'lost with its holder',
+  given_up: 'given up',
+  repeat: 'taken twice',
+};
 
 // What the time of an item went to, as far as somebody has measured it.
 export function parts(records, trainSecs, waitSecs) {

@@ -1,42 +1,26 @@
 // Single items: the slowest, and where one of a name is.
 
-import {el, name} from './dom.js';
+import {el, name, scrolled} from './dom.js';
 import * as format from './format.js';
 import {fetchJson} from './host.js';
 
 const TYPING_MSECS = 250;
 const MAX_TAKES = 3;
-const TEXT_OF_KIND = {
-  done: 'completed',
-  open: 'in flight',
-  again: 'completed on a further try',
-  lost: 'lost',
-  given_up: 'given up',
-  repeat: 'taken twice',
-};
+const TEXT_OF_KIND = {...format.TEXT_OF_KIND, lost: 'lost'};
 
 function table(label, heads, rows) {
-  return el(
-    'div',
-    {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label},
+  return scrolled(
+    label,
     el(
-      'table',
+      'tr',
       {},
-      el(
-        'thead',
-        {},
-        el(
-          'tr',
-          {},
-          ...heads.map(([text, kind]) => el('th', {scope: 'col', class: kind}, text))
-        )
-      ),
-      el(
-        'tbody',
-        {},
-        ...rows.map((cells) =>
-          el('tr', {}, ...cells.map((cell, i) => el('td', {class: heads[i][1]}, cell)))
-        )
+      ...heads.map(([text, kind]) => el('th', {scope: 'col', class: kind}, text))
+    ),
+    el(
+      'tbody',
+      {},
+      ...rows.map((cells) =>
+        el('tr', {}, ...cells.map((cell, i) => el('td', {class: heads[i][1]}, cell)))
       )
     )
   );
@@ -67,7 +51,7 @@ export class Items {
   }
 
   update(data) {
-    const slowest = data.slowest ?? [];
+    const slowest = data.slowest;
     this.slowest.hidden = !slowest.length;
     const hasParts = slowest.some((item) => item.wait_secs !== null);
     const hasRecords = slowest.some((item) => item.records !== null);
@@ -170,7 +154,7 @@ export class Items {
     const lines = takes.slice(0, MAX_TAKES).map((take) => {
       const [worker, start, end, kind, records, trainSecs, waitSecs] = take;
       const parts = [
-        `${TEXT_OF_KIND[kind] ?? kind}`,
+        TEXT_OF_KIND[kind],
         end === null
           ? `since ${format.moment(start)}`
           : `${format.moment(start)}, ${format.secs(end - start)}`,

@@ -22,7 +22,7 @@ function lineOf(data) {
     shares: order.map((i) =>
       completed[i] === null ? null : (100 * completed[i]) / data.total
     ),
-    cuts: cutsOf(times, data.gaps ?? []),
+    cuts: cutsOf(times, data.gaps),
   };
 }
 

@@ -95,13 +95,13 @@ export class RateChart extends Chart {
     const items = series.items_per_sec?.[place];
     const records = series.records_per_sec?.[place];
     const age = series.oldest_in_flight_secs?.[place];
-    if (items !== null && items !== undefined) {
+    if (format.isKnown(items)) {
       words.push(format.rate(items, 'items', this.units.items).join(' '));
     }
-    if (records !== null && records !== undefined) {
+    if (format.isKnown(records)) {
       words.push(format.rate(records, 'records', this.units.records).join(' '));
     }
-    if (age !== null && age !== undefined) {
+    if (format.isKnown(age)) {
       words.push(`oldest ${format.secs(age)}`);
     }
     return words;

@@ -87,7 +87,7 @@ function timeTiles(data, units) {
       data.records ? records.join(' ') : ''
     ),
   ];
-  if (data.elapsed_secs !== null && data.elapsed_secs !== undefined) {
+  if (data.elapsed_secs !== null) {
     const began = `since ${format.minute(data.started)}`;
     const done =
       format.day(data.started) === format.day(data.ended)

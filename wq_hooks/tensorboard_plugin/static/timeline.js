@@ -16,14 +16,6 @@ const BOTTOM = 22;
 const BOTTOM_WITH_DAYS = 36;
 const MAX_ROWS = 40;
 const MAX_LABEL = 20;
-const TEXT_OF_KIND = {
-  done: 'completed',
-  open: 'in flight',
-  again: 'completed on a further try',
-  lost: 'lost with its holder',
-  given_up: 'given up',
-  repeat: 'taken twice',
-};
 
 // Sets as much of a name as there is room for.
 function setLabel(label, sign, name) {
@@ -72,8 +64,8 @@ export class Timeline {
     this.data = data.timeline;
     this.completed = data.completed;
     this.textOfKind = data.is_live === false
-      ? {...TEXT_OF_KIND, open: 'in flight at the last write'}
-      : TEXT_OF_KIND;
+      ? {...format.TEXT_OF_KIND, open: 'in flight at the last write'}
+      : format.TEXT_OF_KIND;
     this.draw();
   }
 
@@ -181,7 +173,7 @@ export class Timeline {
   }
 
   drawGaps(x, bottom) {
-    for (const gap of this.data.gaps ?? []) {
+    for (const gap of this.data.gaps) {
       const [from, to] = [Math.max(x(gap[0]), LEFT), x(gap[1])];
       if (to > from) {
         this.picture.append(

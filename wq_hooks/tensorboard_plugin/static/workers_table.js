@@ -1,17 +1,15 @@
 // The workers, one row each; a click on a head sorts.
 
-import {el, name} from './dom.js';
+import {el, name, scrolled} from './dom.js';
 import * as format from './format.js';
 
 const MAX_ROWS = 200;
 const LEAST_TO_SEARCH = 10;
 
-function isKnown(value) {
-  return value !== null && value !== undefined;
-}
+const {isKnown} = format;
 
 function hasRecords(data) {
-  return isKnown(data.records) && data.records > 0;
+  return data.records > 0;
 }
 
 // `isText`: ascending at first; `isShown`: not where nobody has measured it.
@@ -76,17 +74,7 @@ export class WorkersTable {
       'div',
       {class: 'workers'},
       el('div', {class: 'title'}, el('h3', {}, 'Workers'), this.find, this.note),
-      el(
-        'div',
-        {
-          class: 'scroll',
-          // To be scrolled with the keyboard as well.
-          tabindex: '0',
-          role: 'region',
-          'aria-label': `Workers of ${label}`,
-        },
-        el('table', {}, el('thead', {}, this.heads), this.rows)
-      )
+      scrolled(`Workers of ${label}`, this.heads, this.rows)
     );
   }
 
@@ -186,20 +174,11 @@ export class WorkersTable {
   }
 
   badge(worker) {
-    const word =
-      worker.word ??
-      (worker.slow
-        ? 'slow'
-        : worker.is_silent
-          ? 'silent'
-          : worker.has_left
-            ? 'left'
-            : '');
+    const {word, slow: why} = worker;
     if (!word) {
       return null;
     }
-    const why = worker.why || worker.slow;
-    if (word !== 'slow' || !why) {
+    if (word !== 'slow') {
       return el('span', {class: `badge ${word}`}, word);
     }
     return el(
@@ -229,7 +208,7 @@ export class WorkersTable {
   }
 
   reason(worker) {
-    const cell = el('td', {colspan: this.columns.length}, worker.why || worker.slow);
+    const cell = el('td', {colspan: this.columns.length}, worker.slow);
     return el('tr', {class: 'reason'}, cell);
   }
 
