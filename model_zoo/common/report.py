@@ -155,6 +155,21 @@ def report_auc(
     return result
 
 
+def write_signal(
+    data_location: str, seed: int, labels: Any, logits: Any
+) -> float:
+    """Writes the best AUC of generated data, and returns it.
+
+    Written last: where it stands, the files beside it are complete.
+    """
+    optimal_auc = round(auc(labels, logits), 6)
+    write_json(
+        os.path.join(data_location, SIGNAL_FILE),
+        {"seed": seed, "optimal_auc": optimal_auc},
+    )
+    return optimal_auc
+
+
 def write_json(path: str, value: Any) -> None:
     """Writes a JSON file."""
     with open(path, "w", encoding="utf-8") as f:

@@ -55,13 +55,7 @@ def generate(
         _write(os.path.join(output_dir, "train", f"part-{number:05d}"), rows)
     rows, logits = draw_rows(seed, _EVAL_STREAM, eval_rows, 0)
     _write(os.path.join(output_dir, "eval", "part-00000"), rows)
-    optimal_auc = round(report.auc(rows["clicked"], logits), 6)
-    # Written last: where it stands, the files beside it are complete.
-    report.write_json(
-        os.path.join(output_dir, report.SIGNAL_FILE),
-        {"seed": seed, "optimal_auc": optimal_auc},
-    )
-    return optimal_auc
+    return report.write_signal(output_dir, seed, rows["clicked"], logits)
 
 
 def draw_rows(

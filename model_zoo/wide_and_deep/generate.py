@@ -142,13 +142,7 @@ def generate(
         _write_part(path, signal, rows_per_file, [seed, number])
     path = os.path.join(output_dir, "eval", "part-00000.tsv")
     labels, logits = _write_part(path, signal, eval_rows, [seed, _EVAL_STREAM])
-    optimal_auc = round(report.auc(labels, logits), 6)
-    # Written last: where it stands, the files beside it are complete.
-    report.write_json(
-        os.path.join(output_dir, report.SIGNAL_FILE),
-        {"seed": seed, "optimal_auc": optimal_auc},
-    )
-    return optimal_auc
+    return report.write_signal(output_dir, seed, labels, logits)
 
 
 def _write_part(

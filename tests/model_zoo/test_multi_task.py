@@ -57,6 +57,15 @@ class TestFeeder:
         listed = hours.listed(str(tmp_path), is_chief=True)
         return WorkQueue(listed, shuffle=False, is_open=True)
 
+    def new_feeder(self, tmp_path, hours):
+        """Returns a queue, its feeder, and the hours that it evaluates."""
+        queue = self.new_queue(tmp_path, hours)
+        evaluated = []
+        looker = feeder.Feeder(
+            queue, str(tmp_path), hours, lambda hour, _: evaluated.append(hour)
+        )
+        return queue, looker, evaluated
+
     def rest(self, queue):
         """Closes a queue; returns the hours of what is left, in order."""
         queue.close_works()
@@ -70,11 +79,7 @@ class TestFeeder:
         self, tmp_path, hours
     ):
         first = add_hour(tmp_path, 5)
-        queue = self.new_queue(tmp_path, hours)
-        evaluated = []
-        looker = feeder.Feeder(
-            queue, str(tmp_path), hours, lambda hour, _: evaluated.append(hour)
-        )
+        queue, looker, evaluated = self.new_feeder(tmp_path, hours)
         later = [add_hour(tmp_path, number) for number in (6, 7)]
         (tmp_path / "hour=2026-01-01-08").mkdir()
         (tmp_path / "hour=2026-01-01-08" / "part-0.tfrecord").touch()
@@ -87,11 +92,7 @@ class TestFeeder:
         self, tmp_path, hours
     ):
         first = add_hour(tmp_path, 5)
-        queue = self.new_queue(tmp_path, hours)
-        evaluated = []
-        looker = feeder.Feeder(
-            queue, str(tmp_path), hours, lambda hour, _: evaluated.append(hour)
-        )
+        queue, looker, evaluated = self.new_feeder(tmp_path, hours)
         later = [add_hour(tmp_path, number) for number in (6, 7)]
         looker.look()
         late = add_hour(tmp_path, 4)

@@ -244,28 +244,28 @@ def test_learns_what_can_be_learnt_and_resumes(
     assert BAR <= result["reached"] < 1.0
 
 
-def test_what_is_missing_is_said(tmp_path):
+def error_of(trainer, empty):
+    """Returns what a trainer that fails at once says."""
     done = forked.run(
-        command_of("wide_and_deep.train_monitored_session", tmp_path, tmp_path),
+        command_of(trainer, empty, empty),
         cwd=ROOT,
         env=environment_of(""),
         timeout=DEADLINE_SECS,
     )
     assert done.returncode == 1
-    assert "Expected files train/* or train*" in done.stderr
+    return done.stderr
+
+
+def test_what_is_missing_is_said(tmp_path):
+    error = error_of("wide_and_deep.train_monitored_session", tmp_path)
+    assert "Expected files train/* or train*" in error
 
 
 @pytest.mark.skipif(hasattr(tf, "estimator"), reason="there is tf.estimator")
 def test_where_there_is_no_estimator_it_is_said(tmp_path):
-    done = forked.run(
-        command_of("wide_and_deep.train_estimator", tmp_path, tmp_path),
-        cwd=ROOT,
-        env=environment_of(""),
-        timeout=DEADLINE_SECS,
-    )
-    assert done.returncode == 1
-    assert "has no tf.estimator" in done.stderr
-    assert "train_monitored_session" in done.stderr
+    error = error_of("wide_and_deep.train_estimator", tmp_path)
+    assert "has no tf.estimator" in error
+    assert "train_monitored_session" in error
 
 
 RESTARTED = "worker:0 was killed by SIGKILL; restart 1"
