@@ -129,21 +129,22 @@ def _matching(
 ) -> Iterator[Bar]:
     """Yields the bars of the items that match; the others cost little."""
 
-    def matches(row: Any, place: int) -> bool:
-        is_long = isinstance(row, list) and len(row) > place
-        return is_long and isinstance(row[place], str) and text in row[place]
+    def matches(row: Any) -> bool:
+        # [worker, item, ...]
+        is_long = isinstance(row, list) and len(row) > 1
+        return is_long and isinstance(row[1], str) and text in row[1]
+
+    def matching(rows: Any) -> list[Any]:
+        return [row for row in list_of(rows, _MOST) if matches(row)]
 
     takes = [
         {
             **written,
-            **{
-                key: [x for x in list_of(written.get(key), _MOST)
-                      if matches(x, 1)]
-                for key in ("takes", "open")
-            },
+            "takes": matching(written.get("takes")),
+            "open": matching(written.get("open")),
         }
         for written in found.takes
-    ]  # fmt: skip
+    ]
     yield from bars_of(takes, state, _MOST)
 
 

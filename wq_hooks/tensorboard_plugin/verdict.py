@@ -13,7 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wq_hooks.core.monitoring.schema import done_in_words, secs_in_words
+from wq_hooks.core.monitoring.schema import (
+    done_in_words,
+    items_in_words,
+    secs_in_words,
+)
 from wq_hooks.core.monitoring.slow_workers import Slowness, slow_in_words
 from wq_hooks.core.monitoring.stall import stall_limit_secs
 
@@ -65,7 +69,7 @@ def verdict_of(
 
     def verdict(status: str, text: str) -> Verdict:
         if state["given_up"]:
-            text += f" {_items(state['given_up'])} GIVEN UP."
+            text += f" {items_in_words(state['given_up'])} GIVEN UP."
         if status in ("done", "no data", "stalled"):
             return Verdict(status, text, None, "")
         return Verdict(status, text, eta, note)
@@ -82,7 +86,7 @@ def verdict_of(
         text = "nobody takes an item."
         if in_flight:
             text = (
-                f"{_items(in_flight)} in flight, the oldest held by "
+                f"{items_in_words(in_flight)} in flight, the oldest held by "
                 f"{state['oldest_holder']} for "
                 f"{secs_in_words(state['oldest_in_flight_secs'])}."
             )
@@ -94,7 +98,7 @@ def verdict_of(
         number = f"{len(slow):,} of {present:,} workers {verb} slow"
         return verdict("straggler", f"{number}: {slow_in_words(slow)}.")
     if remaining == 0:
-        text = f"{_items(in_flight)} in flight."
+        text = f"{items_in_words(in_flight)} in flight."
         return verdict("draining", f"Nothing remains to be handed out; {text}")
     to_go = "" if eta is None else f", about {secs_in_words(eta)} to go"
     return verdict("ok", f"Moving: {completed} are completed{to_go}.")
@@ -135,7 +139,3 @@ def _stalled_secs(
     secs = known[-1]["time"] - known[-same]["time"]
     limit = stall_limit_secs(state)
     return secs if same >= _MIN_STALLED_POINTS and secs > limit else None
-
-
-def _items(number: int) -> str:
-    return f"{number:,} item" if number == 1 else f"{number:,} items"

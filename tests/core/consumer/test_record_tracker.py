@@ -36,6 +36,11 @@ def read(tracker, slot, lane, num_read):
     tracker.items.begin_reading(slot)
 
 
+def take_completed(tracker):
+    """The claims of the items completed since the last call."""
+    return [item.claim for item in tracker.items.take_completed()]
+
+
 def batch(tracker, records=None):
     """Delivers a batch of {slot: how many records}."""
     tracker.deliver(records or {})
@@ -45,9 +50,9 @@ def test_a_batch_is_trained_when_the_next_one_is_asked_for():
     tracker = started(2, 2)
 
     batch(tracker, {1: 2})
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     batch(tracker, {2: 2})
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
     assert tracker.num_trained == 2
 
 
@@ -56,9 +61,9 @@ def test_with_several_clients_so_many_batches_are_in_training():
 
     batch(tracker, {1: 1})
     batch(tracker, {2: 1})
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     batch(tracker, {3: 1})
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_an_item_needs_all_of_its_records():
@@ -66,9 +71,9 @@ def test_an_item_needs_all_of_its_records():
 
     batch(tracker, {1: 4, 2: 3})
     batch(tracker, {1: 1})
-    assert tracker.items.take_completed() == [claim(2)]
+    assert take_completed(tracker) == [claim(2)]
     batch(tracker)
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_the_end_of_an_item_is_known_when_the_next_one_begins():
@@ -78,10 +83,10 @@ def test_the_end_of_an_item_is_known_when_the_next_one_begins():
     read(tracker, 1, 0, 0)
     batch(tracker, {1: 4})
     batch(tracker)
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
 
     read(tracker, 2, 0, 4)
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_the_last_item_ends_with_its_lane():
@@ -90,10 +95,10 @@ def test_the_last_item_ends_with_its_lane():
     read(tracker, 1, 0, 0)
     batch(tracker, {1: 4})
     batch(tracker)
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
 
     tracker.items.end_lane(0, 4)
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_empty_items_are_completed_when_they_were_read():
@@ -101,12 +106,12 @@ def test_empty_items_are_completed_when_they_were_read():
     for slot in (1, 2, 3):
         tracker.items.start(slot, claim(slot))
     read(tracker, 1, 0, 0)
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     read(tracker, 2, 0, 0)
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
     read(tracker, 3, 0, 2)
     tracker.items.end_lane(0, 2)
-    assert tracker.items.take_completed() == [claim(3)]
+    assert take_completed(tracker) == [claim(3)]
 
 
 def test_a_lane_knows_nothing_of_the_others():
@@ -117,10 +122,10 @@ def test_a_lane_knows_nothing_of_the_others():
     tracker.items.end_lane(7, 2)
     batch(tracker, {1: 2, 2: 2})
     batch(tracker)
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
     tracker.items.end_lane(8, 2)
-    assert tracker.items.take_completed() == [claim(2)]
+    assert take_completed(tracker) == [claim(2)]
 
 
 def test_an_item_whose_reader_has_failed_stays_open():
@@ -131,7 +136,7 @@ def test_an_item_whose_reader_has_failed_stays_open():
     batch(tracker, {1: 2})
 
     assert tracker.finish(ITERATION) == ["failed"]
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_an_item_that_no_lane_has_opened_stays_open():
@@ -140,7 +145,7 @@ def test_an_item_that_no_lane_has_opened_stays_open():
     batch(tracker, {1: 2})
 
     assert tracker.finish(ITERATION) == ["waits"]
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_an_item_of_a_lane_that_was_left_stays_open():
@@ -154,7 +159,7 @@ def test_an_item_of_a_lane_that_was_left_stays_open():
     tracker.items.end_lane(1, 3)
 
     assert tracker.finish(ITERATION) == ["left"]
-    assert tracker.items.take_completed() == [claim(2)]
+    assert take_completed(tracker) == [claim(2)]
 
 
 def test_completed_items_are_told_once():
@@ -162,11 +167,11 @@ def test_completed_items_are_told_once():
     batch(tracker, {1: 1})
     batch(tracker, {2: 1})
 
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
     batch(tracker)
-    assert tracker.items.take_completed() == [claim(2)]
+    assert take_completed(tracker) == [claim(2)]
     batch(tracker)
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
 
 
 def test_what_is_left_out_counts_as_seen_at_once():
@@ -175,11 +180,11 @@ def test_what_is_left_out_counts_as_seen_at_once():
     batch(tracker, {1: 2})
     tracker.drop({2: 2})
     tracker.drop({3: 1})
-    assert tracker.items.take_completed() == [claim(2), claim(3)]
+    assert take_completed(tracker) == [claim(2), claim(3)]
     tracker.drop({1: 1})
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     batch(tracker)
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
     assert (tracker.num_trained, tracker.num_dropped) == (2, 4)
 
 
@@ -188,7 +193,7 @@ def test_at_the_end_of_the_data_the_last_batch_is_trained():
     batch(tracker, {1: 5})
 
     assert tracker.finish(ITERATION) == []
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_at_the_end_of_the_data_batches_may_still_be_in_training():
@@ -197,9 +202,9 @@ def test_at_the_end_of_the_data_batches_may_still_be_in_training():
         batch(tracker, {slot: 1})
 
     assert tracker.finish(ITERATION, num_in_training=2) == ["item-3"]
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
     tracker.train_delivered()
-    assert tracker.items.take_completed() == [claim(2)]
+    assert take_completed(tracker) == [claim(2)]
 
 
 def test_a_record_that_never_came_keeps_its_item_open():
@@ -207,7 +212,7 @@ def test_a_record_that_never_came_keeps_its_item_open():
     batch(tracker, {1: 4, 2: 3, 3: 4})
 
     assert tracker.finish(ITERATION) == ["item-2"]
-    assert tracker.items.take_completed() == [claim(1), claim(3)]
+    assert take_completed(tracker) == [claim(1), claim(3)]
     assert tracker.items.under_way() == ["item-2"]
 
 
@@ -218,7 +223,7 @@ def test_what_is_under_way_is_named():
     assert tracker.items.under_way() == ["item-1", "item-2", "a"]
     batch(tracker, {1: 1})
     batch(tracker)
-    tracker.items.take_completed()
+    take_completed(tracker)
     assert tracker.items.under_way() == ["item-2", "a"]
 
 
@@ -230,9 +235,9 @@ def test_what_an_earlier_session_left_behind_changes_nothing():
     batch(tracker, {1: 1, 99: 7})
     batch(tracker, {1: 1})
 
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     assert tracker.finish(ITERATION) == []
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 @given(
@@ -255,7 +260,7 @@ def test_no_record_is_untrained_when_its_item_is_completed(
     num_trained = 0
 
     def look():
-        for done in tracker.items.take_completed():
+        for done in take_completed(tracker):
             assert done not in completed
             completed.add(done)
             assert seen[done.ticket] == sizes[done.ticket]
@@ -345,12 +350,12 @@ def test_a_batch_that_is_ready_is_not_delivered():
     tracker.make_ready(ITERATION, 2, {2: 2})
 
     tracker.train_delivered()
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
 
     tracker.fetch(ITERATION, 1)
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     tracker.train_delivered()
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_a_fetched_batch_is_trained_when_the_next_one_is_fetched():
@@ -359,9 +364,9 @@ def test_a_fetched_batch_is_trained_when_the_next_one_is_fetched():
     tracker.make_ready(ITERATION, 2, {2: 2})
 
     tracker.fetch(ITERATION, 1)
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     tracker.fetch(ITERATION, 2)
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_what_is_told_twice_is_fetched_once():
@@ -370,7 +375,7 @@ def test_what_is_told_twice_is_fetched_once():
     for _ in range(3):
         tracker.fetch(ITERATION, 1)
 
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
 
 
 def test_an_error_takes_a_number_and_leaves_no_batch():
@@ -381,7 +386,7 @@ def test_an_error_takes_a_number_and_leaves_no_batch():
     tracker.fetch(ITERATION, 2)
     tracker.train_delivered()
 
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_an_iteration_that_ends_has_fetched_all_its_batches_and_no_others():
@@ -390,7 +395,7 @@ def test_an_iteration_that_ends_has_fetched_all_its_batches_and_no_others():
     tracker.make_ready(ITERATION + 1, 1, {2: 1})
 
     assert tracker.finish(ITERATION) == []
-    assert tracker.items.take_completed() == [claim(1)]
+    assert take_completed(tracker) == [claim(1)]
 
 
 def test_what_was_ready_when_the_pipeline_was_left_is_forgotten():
@@ -401,17 +406,17 @@ def test_what_was_ready_when_the_pipeline_was_left_is_forgotten():
     tracker.fetch(ITERATION, 1)
     tracker.train_delivered()
 
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
 
 
 def test_what_was_delivered_counts_when_somebody_says_so():
     tracker = started(2, 2)
     batch(tracker, {1: 2, 2: 1})
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
 
     tracker.train_delivered()
 
-    assert tracker.items.take_completed() == [Claim("g", 1)]
+    assert take_completed(tracker) == [Claim("g", 1)]
 
 
 def test_a_pipeline_that_is_left_forgets_its_items():
@@ -421,13 +426,13 @@ def test_a_pipeline_that_is_left_forgets_its_items():
     batch(tracker)
 
     assert tracker.abandon() == [Claim("g", 2)]
-    assert tracker.items.take_completed() == [Claim("g", 1)]
+    assert take_completed(tracker) == [Claim("g", 1)]
 
     # What is left of it, and what comes next.
     tracker.drop({2: 1})
     batch(tracker, {2: 1})
     batch(tracker)
-    assert tracker.items.take_completed() == []
+    assert take_completed(tracker) == []
     assert tracker.items.under_way() == []
 
 
@@ -450,9 +455,9 @@ class TestLookingAhead:
         self.train(tracker, {1: 4})
         assert tracker.items.unknown_ends(lambda _: (4, 0)) == [(1, 4)]
         tracker.items.look_ahead(1, 4, is_size_known=True)
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
         assert tracker.items.unknown_ends(lambda _: (4, 0)) == []
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
         assert tracker.items.take_closed() == [1]
 
     def test_one_that_goes_on_is_looked_at_again_when_that_was_read(self):
@@ -490,7 +495,7 @@ class TestLookingAhead:
         assert tracker.items.unknown_ends(lambda _: (4, 2)) == [(1, 4)]
         tracker.items.look_ahead(1, 4, is_size_known=True)
         tracker.items.unknown_ends(lambda _: (4, 2))
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
 
     def test_after_a_lost_batch_nobody_looks(self):
         tracker = self.opened(batch_size=2)
@@ -543,51 +548,51 @@ class TestLanesThatMakeBatches:
         tracker = self.started(0, 2, 9, num_records=16)
 
         self.train(tracker, 0)
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
         self.train(tracker, 1)
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
         self.train(tracker, 2)
-        assert tracker.items.take_completed() == [claim(2)]
+        assert take_completed(tracker) == [claim(2)]
         self.train(tracker, 3)
-        assert tracker.items.take_completed() == [claim(3)]
+        assert take_completed(tracker) == [claim(3)]
         assert tracker.num_trained == 16
 
     def test_what_is_trained_before_the_item_has_ended_counts(self):
         tracker = self.started(0)
         self.train(tracker, 0, 1)
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
 
         tracker.items.end_lane(3, 8, 2)
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
 
     def test_an_item_may_end_with_a_batch(self):
         tracker = self.started(0, 8, 8)
         # The second is empty.
-        assert tracker.items.take_completed() == [claim(2)]
+        assert take_completed(tracker) == [claim(2)]
         self.train(tracker, 0)
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
         self.train(tracker, 1)
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
 
     def test_an_empty_item_has_no_batch(self):
         # The second begins and ends while a batch is being made.
         tracker = self.started(0, 5, 5)
-        assert tracker.items.take_completed() == [claim(2)]
+        assert take_completed(tracker) == [claim(2)]
 
     def test_nor_has_one_at_the_end_that_was_open_when_a_batch_came(self):
         tracker = self.started(0, 3)
         batch(tracker, {batch_number(3, 0): 3})
         tracker.items.end_lane(3, 3, 1)
-        assert tracker.items.take_completed() == [claim(2)]
+        assert take_completed(tracker) == [claim(2)]
         assert tracker.finish(ITERATION) == []
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
 
     def test_it_is_known_by_its_last_batch_too_when_that_comes_later(self):
         tracker = self.started(0)
         self.train(tracker, 0, 1)
         tracker.items.start(2, claim(2))
         self.open(tracker, 2, 8)
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
 
     def test_after_a_lost_batch_it_is_not_known(self):
         # Of the first batch two records were read before the error: the one
@@ -600,56 +605,56 @@ class TestLanesThatMakeBatches:
         tracker.items.open(3, 3, 8, num_batches=2, batch_size=4)
         tracker.items.begin_reading(3)
         self.train(tracker, 1)
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
         self.train(tracker, 2)
-        assert tracker.items.take_completed() == [claim(2)]
+        assert take_completed(tracker) == [claim(2)]
         tracker.items.end_lane(3, 12, 3)
-        assert tracker.items.take_completed() == [claim(3)]
+        assert take_completed(tracker) == [claim(3)]
         assert tracker.items.under_way() == ["item-1"]
 
     def test_nor_after_batches_out_of_order(self):
         tracker = self.started(0, 8)
         self.train(tracker, 1, 0)
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
         self.train(tracker, 2)
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
 
     def test_no_batch_follows_the_last(self):
         # The last three begin when all records have gone into two batches.
         tracker = self.started(0, 8, 8, num_records=8)
         self.train(tracker, 1)
-        assert tracker.items.take_completed() == [claim(2), claim(3)]
+        assert take_completed(tracker) == [claim(2), claim(3)]
         self.train(tracker, 0)
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
         assert tracker.items.under_way() == []
 
     def test_batches_may_come_in_any_order_and_together(self):
         tracker = self.started(0, 5, num_records=16)
         batch(tracker, {batch_number(3, k): 2 for k in (3, 1)})
         batch(tracker, {batch_number(3, k): 2 for k in (0, 2)})
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
         tracker.train_delivered()
-        assert tracker.items.take_completed() == [claim(1), claim(2)]
+        assert take_completed(tracker) == [claim(1), claim(2)]
         assert tracker.num_trained == 8
 
     def test_a_batch_that_is_left_out_counts_as_seen(self):
         tracker = self.started(0, num_records=7)
         self.train(tracker, 0)
         tracker.drop({batch_number(3, 1): 3})
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
         assert (tracker.num_trained, tracker.num_dropped) == (4, 3)
 
     def test_a_lost_batch_leaves_its_items_open_and_no_others(self):
         tracker = self.started(0, 5, 14, num_records=20)
         self.train(tracker, 0, 1, 3, 4)
         assert tracker.finish(ITERATION) == ["item-2"]
-        assert tracker.items.take_completed() == [claim(1), claim(3)]
+        assert take_completed(tracker) == [claim(1), claim(3)]
 
     def test_batches_of_another_lane_are_none_of_its(self):
         tracker = self.started(0, num_records=4)
         batch(tracker, {batch_number(4, 0): 4})
         tracker.train_delivered()
-        assert tracker.items.take_completed() == []
+        assert take_completed(tracker) == []
         assert tracker.num_trained == 4
 
     def test_one_whose_reader_has_failed_stays_open(self):
@@ -658,7 +663,7 @@ class TestLanesThatMakeBatches:
         self.open(tracker, 2, 5)
         tracker.items.end_lane(3, 6, 2)
         self.train(tracker, 0, 1)
-        assert tracker.items.take_completed() == [claim(1)]
+        assert take_completed(tracker) == [claim(1)]
         assert tracker.finish(ITERATION) == ["failed"]
 
     def test_lanes_are_forgotten(self):
@@ -670,7 +675,7 @@ class TestLanesThatMakeBatches:
             tracker.items.end_lane(lane, 4, 1)
             batch(tracker, {batch_number(lane, 0): 4})
             tracker.train_delivered()
-            assert tracker.items.take_completed() == [claim(lane)]
+            assert take_completed(tracker) == [claim(lane)]
         assert not tracker.items._lanes
 
     @given(
@@ -696,7 +701,7 @@ class TestLanesThatMakeBatches:
             tracker.items.end_lane(lane, 4, 1)
         batch(tracker, {batch_number(second, 0): 4})
         tracker.train_delivered()
-        assert tracker.items.take_completed() == [claim(second)]
+        assert take_completed(tracker) == [claim(second)]
 
 
 @given(
@@ -720,7 +725,7 @@ def test_no_batch_is_untrained_when_an_item_of_its_is_completed(
     ended = set()
 
     def look():
-        for done in tracker.items.take_completed():
+        for done in take_completed(tracker):
             assert done not in completed
             completed.add(done)
             assert seen[done.ticket] == sizes[done.ticket]

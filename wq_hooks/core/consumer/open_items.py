@@ -171,11 +171,7 @@ class OpenItems:
             closed, self._closed = self._closed, []
             return closed
 
-    def take_completed(self) -> list[Claim]:
-        """Returns the claims of the items completed since the last call."""
-        return [item.claim for item in self.take_completed_items()]
-
-    def take_completed_items(self) -> list[Item]:
+    def take_completed(self) -> list[Item]:
         """Returns the items completed since the last call."""
         with self.lock:
             completed = [i for i in self._items.values() if i.is_completed]

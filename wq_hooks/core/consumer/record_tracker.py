@@ -233,7 +233,7 @@ class RecordTracker:
                         item.num_records, *self.times.take(item.slot) or ()
                     ),
                 )
-                for item in self.items.take_completed_items()
+                for item in self.items.take_completed()
             ]
 
     def take_num_trained(self) -> int:

@@ -9,7 +9,7 @@ becomes None, or the one that says nothing; a text is cut to a length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from wq_hooks.core.monitoring import schema
@@ -129,19 +129,13 @@ def checked_takes(takes: Mapping[str, Any]) -> list[list[Any]]:
     [[worker, item, start, end, kind, records, training secs, waiting secs],
     ...]; the last three are None where they were not measured.
     """
-    time = number_of(takes.get("time"))
-    names = [text_of(n) for n in list_of(takes.get("workers"), _MAX_TAKES)]
     checked: list[list[Any]] = []
-    for take in list_of(takes.get("takes"), _MAX_TAKES):
-        if time is None or not isinstance(take, list) or len(take) < 5:
+    for time, name, row in _rows_of_workers(takes, "takes"):
+        if len(row) < 4 or row[3] not in _KINDS:
             continue
-        worker, item, began, ended, kind, *measured = take
-        if not isinstance(worker, int) or not 0 <= worker < len(names):
-            continue
-        if kind not in _KINDS:
-            continue
+        item, began, ended, kind, *measured = row
         start, end = time - secs_of(began), time - secs_of(ended)
-        row = [names[worker], text_of(item), min(start, end), end, kind]
+        row = [name, text_of(item), min(start, end), end, kind]
         numbers = [number_of(part) for part in measured[:3]]
         checked.append([*row, *numbers, *[None] * (3 - len(numbers))])
     return checked
@@ -149,25 +143,38 @@ def checked_takes(takes: Mapping[str, Any]) -> list[list[Any]]:
 
 def checked_open(takes: Mapping[str, Any]) -> list[list[Any]]:
     """Returns what was held then: [[worker, item, start, end], ...]."""
-    time = number_of(takes.get("time"))
+    return [
+        [name, text_of(row[0]), time - secs_of(row[1]), time]
+        for time, name, row in _rows_of_workers(takes, "open")
+        if len(row) == 2
+    ]
+
+
+def _rows_of_workers(
+    takes: Mapping[str, Any], key: str
+) -> Iterator[tuple[float, str, list[Any]]]:
+    """Yields the time of a write, a worker, and the rest of its row."""
     names = [text_of(n) for n in list_of(takes.get("workers"), _MAX_TAKES)]
-    checked: list[list[Any]] = []
-    for held in list_of(takes.get("open"), _MAX_TAKES):
-        if time is None or not isinstance(held, list) or len(held) != 3:
-            continue
-        worker, item, began = held
+    for time, (worker, *rest) in _rows_of(takes, key):
         if isinstance(worker, int) and 0 <= worker < len(names):
-            start = time - secs_of(began)
-            checked.append([names[worker], text_of(item), start, time])
-    return checked
+            yield time, names[worker], rest
+
+
+def _rows_of(
+    written: Mapping[str, Any], key: str
+) -> Iterator[tuple[float, list[Any]]]:
+    """Yields the time of a write, and its rows that are lists of something."""
+    time = number_of(written.get("time"))
+    for row in list_of(written.get(key), _MAX_TAKES):
+        if time is not None and isinstance(row, list) and row:
+            yield time, row
 
 
 def checked_events(events: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns what else has happened, each with its time since 1970."""
-    time = number_of(events.get("time"))
     checked: list[dict[str, Any]] = []
-    for row in list_of(events.get("events"), _MAX_TAKES):
-        if time is None or not isinstance(row, list) or len(row) != 5:
+    for time, row in _rows_of(events, "events"):
+        if len(row) != 5:
             continue
         ago, what, who, item, text = row
         if what in EVENT_KINDS:

@@ -86,11 +86,16 @@ class EventList:
         ]
 
 
+def _ago(state: Mapping[str, Any], time: float) -> float:
+    """Returns how long before the state a time was, in seconds."""
+    return round(max(state["time"] - time, 0.0), 2)
+
+
 def _beginning(ledger: Ledger, state: Mapping[str, Any]) -> list[Row]:
     origin = ledger.items.origin
     if origin.since is None:
         return []
-    ago = round(max(state["time"] - origin.since, 0.0), 2)
+    ago = _ago(state, origin.since)
     total = "endless" if ledger.total is None else f"{ledger.total:,}"
     if not origin.is_resumed:
         return [[ago, "began", "", "", f"The job began; items: {total}."]]
@@ -136,7 +141,5 @@ def _row_of(events: Sequence[Event], now: float) -> Row:
 
 
 def _done(state: Mapping[str, Any]) -> Row:
-    ago = 0.0
-    if state["ended"] is not None:
-        ago = round(max(state["time"] - state["ended"], 0.0), 2)
+    ago = 0.0 if state["ended"] is None else _ago(state, state["ended"])
     return [ago, "done", "", "", done_in_words(state)]

@@ -56,9 +56,8 @@ class Number:
 
     Attributes:
       name: Name in the state, and tag of the curve.
-      unit: "items", "records", "epochs", "s", "items/s", "records/s", "id"
-        or "".
-        "time": in seconds since 1970.
+      unit: "items", "records", "epochs", "s", "items/s", "records/s", "time"
+        (in seconds since 1970), "id" or "".
       kind: Kind of the value.
       places: Places that show it.
       words: What a line says of it, of the texts of all numbers; "": nothing.
@@ -251,12 +250,16 @@ def done_in_words(state: Mapping[str, Any]) -> str:
       state: State of the queue, checked.
     """
     number = state["completed"]
-    items = f"{number:,} item" if number == 1 else f"{number:,} items"
     verb = "was" if number == 1 else "were"
-    text = f"All {items} {verb} completed"
+    text = f"All {items_in_words(number)} {verb} completed"
     if state["ended"] is None or state["elapsed_secs"] is None:
         return f"{text}."
     return f"{text} in {secs_in_words(state['elapsed_secs'])}."
+
+
+def items_in_words(number: int) -> str:
+    """Returns such as "1 item", "2,000 items"."""
+    return f"{number:,} item" if number == 1 else f"{number:,} items"
 
 
 def secs_in_words(secs: float) -> str:

@@ -24,7 +24,11 @@ from wq_hooks.core.monitoring.queue_state import (
     times_of,
 )
 from wq_hooks.core.monitoring.schema import line_of, scalars_of
-from wq_hooks.core.monitoring.slow_workers import slow_in_words, slow_workers
+from wq_hooks.core.monitoring.slow_workers import (
+    Slowness,
+    slow_in_words,
+    slow_workers,
+)
 
 # A worker's rates are those of the last looks.
 _KEPT_LOOKS = 4
@@ -43,6 +47,7 @@ class View:
       state: Items of each worker; json can write it.
       takes: Outcomes of items since the last look; json can write it.
       events: What else has happened since, likewise; see `event_list.py`.
+      slow: Who is slow, and why, by name.
     """
 
     name: str
@@ -53,6 +58,7 @@ class View:
     state: dict[str, Any]
     takes: dict[str, Any]
     events: dict[str, Any]
+    slow: dict[str, Slowness]
 
     def scalars(self) -> dict[str, float]:
         """Returns the numbers that make curves, by their tags."""
@@ -63,7 +69,7 @@ class View:
 
     def in_words(self) -> str:
         """Returns one line for the log."""
-        slow = slow_in_words(slow_workers(self.state))
+        slow = slow_in_words(self.slow)
         return line_of(self.state) + (f", slow: {slow}" if slow else "")
 
 
@@ -141,7 +147,8 @@ class Viewer:
             **state,
             **times_of(ledger, now, wall_time),
         }
-        events = self._events.fresh(ledger, state, slow_workers(state), now)
+        slow = slow_workers(state)
+        events = self._events.fresh(ledger, state, slow, now)
         return View(
             self._name,
             wall_time,
@@ -151,6 +158,7 @@ class Viewer:
             state,
             {**about, **takes},
             {**about, "version": takes["version"], "events": events},
+            slow,
         )
 
     def _add_rates(self, state: dict[str, Any], now: float) -> None:

@@ -10,7 +10,9 @@ there, which nobody ever reads; so they are asked in turn, not all at once.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -112,12 +114,18 @@ class BoardReader:
             "--device or --container?"
         )
 
-    def _names_on(self, device: str) -> list[str]:
+    @contextlib.contextmanager
+    def _on(self, device: str) -> Iterator[None]:
+        """A context for ops on the resources of queues on a device."""
         with (
             self._graph.as_default(),
             self._graph.container(self._container),
             tf.device(device),
         ):
+            yield
+
+    def _names_on(self, device: str) -> list[str]:
+        with self._on(device):
             names, _ = tf.raw_ops.LookupTableExportV2(
                 table_handle=names_table(), Tkeys=tf.string, Tvalues=tf.int64
             )
@@ -134,11 +142,7 @@ class BoardReader:
         return [n for n in names if "/job:ps/" in n] or names
 
     def _look_up(self, device: str) -> Any:
-        with (
-            self._graph.as_default(),
-            self._graph.container(self._container),
-            tf.device(device),
-        ):
+        with self._on(device):
             return tf.raw_ops.LookupTableFindV2(
                 table_handle=tf.raw_ops.MutableHashTableV2(
                     key_dtype=tf.int64,
