@@ -42,6 +42,22 @@ def test_a_server_that_does_not_answer_ends_the_job(tmp_path, source):
         assert time.monotonic() - begin < 5
 
 
+def test_a_server_that_stays_away_ends_the_job(tmp_path):
+    """It is killed: no session can be created in the place of the lost one."""
+    with Job(
+        tmp_path, num_works=1000, step_secs=0.05, lease_secs=2, give_up_secs=15
+    ) as job:
+        job.start()
+        for task in ("chief:0", "worker:0"):
+            job.wait_for_item(task)
+        job.kill("ps:0")
+        for task in ("chief:0", "worker:0"):
+            job.cluster.wait_for_line(
+                task, "its session was lost, and no other", DEADLINE_SECS
+            )
+            assert job.cluster.wait(task, DEADLINE_SECS) == 1
+
+
 def test_a_worker_that_is_cut_off_gives_up_and_the_others_go_on(tmp_path):
     if why_no_network():
         pytest.skip(why_no_network())

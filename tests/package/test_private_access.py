@@ -9,7 +9,7 @@ from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "private-access.md"
 # Python's own, and documented.
-PYTHONS = {"_current_frames", "_replace"}
+PYTHONS = {"_replace"}
 PACKAGES = ("tensorflow.python", "tensorflow.core", "keras.src", "tf_keras")
 
 

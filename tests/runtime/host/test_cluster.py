@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 import tensorflow as tf
 
-from tests.support.in_process_cluster import InProcessCluster
+from tests.support.in_process_cluster import Background, InProcessCluster
 from wq_hooks.runtime.host.cluster import addresses_of_tasks
 
 tf1 = tf.compat.v1
@@ -28,6 +29,24 @@ def test_the_server_of_the_session_tells(cluster, session):
         "worker:0": cluster.spec["worker"][0],
         "worker:1": cluster.spec["worker"][1],
     }
+
+
+def test_threads_that_build_tuples_go_on(session):
+    is_over = threading.Event()
+
+    def build():
+        num_built = 0
+        while not is_over.is_set():
+            # The tuple grows while it is filled from what has no length.
+            assert len(tuple(list(range(20)) for _ in range(200))) == 200
+            num_built += 1
+        return num_built
+
+    building = Background(build)
+    for _ in range(50):
+        assert addresses_of_tasks(session, {})
+    is_over.set()
+    assert building.result()
 
 
 def test_tf_config_comes_first(session):

@@ -4,7 +4,10 @@
 
 TF_CONFIG tells, or else the server of this process that the session is on.
 TensorFlow gives no way from a session to its server; so it is looked for among
-the objects of the process.
+the objects of its class.
+
+The trap: to look among all objects of the process (`gc.get_objects`) takes hold
+of tuples that other threads are about to fill, and these threads then fail.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ def addresses_of_tasks(
     target = tf.compat.as_str(session.sess_str or "")
     if not target.startswith("grpc://"):
         return {}
-    for value in gc.get_objects():
+    for value in gc.get_referrers(tf.distribute.Server):
         # A proxy of another library may raise anything when it is asked.
         if type(value) is tf.distribute.Server and value.target == target:
             return {

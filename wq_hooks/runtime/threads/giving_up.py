@@ -43,22 +43,31 @@ def unanswered_of(queue: SessionQueue) -> Unanswered:
     return _unanswered.setdefault(queue, Unanswered(_LOOK_SECS))
 
 
-def end_if_cut_off(queue: SessionQueue) -> None:
-    """Ends this process if TensorFlow has closed a session for too long.
+def note_answer(queue: SessionQueue) -> None:
+    """Notes that the servers of a queue answer, who creates a session."""
+    if queue in _unanswered:
+        _unanswered[queue].note_answer()
 
-    To be called again and again while it does.
+
+def end_if_cut_off(queue: SessionQueue) -> None:
+    """Ends this process if a lost session has not come back for too long.
+
+    To be called again and again while a step that is to create it waits. The
+    first session of a queue is waited for without end.
 
     Args:
       queue: A queue of the session.
     """
-    secs = unanswered_of(queue).look()
+    if queue not in _unanswered:
+        return
+    secs = _unanswered[queue].look()
     give_up_secs = queue.options.give_up_secs
     if 0 < give_up_secs <= secs:
         end_process(
             queue.name,
             queue.task.name,
-            f"its session was lost, and could not be closed; nothing was heard "
-            f"of the parameter server for {secs:.0f} s (give_up_secs="
+            f"its session was lost, and no other could be created; nothing was "
+            f"heard of the parameter server for {secs:.0f} s (give_up_secs="
             f"{give_up_secs:g})",
         )
 
