@@ -130,6 +130,16 @@ class Page:
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, **more
             )
 
+    def tap(self, x, y):
+        """Touches a point of the window with a finger."""
+        self.call("Emulation.setTouchEmulationEnabled", enabled=True)
+        for kind, points in (
+            ("touchStart", [{"x": x, "y": y}]),
+            ("touchEnd", []),
+        ):
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
     def screenshot(self, path, **clip):
         params = {"format": "png"}
         if clip:

@@ -110,6 +110,19 @@ class Tab:
     def focus(self, selector):
         self.run(f"doc.querySelector({selector!r}).focus()")
 
+    def tap(self, selector):
+        """Touches the middle of what a selector finds, scrolled into view."""
+        x, y = self.run(
+            "((node, frame) => {"
+            "node.scrollIntoView({block: 'center', behavior: 'instant'});"
+            "const inner = node.getBoundingClientRect();"
+            "const outer = frame.getBoundingClientRect();"
+            "return [outer.left + inner.left + inner.width / 2,"
+            " outer.top + inner.top + inner.height / 2];})"
+            f"(doc.querySelector({selector!r}), doc.defaultView.frameElement)"
+        )
+        self.page.tap(x, y)
+
     def shoot(self, name):
         directory = os.environ.get("WQ_HOOKS_SCREENSHOTS")
         if directory:

@@ -439,6 +439,24 @@ def test_why_somebody_is_slow_without_a_mouse(tab):
     assert all("\u2013" in text for text in ranges)
 
 
+def test_with_a_finger(tab):
+    tab.go("slow disk, slow machine")
+    row = 'tr[data-worker="worker:4"]'
+    if tab.count(f"{row} + .reason"):
+        tab.run(f"doc.querySelector('{row} button.badge').click()")
+    tab.tap(f"{row} button.badge")
+    tab.wait_for(f"doc.querySelector('{row} + .reason') !== null")
+    assert "training" in tab.texts(f"{row} + .reason")[0]
+    # What is read from a chart stays when the finger is gone.
+    tab.tap(".card .chart")
+    tab.wait_for("doc.querySelector('.card .readout').textContent != ''")
+    assert "completed" in tab.texts(".card .readout")[0]
+    tab.tap(".timeline rect.bar")
+    tab.wait_for(
+        "doc.querySelector('.timeline-figure .readout').textContent != ''"
+    )
+
+
 def test_single_items(tab):
     tab.go("slow disk, slow machine")
     assert tab.count(".slowest tbody tr") == 20
