@@ -124,6 +124,8 @@ def test_a_worker_whose_take_is_blocked(tmp_path, source):
         job.start()
         holder = job.wait_for_any_item()
         (blocked,) = set(job.cluster.job_tasks) - {holder}
+        # Before that, it has not begun to listen to SIGTERM.
+        job.cluster.wait_for_line(blocked, "^START", DEADLINE_SECS)
 
         code, secs = preempt(job, blocked)
 

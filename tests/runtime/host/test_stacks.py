@@ -67,9 +67,9 @@ def test_of_threads_that_run_on():
 
     running = [Background(run) for _ in range(3)]
     found = 0
-    for _ in range(200):
+    for _ in range(50):
         found += sum(call_of(run) in calls for calls in calls_by_thread())
     is_over.set()
     for thread in running:
         thread.result()
-    assert found == 200 * len(running)
+    assert found == 50 * len(running)
