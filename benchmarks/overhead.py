@@ -89,9 +89,9 @@ def run(*, quick: bool) -> Result:
         "to the turn of the plain list in the same round. Chief, worker and "
         "queue share the two cores with the train step, where a cluster has a "
         "machine for each. The standard error is that of the median, of plain. "
-        "Plain is the list as people write it, with AUTOTUNE. tf.data's tuning "
-        "is off in the queue's pipelines, which call in parallel as often as "
-        "there are cores, and in a second plain list, which does the same."
+        "Plain is the list as people write it, with AUTOTUNE. The "
+        "queue's pipelines have tf.data's tuning off, and call in parallel as "
+        "often as there are cores; so does a second plain list."
     )
     return result
 

@@ -42,7 +42,8 @@ def _help_of(words: list[str]) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         main([*words, "--help"])
-    return printed.getvalue()
+    # As Python 3.10 and later say it.
+    return printed.getvalue().replace("\noptional arguments:", "\noptions:")
 
 
 def records() -> str:

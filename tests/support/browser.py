@@ -154,7 +154,10 @@ class Page:
 @contextlib.contextmanager
 def browser():
     """A running Chromium; gives a function that opens a new page."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    with contextlib.ExitStack() as stack:
+        profile = tempfile.mkdtemp()
+        # A process of Chromium may still write there.
+        stack.callback(shutil.rmtree, profile, ignore_errors=True)
         process = subprocess.Popen(
             [
                 find_chromium(),
