@@ -21,7 +21,7 @@ python -m benchmarks --report=docs/performance.md  # all, and this page
 python -m benchmarks take scale                    # some
 ```
 
-which takes about ten minutes. Do not edit this page: its text is in
+which takes about 18 minutes. Do not edit this page: its text is in
 `benchmarks/report.py`. Results are kept as JSON in `benchmark_results`; to run
 one benchmark again refreshes its section.
 
