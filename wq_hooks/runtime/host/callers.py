@@ -25,13 +25,13 @@ def owners_above(packages: tuple[str, ...] = _PACKAGES) -> Iterator[Any]:
     """
     frame = inspect.currentframe()
     while frame is not None:
-        owner = owner_of(frame, packages)
+        owner = _owner_of(frame, packages)
         frame = frame.f_back
         if owner is not None:
             yield owner
 
 
-def owner_of(frame: Any, packages: tuple[str, ...] = _PACKAGES) -> Any:
+def _owner_of(frame: Any, packages: tuple[str, ...] = _PACKAGES) -> Any:
     """Returns the object of a method of TensorFlow, None of other frames."""
     if frame.f_code.co_varnames[:1] != ("self",):
         return None

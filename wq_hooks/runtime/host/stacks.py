@@ -17,8 +17,8 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-# A thread begins with a line of its own: "Thread 0x00007f... (most recent call
-# first):", or "Current thread ...".
+# What the line begins with that is there for each thread.
+_THREAD = ("Thread ", "Current thread ")
 _CALL = re.compile(
     r'  File "(?P<filename>.*)", line (\d+|\?\?\?) in (?P<name>.*)'
 )
@@ -53,8 +53,8 @@ def calls_by_thread() -> list[list[Call]]:
         file.seek(0)
         threads: list[list[Call]] = []
         for line in file:
-            if not line.startswith(" "):
+            if line.startswith(_THREAD):
                 threads.append([])
-            elif (match := _CALL.match(line)) and threads:
+            elif match := _CALL.match(line):
                 threads[-1].append(Call(match["filename"], match["name"]))
     return threads

@@ -45,8 +45,9 @@ def unanswered_of(queue: SessionQueue) -> Unanswered:
 
 def note_answer(queue: SessionQueue) -> None:
     """Notes that the servers of a queue answer, who creates a session."""
-    if queue in _unanswered:
-        _unanswered[queue].note_answer()
+    unanswered = _unanswered.get(queue)
+    if unanswered is not None:
+        unanswered.note_answer()
 
 
 def end_if_cut_off(queue: SessionQueue) -> None:
@@ -58,9 +59,10 @@ def end_if_cut_off(queue: SessionQueue) -> None:
     Args:
       queue: A queue of the session.
     """
-    if queue not in _unanswered:
+    unanswered = _unanswered.get(queue)
+    if unanswered is None:
         return
-    secs = _unanswered[queue].look()
+    secs = unanswered.look()
     give_up_secs = queue.options.give_up_secs
     if 0 < give_up_secs <= secs:
         end_process(
