@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import hypothesis
 import pytest
 
 from model_zoo.wide_and_deep import generate
-from tests.support import forked, graph_text, slow_tests
+from tests.support import forked, graph_text, grappler, slow_tests
 from tests.support.criteo_data import NUM_FILES, ROWS_PER_FILE
 
 # How long an example takes depends on what else the machine does.
@@ -40,5 +41,9 @@ def pytest_collection_modifyitems(items):
 def quick_processes():
     """Clusters start their tasks in a moment; graphs are soon written."""
     graph_text.quicken()
+    grappler.quicken()
+    # A collection does not look through all that was imported.
+    gc.collect()
+    gc.freeze()
     with forked.clusters():
         yield

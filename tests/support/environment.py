@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests import WITHOUT_ONEDNN
 from tests.support.paths import ROOT
 
 
@@ -16,6 +17,7 @@ def environment(*, has_keras=False):
     variables = {
         "PYTHONPATH": str(ROOT),
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        **WITHOUT_ONEDNN,
         "CUDA_VISIBLE_DEVICES": "",
     }
     if not has_keras:

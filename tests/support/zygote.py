@@ -58,7 +58,8 @@ def _import():
     if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
         for name in _IMPORTED_WITH_KERAS:
             importlib.import_module(name)
-    importlib.import_module("tests.support.graph_text").quicken()
+    for name in ("graph_text", "grappler"):
+        importlib.import_module(f"tests.support.{name}").quicken()
     # A collection in a child does not copy all pages of what is imported.
     gc.collect()
     gc.freeze()
