@@ -23,7 +23,7 @@ from wq_hooks import WorkQueue
 tf1 = tf.compat.v1
 
 # Caches are full then.
-_WARM_UP_SHARE = 0.2
+_WARM_UP_SHARE = 0.4
 
 
 def main() -> None:

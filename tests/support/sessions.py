@@ -88,9 +88,12 @@ def element_of(dataset):
 
 
 def item_of(queue, source):
-    """Returns the tensor of the next item, through one of three doors."""
+    """Returns the tensor of the next item, through one of four doors."""
     if source == "take":
         return queue.take()
+    if source == "records":
+        reader = tf.data.Dataset.from_tensors
+        return element_of(queue.records(reader).to_dataset())
     if source == "producer":
         return tf.reshape(queue.input_producer().dequeue(), [])
     return element_of(queue.input_dataset())

@@ -149,7 +149,10 @@ class GraphEngine(Engine):
     ) -> Records:
         expect_reader(reader)
         num_clients = self.options.num_clients
-        port = self._add_port(lambda name: GraphRecordsPort(name, num_clients))
+        mailbox = self._mailbox_of_readers()
+        port = self._add_port(
+            lambda name: GraphRecordsPort(name, num_clients, mailbox)
+        )
 
         def from_items(*functions: Any) -> Any:
             with tf.control_dependencies(None), self._worker_scope():
@@ -333,10 +336,14 @@ class GraphEngine(Engine):
         if service is not None and service.chief is not None:
             service.chief.pull_works()
 
-    def _add_item_channel(self, num_clients: int = 1) -> Any:
-        # Not in the reader's step where it is noted first who takes.
+    def _mailbox_of_readers(self) -> Mailbox | None:
+        """Returns the mailbox whose items are taken in the reader's step."""
+        # In a step of its own where it is noted first who takes.
         notes = self.options.counts_attempts or self._local_work_mgr is not None
-        mailbox = None if notes else self.mailbox
+        return None if notes else self.mailbox
+
+    def _add_item_channel(self, num_clients: int = 1) -> Any:
+        mailbox = self._mailbox_of_readers()
         return self._add_port(
             lambda name: GraphItemChannel(name, num_clients, mailbox)
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 
 import pytest
@@ -9,8 +11,16 @@ import tensorflow as tf
 
 from tests.support.in_process_cluster import InProcessCluster
 from tests.support.queues import feeder_of, state_of
-from tests.support.sessions import draw, element_of, raw_session, wait_until
+from tests.support.sessions import (
+    DEADLINE_SECS,
+    draw,
+    element_of,
+    item_of,
+    raw_session,
+    wait_until,
+)
 from wq_hooks import WorkQueue
+from wq_hooks.runtime.reading.records_port_session import RecordsPortSession
 from wq_hooks.runtime.transport.mailbox_session import MailboxSession
 
 WORKS = [f"part-{i:02d}" for i in range(40)]
@@ -39,12 +49,6 @@ def questions(monkeypatch):
 
     monkeypatch.setattr(MailboxSession, "take", noted)
     return questions
-
-
-def item_of(queue, source):
-    if source == "take":
-        return queue.take()
-    return element_of(queue.input_dataset())
 
 
 def check_one_step(queue, session, item, questions, *, num_first):
@@ -89,6 +93,45 @@ def test_several_clients(questions):
         assert draw(session, items[1]) == []
         wait_until(lambda: state_of(queue)["remaining"] == 0)
     assert questions == [[]]
+
+
+def test_records_come_in_the_step_that_gives_their_item(questions):
+    queue = WorkQueue(WORKS, shuffle=False)
+    item = item_of(queue, "records")
+    with raw_session() as session:
+        assert draw(session, item, 10) == WORKS[:10]
+        # The first of an iteration, of which nobody knew that it would come.
+        assert questions == [[]]
+        wait_until(lambda: state_of(queue)["completed"] == 9)
+        assert draw(session, item) == WORKS[10:]
+        # And the end of data.
+        assert questions == [[]] * 2
+        wait_until(lambda: state_of(queue)["completed"] == len(WORKS))
+
+
+def test_records_may_be_read_before_it_is_known_of_which_item(monkeypatch):
+    start = RecordsPortSession._start
+    begun, may_start = threading.Event(), threading.Event()
+
+    def late(port, slot, claim, text):
+        if text == b"part-01":
+            begun.set()
+            assert may_start.wait(DEADLINE_SECS)
+        start(port, slot, claim, text)
+
+    monkeypatch.setattr(RecordsPortSession, "_start", late)
+    queue = WorkQueue(WORKS[:3], shuffle=False)
+    item = item_of(queue, "records")
+    with raw_session() as session:
+        # That it begins was said before the item has come through.
+        assert draw(session, item, 2) == WORKS[:2]
+        assert begun.wait(DEADLINE_SECS)
+        # Time to count it, if that did not wait.
+        time.sleep(0.3)
+        assert state_of(queue)["completed"] == 0
+        may_start.set()
+        assert draw(session, item) == WORKS[2:3]
+        wait_until(lambda: state_of(queue)["completed"] == 3)
 
 
 @pytest.mark.parametrize("source", ["take", "dataset"])

@@ -216,7 +216,7 @@ class ItemChannel:
             "end": (self.end(), ()),
         }
         if self.mailbox is not None:
-            question = tf1.placeholder(tf.string, [4])
+            question = tf1.placeholder(tf.string, [5])
             steps = self._serve(self.mailbox, question)
             self.steps["serve"] = (steps, (question,))
 
@@ -230,11 +230,14 @@ class ItemChannel:
 
         Args:
           mailbox: The mailbox.
-          feed: tf.string of shape [4]: see `Mailbox.taken`, and the number of
-            the iteration that is expected, "": any.
+          feed: tf.string of shape [5]: see `Mailbox.taken`; the number of the
+            iteration that is expected, "": any; the slot of the item.
         """
         iteration, num_ready = self.wait()
-        expected = feed[3]
+        expected, slot_of_item = (
+            feed[3],
+            tf.strings.to_number(feed[4], tf.int64),
+        )
         is_expected = tf.logical_or(
             tf.equal(expected, ""),
             tf.equal(expected, tf.strings.as_string(iteration)),
@@ -248,7 +251,7 @@ class ItemChannel:
         texts = tf.boolean_mask(text, is_item)
         zeros = tf.zeros_like(texts, tf.int64)
         put = self._answers.enqueue_many(
-            [zeros + iteration, zeros + ITEM, zeros, texts]
+            [zeros + iteration, zeros + ITEM, zeros + slot_of_item, texts]
         )
         with tf.control_dependencies([put]):
             return [iteration, num_ready, tf.identity(rows), is_told]

@@ -10,7 +10,7 @@ The trap: a reader that has asked may have been replaced by another iteration.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,12 +66,33 @@ class ItemPort(Port):
         self._has_failed = False
         self._lock = threading.Lock()
         self._dropped: DroppedRows | None = None
-        if session is not None and channel.mailbox is not None:
-            self._dropped = DroppedRows(channel.mailbox.name, "an item")
+        if session is not None:
+            # Whoever looks for lost answers may know one of the two.
+            self.open_steps = session.open_steps
+            if channel.mailbox is not None:
+                self._dropped = DroppedRows(channel.mailbox.name, "an item")
         self._refill(int(self._call("num_ready")))
 
     def serve(self, consumer: Consumer, completed: Sequence[Claim]) -> Given:
         """Waits until a reader asks, and gives it an item in the same step."""
+        return self.serve_slot(consumer, completed, 0, lambda *_: None)
+
+    def serve_slot(
+        self,
+        consumer: Consumer,
+        completed: Sequence[Claim],
+        slot: int,
+        on_item: Callable[[Claim, bytes], None],
+    ) -> Given:
+        """Serves a reader that knows an item by a number; see `serve`.
+
+        Args:
+          consumer: The consumer that asks.
+          completed: The items that it will have completed by then.
+          slot: Number of the item that the reader may get.
+          on_item: Called with that item and its text, which the reader may
+            have begun to read.
+        """
         if self._dropped is None:
             return super().serve(consumer, completed)
         while True:
@@ -79,10 +100,12 @@ class ItemPort(Port):
             question = Question(consumer, completed, self.open_steps)
             with question.is_open:
                 iteration, num_ready, rows, *_ = self._call(
-                    "serve", [*question.texts, expected]
+                    "serve", [*question.texts, expected, str(slot)]
                 )
             element = element_in(rows, self._dropped)
             claim = None if element is None else element.claim
+            if element is not None and claim is not None:
+                on_item(claim, element.text)
             is_told = expected in ("", str(iteration))
             if self._has_asked(int(iteration), int(num_ready), claim):
                 return Given(is_told, claim)

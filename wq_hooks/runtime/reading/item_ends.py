@@ -41,17 +41,14 @@ class RecordLookAhead:
         }
         # A slot, how many records were read, and how many more to look for.
         self.feeds = [tf1.placeholder(tf.int64, []) for _ in range(3)]
-        self.num_more = self._num_more(*self.feeds)
-        unstaged = tf.raw_ops.MapUnstage(
-            key=self.feeds[0], indices=[0], **self._place
-        )
-        # An op of which a function could be made.
-        with tf.control_dependencies(unstaged):
-            self.forget = tf.identity(self.feeds[0])
-        # Functions of datasets do not take over the container of their graph.
-        # Without it, `num_more` and `forget` would wait for ever.
-        container = unstaged[0].op.get_attr("container")
+        size = tf.raw_ops.MapSize(**self._place)
+        # Functions, of datasets among others, do not take over the container of
+        # their graph. Without it, what asks for a slot would wait for ever.
+        container = size.op.get_attr("container")
         self._place["container"] = tf.compat.as_str(container)
+        self.num_more = self._num_more(*self.feeds)
+        self.slots = tf1.placeholder(tf.int64, [None])
+        self.forget = self._forget(self.slots)
 
     def keep(self, slot: Any, records: Any) -> Any:
         """Returns an op that keeps the records of an item.
@@ -68,6 +65,23 @@ class RecordLookAhead:
             values=[tf.data.experimental.to_variant(numbers)],
             **self._place,
         )
+
+    def _forget(self, slots: Any) -> Any:
+        """Returns how many slots it forgets, all of `slots`, tf.int32."""
+
+        def forget(index: Any) -> Any:
+            key = slots[index]
+            unstaged = tf.raw_ops.MapUnstage(
+                key=key, indices=[0], **self._place
+            )
+            with tf.control_dependencies(unstaged):
+                return [index + 1]
+
+        number = tf.size(slots)
+        (forgotten,) = tf.while_loop(
+            lambda index: index < number, forget, [tf.constant(0)]
+        )
+        return forgotten
 
     def _num_more(self, slot: Any, num_read: Any, limit: Any) -> Any:
         (variant,) = tf.raw_ops.MapPeek(key=slot, indices=[0], **self._place)

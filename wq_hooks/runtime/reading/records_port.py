@@ -22,6 +22,7 @@ from wq_hooks.runtime.reading import record_events as events
 from wq_hooks.runtime.reading.element_counter import new_counter
 from wq_hooks.runtime.reading.item_ends import RecordLookAhead
 from wq_hooks.runtime.reading.watched_dataset import WatchedDataset
+from wq_hooks.runtime.transport.mailbox import Mailbox
 
 
 class RecordsPort:
@@ -32,6 +33,7 @@ class RecordsPort:
     Args:
       shared_name: Name of its queues, unique in this process.
       num_parallel_steps: How many batches are trained at a time.
+      mailbox: See ItemChannel.
     """
 
     # Whether this process can read an item a second time.
@@ -39,10 +41,15 @@ class RecordsPort:
     # Whether as many iterations as there are clients may read at a time.
     is_shared = False
 
-    def __init__(self, shared_name: str, num_parallel_steps: int = 1):
+    def __init__(
+        self,
+        shared_name: str,
+        num_parallel_steps: int = 1,
+        mailbox: Mailbox | None = None,
+    ):
         self.num_parallel_steps = num_parallel_steps
         self.channel = ItemChannel(
-            shared_name, num_parallel_steps if self.is_shared else 1
+            shared_name, num_parallel_steps if self.is_shared else 1, mailbox
         )
         # Datasets whose elements are not the batches, or not all of them.
         self.regrouped: weakref.WeakSet[Any] = weakref.WeakSet()

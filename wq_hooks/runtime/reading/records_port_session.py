@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
@@ -23,8 +24,9 @@ from wq_hooks.core.consumer.acknowledgement import (
     OnLastRecord,
 )
 from wq_hooks.core.consumer.batches_in_training import Watch
+from wq_hooks.core.consumer.consumer import Given
 from wq_hooks.core.consumer.record_tracker import RecordTracker
-from wq_hooks.core.ledger.consumer_state import Measure
+from wq_hooks.core.ledger.consumer_state import Consumer, Measure
 from wq_hooks.core.protocol.messages import Claim
 from wq_hooks.errors import WorkQueueError
 from wq_hooks.runtime.ports.item_port import ItemPort
@@ -69,7 +71,9 @@ class RecordsPortSession(SessionPort):
         self.items.on_new_iteration = self._begin_again
         # What an earlier session left behind in the queues is recognised by
         # its slots.
-        self._next_slot = secrets.randbits(40) << 20
+        self._slots = itertools.count(secrets.randbits(40) << 20)
+        # Of an item whose records may come before it is known which it is.
+        self._slot_under_way: int | None = None
         self._num_left_over = 0
         # Of the iteration that begins next; how it is watched.
         self._watched: tuple[Watch, int] | None = None
@@ -96,13 +100,42 @@ class RecordsPortSession(SessionPort):
         """Waits until the pipeline wants one item more."""
         self.items.wait_for_demand()
 
+    def serve(self, consumer: Consumer, completed: Sequence[Claim]) -> Given:
+        """Waits until the pipeline asks; gives it an item in the same step."""
+        if self.records_port.channel.mailbox is None:
+            return super().serve(consumer, completed)
+        slot = next(self._slots)
+        with self._changed:
+            self._slot_under_way = slot
+        try:
+            return self.items.serve_slot(
+                consumer,
+                completed,
+                slot,
+                lambda claim, text: self._start(slot, claim, text),
+            )
+        finally:
+            with self._changed:
+                self._slot_under_way = None
+                self._changed.notify_all()
+
     def put(self, claim: Claim, text: bytes) -> None:
         """Gives the pipeline one."""
-        slot = self._next_slot
-        self._next_slot += 1
+        slot = next(self._slots)
+        self._start(slot, claim, text)
+        self.items.put_slot(slot, text)
+
+    def _start(self, slot: int, claim: Claim, text: bytes) -> None:
         self.tracker.items.start(slot, claim, text.decode("utf-8", "replace"))
         self.tracker.times.begin(time.monotonic())
-        self.items.put_slot(slot, text)
+
+    def _wait_until_started(self, slot: int) -> None:
+        """Waits until it is known which item is read.
+
+        The step that has given it to the pipeline may not have returned.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._slot_under_way != slot)
 
     def close(self) -> None:
         """Gives the pipeline the end of data."""
@@ -224,8 +257,9 @@ class RecordsPortSession(SessionPort):
     def forget_closed(self) -> None:
         """Forgets what was kept of items that are not open any more."""
         look_ahead = self.records_port.look_ahead
-        for slot in self.tracker.items.take_closed():
-            self.run(look_ahead.forget, look_ahead.feeds[:1], [slot])
+        closed = self.tracker.items.take_closed()
+        if closed:
+            self.run(look_ahead.forget, [look_ahead.slots], [closed])
 
     def _fetch(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
@@ -251,6 +285,7 @@ class RecordsPortSession(SessionPort):
         if kind in (events.OPENED, events.OPENED_IN_BATCHES):
             lane, slot, *batch_size = numbers
             _expect_items(counts)
+            self._wait_until_started(slot)
             num_read, num_batches = _counts_of(lane, counts)
             tracker.items.open(
                 slot,

@@ -133,7 +133,7 @@ class TestOneMailbox:
         assert not list(mailbox.open_steps)
 
 
-@pytest.mark.parametrize("source", ["take", "producer"])
+@pytest.mark.parametrize("source", ["take", "records", "producer"])
 def test_an_item_whose_answer_was_lost_comes_back(cluster, monkeypatch, source):
     container = uuid.uuid4().hex
     args = {"works": WORKS, "shuffle": False, "name": "q", "lease_secs": 1.0}
@@ -161,8 +161,9 @@ def test_an_item_whose_answer_was_lost_comes_back(cluster, monkeypatch, source):
         item = item_of(queue, source)
         engine = engine_of(queue)
         questions = [engine.mailbox.take_feed]
-        if source == "take":
-            (channel,) = engine.ports
+        if source != "producer":
+            (port,) = engine.ports
+            channel = port if source == "take" else port.channel
             questions = channel.steps["serve"][1]
         lost = LostAnswer(
             monkeypatch, lambda _, feeds: [*feeds] == [*questions] and seen[2:]
