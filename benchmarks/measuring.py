@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ def print_figures(figures: Any) -> None:
     print(f"{_FIGURES}{json.dumps(figures)}", flush=True)
 
 
-def figures_of(program: str, **flags: Any) -> Any:
+def figures_of(
+    program: str, *, env: Mapping[str, str] | None = None, **flags: Any
+) -> Any:
     """Returns what a program prints by `print_figures`.
 
     Args:
       program: Name of the module in `programs/`.
+      env: What it finds in its environment beside that of this process.
       **flags: Flags of its command line.
 
     Raises:
@@ -40,7 +44,7 @@ def figures_of(program: str, **flags: Any) -> Any:
             *(f"--{name}={value}" for name, value in flags.items()),
         ],
         cwd=_ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})},
         stdout=subprocess.PIPE,
         check=True,
         timeout=_LIMIT_SECS,

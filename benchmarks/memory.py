@@ -17,6 +17,8 @@ _MODES = {
 # The first two fifths fill what is bounded: the latest 10,000 events are kept.
 _NUM_ITEMS = {"eager": 50_000, "session": 40_000}
 _NUM_ITEMS_QUICK = 50
+# An arena for each thread takes tens of thousands of items to stop growing.
+_ENV = {"MALLOC_ARENA_MAX": "1"}
 # Pages that come and go are more than a plain list keeps.
 _SPARE_BYTES = 200
 
@@ -34,9 +36,9 @@ def run(*, quick: bool) -> Result:
             continue
         num_items = _NUM_ITEMS_QUICK if quick else _NUM_ITEMS[mode]
         found = {
-            how: figures_of("memory", how=how, mode=mode, num_items=num_items)[
-                "bytes_of_item"
-            ]
+            how: figures_of(
+                "memory", env=_ENV, how=how, mode=mode, num_items=num_items
+            )["bytes_of_item"]
             for how in _LABELS
         }
         result.rows += [
