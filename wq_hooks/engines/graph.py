@@ -97,6 +97,10 @@ class GraphEngine(Engine):
             else num_epochs * self.num_items(),
             level=1 if num_epochs is None else num_epochs,
         )
+        # The readers' own steps take from it, but where it is noted first who
+        # takes.
+        notes = options.counts_attempts or local_work_mgr is not None
+        self._source = None if notes else self.mailbox
         self.ports: list[PortOps] = []
         self.has_hook = False
         self.has_summary = False
@@ -149,9 +153,8 @@ class GraphEngine(Engine):
     ) -> Records:
         expect_reader(reader)
         num_clients = self.options.num_clients
-        mailbox = self._mailbox_of_readers()
         port = self._add_port(
-            lambda name: GraphRecordsPort(name, num_clients, mailbox)
+            lambda name: GraphRecordsPort(name, num_clients, self._source)
         )
 
         def from_items(*functions: Any) -> Any:
@@ -336,16 +339,9 @@ class GraphEngine(Engine):
         if service is not None and service.chief is not None:
             service.chief.pull_works()
 
-    def _mailbox_of_readers(self) -> Mailbox | None:
-        """Returns the mailbox whose items are taken in the reader's step."""
-        # In a step of its own where it is noted first who takes.
-        notes = self.options.counts_attempts or self._local_work_mgr is not None
-        return None if notes else self.mailbox
-
     def _add_item_channel(self, num_clients: int = 1) -> Any:
-        mailbox = self._mailbox_of_readers()
         return self._add_port(
-            lambda name: GraphItemChannel(name, num_clients, mailbox)
+            lambda name: GraphItemChannel(name, num_clients, self._source)
         )
 
     def _add_port(self, kind: Any) -> Any:
