@@ -97,8 +97,7 @@ class GraphEngine(Engine):
             else num_epochs * self.num_items(),
             level=1 if num_epochs is None else num_epochs,
         )
-        # The readers' own steps take from it, but where it is noted first who
-        # takes.
+        # Readers' steps take from it, but where it is noted first who takes.
         notes = options.counts_attempts or local_work_mgr is not None
         self._source = None if notes else self.mailbox
         self.ports: list[PortOps] = []
