@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import forked
 from tests.support.environment import environment
 from tests.support.paths import ROOT
 
@@ -39,13 +40,14 @@ def programs(tmp_path_factory):
 
 
 def start(how, is_tuned, works):
-    command = [sys.executable, "-m", "tests.programs.leave", f"--how={how}"]
+    command = [sys.executable, "tests/programs/leave.py", f"--how={how}"]
     command += ["--is_tuned"] * is_tuned + [f"--secs={TRAIN_SECS}", "--works"]
-    return subprocess.Popen(
+    return forked.popen(
         command + works,
         cwd=ROOT,
         env=environment(has_keras=True),
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
@@ -54,9 +56,9 @@ def start(how, is_tuned, works):
 def test_leaving_takes_five_seconds_at_most(programs, how, is_tuned):
     program = programs[how, is_tuned]
 
-    printed, _ = program.communicate(timeout=HANG_SECS)
+    printed, errors = program.communicate(timeout=HANG_SECS)
 
-    assert program.returncode == 0
+    assert program.returncode == 0, errors
     left = [
         float(line.split()[1])
         for line in printed.splitlines()
