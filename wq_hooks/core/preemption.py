@@ -38,7 +38,7 @@ class Preemption:
     Attributes:
       grace_secs: The process is gone after that long, in seconds, whatever it
         does. Less than what the cluster waits before it kills.
-      exit_code: With which exit code. 143 is what a shell says of a process
+      exit_code: Its exit code. 143 is what a shell says of a process
         that SIGTERM has ended; clusters restart it.
       notice: Is called every second, in a thread of its own; True means that
         the machine is going to be taken: the process does what it does at
@@ -97,7 +97,7 @@ class Timetable:
     """When a preempted process does what; all times in seconds.
 
     Attributes:
-      begun: When it was told to go.
+      begun: Time when it was told to go.
       grace_secs: See `Preemption`.
     """
 
@@ -139,7 +139,7 @@ class Signals:
         """Notes that a source hears a signal; returns whether again.
 
         Args:
-          source: Who hears it.
+          source: Object that hears it.
           now: Time in seconds.
         """
         first = self._heard.setdefault(source, now)

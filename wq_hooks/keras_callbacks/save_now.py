@@ -56,7 +56,7 @@ def save_now(callbacks: Sequence[Any], place: Place) -> list[str]:
 
     Args:
       callbacks: The callbacks of the `fit`.
-      place: Where it is.
+      place: Place where it is.
 
     Returns:
       Which of them have saved, by the names of their classes.

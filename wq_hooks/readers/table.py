@@ -58,7 +58,7 @@ def table_records(
       selected_cols: Names of the columns, or one string of them with commas;
         None or "": all.
       excluded_cols: Names of the columns that are left out, likewise.
-      slice_id: Which part of the item is read.
+      slice_id: Number of the part of the item that is read.
       slice_count: Into how many parts, of about the same length, it is cut.
     """
     rows = TableRows(selected_cols, excluded_cols, slice_id, slice_count)
@@ -82,7 +82,7 @@ def table_lines(
       selected_cols: See `table_records`, as for the others.
       csv_delimiter: Separator between the values; NULL is an empty one.
       excluded_cols: Names of the columns that are left out.
-      slice_id: Which part of the item is read.
+      slice_id: Number of the part of the item that is read.
       slice_count: Into how many parts it is cut.
     """
     rows = TableRows(selected_cols, excluded_cols, slice_id, slice_count)

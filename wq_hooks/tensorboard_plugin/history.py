@@ -81,7 +81,7 @@ def gaps_of(
 
     Args:
       points: Points in the order of time.
-      begins: When each of its chiefs began.
+      begins: Times at which its chiefs began.
       state: Checked state of the queue.
 
     Returns:

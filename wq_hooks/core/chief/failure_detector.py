@@ -47,7 +47,7 @@ class Probe:
 
     Attributes:
       task: Name of the task.
-      incarnation: Which start of it is meant.
+      incarnation: Name of the start of it that is meant.
       address: Host and port, from the description of the cluster.
       endpoint: What accepted at that address while the task was beating; None:
         that is to be found out.

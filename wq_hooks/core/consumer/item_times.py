@@ -41,7 +41,7 @@ class ItemTimes:
 
         Args:
           now: Time in seconds.
-          waited_secs: For how long the train loop has waited for data in all.
+          waited_secs: Seconds that the train loop has waited for data in all.
         """
         total = sum(self._fresh.values())
         if self._settled is None or total <= 0:

@@ -138,7 +138,7 @@ class RecordTracker:
         """Notes that all elements have come of records that are divided.
 
         Args:
-          records: Those, and the element that was expected last.
+          records: The records, and the element that was expected last.
         """
         with self._lock:
             self.items.count(records)
@@ -220,7 +220,7 @@ class RecordTracker:
 
         Args:
           now: Time in seconds.
-          waited_secs: For how long the train loop has waited for data in all;
+          waited_secs: Seconds that the train loop has waited for data in all;
             None: nobody knows.
         """
         with self._lock:

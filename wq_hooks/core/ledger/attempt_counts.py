@@ -97,7 +97,7 @@ class AttemptCounts:
 
         Args:
           ticket: Ticket of the item.
-          attempt: Which lease of it that was.
+          attempt: Number of the lease among those of the item.
           spares: Whether it is not given up, though it has failed too often.
         """
         if ticket in self._forgiven:

@@ -104,7 +104,7 @@ class AttemptsKeeper:
         """Notes that the chief ends, or pauses, without a failure.
 
         Args:
-          ledger: Not changed meanwhile.
+          ledger: The ledger, which nobody changes meanwhile.
         """
         ledger.forgive(self._own_task)
         self.keep(ledger)
@@ -113,7 +113,7 @@ class AttemptsKeeper:
         """Writes how often items would have failed if the chief ended now.
 
         Args:
-          ledger: Not changed meanwhile.
+          ledger: The ledger, which nobody changes meanwhile.
         """
         failed = ledger.failed_attempts(self._own_task)
         text = attempts_text(self._name, failed)

@@ -32,7 +32,7 @@ class Event:
         "missing", "completed", "repeated" or "given_up".
       now: Time of the event, in seconds.
       consumer: Name of the consumer that did it, or "".
-      item: Which item it was about, or None.
+      item: The item that it was about, or None.
       secs: How long the consumer held the item, or 0.
       attempt: How often the item had been leased by then, or 0.
       num_items: How many items the consumer held, if it left or was lost.

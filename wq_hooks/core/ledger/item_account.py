@@ -35,11 +35,11 @@ class ItemAccount:
       is_settled: Returns True for an open item that need not be issued.
 
     Attributes:
-      plan: Which item each ticket stands for.
+      plan: Says which item each ticket stands for.
       completed: Number of items that are completed.
       issued: Time since which each item waits in the mailbox, by ticket.
       open: Every item that was ever issued and is not completed, by ticket.
-      origin: When the job began, and where this account has gone on from.
+      origin: Says when the job began, and where this account has gone on.
       completed_before: Number of items that were completed there.
     """
 

@@ -37,7 +37,7 @@ class LeaseBook:
     Args:
       start: Resumption to begin with.
       consumers: States of the consumers by name.
-      backups: Which items are leased twice.
+      backups: The items that are leased twice.
       max_attempts: See `AttemptCounts`.
       known_attempts: See `AttemptCounts`.
 

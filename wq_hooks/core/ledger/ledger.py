@@ -35,7 +35,7 @@ class Ledger:
     """Who has what: to do, issued, leased and completed.
 
     Args:
-      plan: Which item each ticket stands for.
+      plan: Says which item each ticket stands for.
       lease_secs: A consumer not heard of for so long loses what it holds.
       ack_on_take: If True, an item is completed when it is handed out.
       max_attempts: An item that was leased this often and never completed is

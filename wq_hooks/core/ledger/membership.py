@@ -20,7 +20,7 @@ class Membership:
     """The consumers that were ever heard of.
 
     Args:
-      lease_secs: Who was not heard of for this many seconds has fallen silent.
+      lease_secs: Seconds after which a task that is not heard of is silent.
 
     Attributes:
       states: States of the consumers by name, each of its latest incarnation.

@@ -48,7 +48,7 @@ class EventList:
         Args:
           ledger: The ledger, not changed meanwhile.
           state: Its state, with the times of the job.
-          slow: Who is slow, and why.
+          slow: The slow workers, and why they are slow.
           now: Time in seconds, of the ledger's clock.
         """
         rows: list[Row] = []

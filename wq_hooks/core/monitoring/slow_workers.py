@@ -155,7 +155,7 @@ def word_of(
     Args:
       worker: The worker, as in the state.
       state: State of the queue.
-      slow: Who is slow.
+      slow: The slow workers.
     """
     if worker["has_left"]:
         return "left"

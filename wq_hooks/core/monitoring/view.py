@@ -43,11 +43,11 @@ class View:
       wall_time: Time of the look, in seconds since the epoch.
       progress: Progress in numbers.
       items_per_sec: Rate since the last look.
-      records_per_sec: Likewise.
+      records_per_sec: Records per second, likewise.
       state: Items of each worker; json can write it.
       takes: Outcomes of items since the last look; json can write it.
       events: What else has happened since, likewise; see `event_list.py`.
-      slow: Who is slow, and why, by name.
+      slow: The slow workers, and why they are slow, by name.
     """
 
     name: str

@@ -16,8 +16,8 @@ class Origin:
     """Where a ledger comes from.
 
     Attributes:
-      started: When the job began, before all resumes; None: not known.
-      since: When this ledger began; None: not known.
+      started: Time when the job began, before all resumes; None: not known.
+      since: Time when this ledger began; None: not known.
       is_resumed: Whether it goes on from a position.
       num_in_flight: Number of items that were in flight at that position.
       changes: What has changed of the arguments since, in words.

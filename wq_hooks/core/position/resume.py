@@ -42,7 +42,7 @@ class Resumption:
       added: Number of works that are new.
       dropped: Number of works that are no longer listed.
       notes: Other changes, in words.
-      origin: When the job began, and so on.
+      origin: Says when the job began, and so on.
     """
 
     plan: Plan

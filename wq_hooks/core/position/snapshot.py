@@ -71,7 +71,7 @@ class Snapshot:
         where a long list of works is.
       num_slices: Number of slices that the last of them was made for.
       added: Works that were added while the queue ran; None: it was not open.
-      started: When the job began, in seconds since 1970; None: not known.
+      started: Time when the job began, in seconds since 1970; None: not known.
     """
 
     name: str

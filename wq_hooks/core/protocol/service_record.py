@@ -48,7 +48,7 @@ class ServiceRecord:
     Attributes:
       name: Name of the queue.
       num_items: Number of items in one epoch.
-      lease_secs: Who was not heard of for so long loses what it holds.
+      lease_secs: Seconds after which a silent task loses what it holds.
     """
 
     name: str

@@ -21,7 +21,7 @@ def owners_above(packages: tuple[str, ...] = _PACKAGES) -> Iterator[Any]:
     """Yields the objects whose methods have called us, the innermost first.
 
     Args:
-      packages: Whose methods are looked at.
+      packages: Packages whose methods are looked at.
     """
     frame = inspect.currentframe()
     while frame is not None:

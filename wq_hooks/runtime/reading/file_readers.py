@@ -40,7 +40,7 @@ def text_lines_of_file(path: Any, compression_type: Any = "") -> Any:
 
     Args:
       path: A tf.string scalar.
-      compression_type: Likewise; "": none.
+      compression_type: Compression, likewise; "": none.
     """
     return _strings(tf.raw_ops.TextLineDataset, path, compression_type)
 

@@ -37,7 +37,7 @@ def expect_no_chief(
 
     Args:
       queue: The queue.
-      board: Where a chief that lives says so.
+      board: The board, where a chief that lives says so.
       pause: Waits for that many seconds; returns True to give up.
 
     Raises:

@@ -49,8 +49,8 @@ def knock(endpoint: Endpoint, timeout_secs: float = _TIMEOUT_SECS) -> Answer:
     """Connects, and closes the connection at once.
 
     Args:
-      endpoint: Where to.
-      timeout_secs: Who has not answered for so long is silent.
+      endpoint: Address of the port.
+      timeout_secs: Seconds after which a port without an answer is silent.
     """
     try:
         with socket.socket(endpoint.family, socket.SOCK_STREAM) as sock:
